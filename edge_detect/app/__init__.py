@@ -1,0 +1,1 @@
+"""The program: command line, and later configuration, service and HTTP."""

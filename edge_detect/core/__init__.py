@@ -1,0 +1,42 @@
+"""The vocabulary that every other part speaks: frames, detections, errors, time."""
+
+from edge_detect.core.clock import NS_PER_MS, NS_PER_S, monotonic_ns
+from edge_detect.core.detections import Detection, Detections
+from edge_detect.core.errors import (
+    ConfigError,
+    DependencyError,
+    DownloadError,
+    EdgeDetectError,
+    ModelError,
+    SinkError,
+    SourceError,
+    StageError,
+)
+from edge_detect.core.frame import Frame, Image
+from edge_detect.core.geometry import Letterbox, Size
+from edge_detect.core.resources import bundled_path, user_models_path
+from edge_detect.core.result import Result, Timings
+
+__all__ = [
+    "NS_PER_MS",
+    "NS_PER_S",
+    "ConfigError",
+    "DependencyError",
+    "Detection",
+    "Detections",
+    "DownloadError",
+    "EdgeDetectError",
+    "Frame",
+    "Image",
+    "Letterbox",
+    "ModelError",
+    "Result",
+    "SinkError",
+    "Size",
+    "SourceError",
+    "StageError",
+    "Timings",
+    "bundled_path",
+    "monotonic_ns",
+    "user_models_path",
+]

@@ -1,0 +1,71 @@
+"""What a detector found, as parallel arrays."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Detection", "Detections"]
+
+
+class Detection(NamedTuple):
+    """One found object; `box` is x_min, y_min, x_max, y_max in frame pixels."""
+
+    label: str
+    class_id: int
+    score: float
+    box: tuple[float, float, float, float]
+
+
+@dataclass(slots=True, frozen=True, eq=False)
+class Detections:
+    """The objects found in one image, best score first.
+
+    Index it with a mask, a slice or an array of indices to get a part:
+    `detections[detections.scores > 0.5]`. Iterating gives one `Detection` after another.
+
+    Attributes:
+        boxes: (n, 4) float32, x_min, y_min, x_max, y_max in frame pixels, inside the frame.
+        scores: (n,) float32, 0 to 1.
+        class_ids: (n,) int32, indices into `labels`.
+        labels: All labels of the model, by class id.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    class_ids: NDArray[np.int32]
+    labels: tuple[str, ...]
+
+    @classmethod
+    def empty(cls, labels: tuple[str, ...] = ()) -> "Detections":
+        """Nothing found."""
+        return cls(
+            np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32), labels
+        )
+
+    @property
+    def names(self) -> list[str]:
+        """The label of each detection."""
+        labels = self.labels
+        return [labels[class_id] for class_id in self.class_ids.tolist()]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __getitem__(self, index: Any) -> "Detections":
+        if isinstance(index, (int, np.integer)):
+            index = [index]
+        return Detections(self.boxes[index], self.scores[index], self.class_ids[index], self.labels)
+
+    def __iter__(self) -> Iterator[Detection]:
+        rows = zip(
+            self.names,
+            self.class_ids.tolist(),
+            self.scores.tolist(),
+            self.boxes.tolist(),
+            strict=True,
+        )
+        for label, class_id, score, box in rows:
+            yield Detection(label, class_id, score, tuple(box))

@@ -1,0 +1,1 @@
+"""Compiled post-processing: arrays in, arrays out."""

@@ -1,0 +1,1 @@
+"""From an image to detections: manifests, runtime, pre- and post-processing."""

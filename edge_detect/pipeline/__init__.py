@@ -1,0 +1,1 @@
+"""Threads, mailboxes and statistics that tie sources, detector and sinks together."""

@@ -1,0 +1,1 @@
+"""Programs around the models: convert, agreement, bench."""
