@@ -143,6 +143,8 @@ class NmsSpec(_Section):
         method: `greedy` by IoU, `diou` (greedy by distance-IoU) or `soft` (Gaussian decay).
         iou_threshold: Overlap above which the lesser box goes.
         class_agnostic: Whether boxes of different classes suppress each other.
+        multi_label: Whether one anchor may give several classes (the usual way to compute
+            AP) or only its best one (what people want to see).
         score_threshold: Detections below are not reported.
         max_detections: At most so many are reported.
     """
@@ -150,6 +152,7 @@ class NmsSpec(_Section):
     method: Literal["greedy", "diou", "soft"] = "greedy"
     iou_threshold: Probability
     class_agnostic: bool = False
+    multi_label: bool = False
     score_threshold: Probability
     max_detections: PositiveInt = 100
 
@@ -179,7 +182,7 @@ class Origin(_Section):
 
 
 class ModelSpec(_Section):
-    """A whole manifest.
+    r"""A whole manifest.
 
     Attributes:
         name: What users call the model.
@@ -188,8 +191,10 @@ class ModelSpec(_Section):
         head: `raw` (box and score tensors), `postprocess` (NMS inside the graph) or `split`
             (YOLO with box, objectness and class tensors apart).
         file: File name of the model beside the manifest.
+        edgetpu: Name of the same model compiled for an Edge TPU, where there is one.
+        cpu_twin: For a model compiled for an Edge TPU: the name of the one that runs on a CPU.
         sha256: Of the model file; empty where only the git blob id is known.
-        git_blob: Git blob id of the model file (sha1 of "blob SIZE\\0" + content).
+        git_blob: Git blob id of the model file (sha1 of "blob SIZE\0" + content).
         labels: By class id.
         quantization: Free words and numbers on how it was quantized.
         figures: Measured agreement and speed.

@@ -1,0 +1,66 @@
+"""What a runtime tells about a tensor, and what a decoder is asked for."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_detect.core import Detections, Letterbox
+
+__all__ = ["Decoder", "TensorInfo", "Thresholds"]
+
+
+@dataclass(slots=True, frozen=True)
+class TensorInfo:
+    """One input or output tensor; `real = (quantized - zero_point) * scale`.
+
+    Attributes:
+        name: As the model file says.
+        index: The runtime's number for it.
+        shape: Including the batch dimension.
+        dtype: NumPy type of the elements.
+        scale: 0 for a tensor that is not quantized.
+        zero_point: 0 for a tensor that is not quantized.
+    """
+
+    name: str
+    index: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    scale: float = 0.0
+    zero_point: int = 0
+
+
+@dataclass(slots=True, frozen=True)
+class Thresholds:
+    """What is reported.
+
+    Attributes:
+        score: Least score, 0 to 1.
+        iou: Overlap above which the lesser of two boxes is suppressed, 0 to 1.
+        max_detections: At most so many, best first.
+        multi_label: Whether one anchor may give several classes.
+    """
+
+    score: float
+    iou: float
+    max_detections: int
+    multi_label: bool = False
+
+
+class Decoder(Protocol):
+    """Turns a model's raw outputs into detections."""
+
+    def decode(
+        self, outputs: dict[str, NDArray[Any]], letterbox: Letterbox, thresholds: Thresholds
+    ) -> Detections:
+        """Decode one inference.
+
+        Args:
+            outputs: Views of the output tensors by tensor name, batch dimension included;
+                read, never kept.
+            letterbox: How the frame lay in the model's input.
+            thresholds: What is reported.
+        """
+        ...
