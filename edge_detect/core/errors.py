@@ -34,6 +34,9 @@ class EdgeDetectError(Exception):
         message: The fact, in one line, without a full stop.
         hint: What the user can do about it; empty when nothing is known.
         transient: Whether trying again later may succeed. Defaults to the class's word.
+
+    Attributes:
+        stage: The stage of a pipeline in which it happened; empty elsewhere.
     """
 
     exit_code: ClassVar[int] = 1
@@ -44,9 +47,12 @@ class EdgeDetectError(Exception):
         self.message = message
         self.hint = hint
         self.transient = self.transient_by_default if transient is None else transient
+        self.stage = ""
 
     def __str__(self) -> str:
-        return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message
+        where = f"{self.stage}: " if self.stage else ""
+        hint = f"\n  hint: {self.hint}" if self.hint else ""
+        return f"{where}{self.message}{hint}"
 
 
 class ConfigError(EdgeDetectError):

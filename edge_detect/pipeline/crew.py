@@ -1,0 +1,126 @@
+"""Threads that never die silently: one object starts them, stops them and hears them fail."""
+
+from collections.abc import Callable
+from threading import Event, Lock, Thread
+
+from edge_detect.core import NS_PER_S, EdgeDetectError, StageError, monotonic_ns
+from edge_detect.pipeline.mailbox import Closed, Mailbox
+
+__all__ = ["Crew"]
+
+
+class Crew:
+    """The threads of one pipeline and the mailboxes between them.
+
+    The first thread that raises decides the outcome: its error is kept, all mailboxes are
+    aborted, and the other threads come to their end through `Closed`.
+    """
+
+    def __init__(self) -> None:
+        self._threads: list[Thread] = []
+        self._boxes: list[Mailbox[object]] = []
+        self._wakers: list[Callable[[], None]] = []
+        self._lock = Lock()
+        self._stopping = Event()
+        self.error: EdgeDetectError | None = None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether everybody was asked to come to an end."""
+        return self._stopping.is_set()
+
+    @property
+    def running(self) -> bool:
+        """Whether any thread is still at work."""
+        return any(thread.is_alive() for thread in self._threads)
+
+    def add_box(self, box: "Mailbox[object]") -> None:
+        """Have a mailbox aborted when the crew stops; also when it has stopped already."""
+        with self._lock:
+            self._boxes.append(box)
+            if self._stopping.is_set():
+                box.abort()
+
+    def add_waker(self, wake: Callable[[], None]) -> None:
+        """Have `wake` called at the stop, to end waits that are not for a mailbox."""
+        self._wakers.append(wake)
+
+    def add(self, name: str, work: Callable[[], None], last: Callable[[], None]) -> None:
+        """Add a thread.
+
+        Args:
+            name: Of the stage, for error messages and profilers.
+            work: Runs until its input ends; `Closed` is a normal end.
+            last: Runs after `work` in any case: passes the end on, closes what the stage owns.
+        """
+        thread = Thread(target=self._run, args=(name, work, last), name=f"edge-{name}", daemon=True)
+        self._threads.append(thread)
+
+    def start(self) -> None:
+        """Start all threads, the last added first, so that readers wait for writers."""
+        for thread in reversed(self._threads):
+            thread.start()
+
+    def stop(self) -> None:
+        """Ask everybody to come to an end; returns at once."""
+        with self._lock:
+            self._stopping.set()
+            boxes = list(self._boxes)
+        for box in boxes:
+            box.abort()
+        for wake in self._wakers:
+            wake()
+
+    def join(self, timeout_s: float | None) -> bool:
+        """Wait for all threads.
+
+        Returns:
+            Whether all have come to an end within `timeout_s`.
+        """
+        deadline_ns = None if timeout_s is None else monotonic_ns() + round(timeout_s * NS_PER_S)
+        for thread in self._threads:
+            while thread.is_alive():
+                # Short waits, so that Ctrl-C reaches the main thread in between.
+                wait_s = 0.2
+                if deadline_ns is not None:
+                    wait_s = min(wait_s, (deadline_ns - monotonic_ns()) / NS_PER_S)
+                    if wait_s <= 0:
+                        return False
+                thread.join(wait_s)
+        return True
+
+    def alive(self) -> list[str]:
+        """Names of the stages that are still at work."""
+        return [t.name.removeprefix("edge-") for t in self._threads if t.is_alive()]
+
+    def _run(self, name: str, work: Callable[[], None], last: Callable[[], None]) -> None:
+        try:
+            try:
+                work()
+            except Closed:
+                pass
+            except BaseException as error:  # noqa: BLE001 - kept, reported and re-raised by the owner
+                self._fail(name, error)
+        finally:
+            try:
+                last()
+            except Closed:
+                pass
+            except BaseException as error:  # noqa: BLE001 - as above
+                self._fail(name, error)
+
+    def _fail(self, name: str, error: BaseException) -> None:
+        if not isinstance(error, EdgeDetectError):
+            unforeseen = StageError(
+                f"{type(error).__name__}: {error}",
+                "this is a defect; please report it with the lines above",
+            )
+            unforeseen.__cause__ = error
+            error = unforeseen
+        error.stage = error.stage or name
+        with self._lock:
+            first = self.error is None
+            if first:
+                self.error = error
+        if first:
+            self.stop()

@@ -1,0 +1,104 @@
+"""The only way from one thread to the next: a bounded box that drops or holds back."""
+
+from collections import deque
+from threading import Condition
+from typing import Generic, TypeVar
+
+__all__ = ["Closed", "Mailbox"]
+
+T = TypeVar("T")
+
+# Waiters are woken by every change of state; the timeout only bounds what a lost
+# wake-up could cost.
+_WAIT_S = 0.5
+
+
+class Closed(Exception):  # noqa: N818 - a state that ends a loop, like StopIteration
+    """The mailbox gives and takes nothing any more."""
+
+
+class Mailbox(Generic[T]):
+    """A bounded box between one writer and one reader.
+
+    Between live stages it is `lossy`: the newest item wins, the oldest is handed back to
+    the writer as dropped, and nobody ever waits for a slow reader. Otherwise the writer
+    waits until there is room, and nothing is lost.
+
+    Args:
+        capacity: Items that may wait; 1 makes it a slot.
+        lossy: Whether a full box drops its oldest item instead of holding back the writer.
+    """
+
+    def __init__(self, capacity: int = 1, *, lossy: bool) -> None:
+        if capacity < 1:
+            raise ValueError(f"capacity must be at least 1, got {capacity}")
+        self.capacity = capacity
+        self._lossy = lossy
+        self._items: deque[T] = deque()
+        self._changed = Condition()
+        self._finished = False
+        self._aborted = False
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, item: T) -> T | None:
+        """Hand an item over.
+
+        Returns:
+            The item that was dropped to make room, if any.
+
+        Raises:
+            Closed: The box was aborted or finished.
+        """
+        with self._changed:
+            while not self._lossy and len(self._items) >= self.capacity and not self._aborted:
+                self._changed.wait(_WAIT_S)
+            if self._aborted or self._finished:
+                raise Closed
+            dropped = self._items.popleft() if len(self._items) >= self.capacity else None
+            self._items.append(item)
+            self._changed.notify_all()
+            return dropped
+
+    def get(self, timeout_s: float | None = None) -> T:
+        """Take the oldest item, waiting for one.
+
+        Raises:
+            Closed: The box was aborted, or finished and is now empty.
+            TimeoutError: Nothing came within `timeout_s`.
+        """
+        with self._changed:
+            while not self._items and not self._aborted:
+                if self._finished:
+                    raise Closed
+                woken = self._changed.wait(_WAIT_S if timeout_s is None else timeout_s)
+                if not woken and timeout_s is not None and not self._items:
+                    raise TimeoutError
+            if self._aborted:
+                raise Closed
+            item = self._items.popleft()
+            self._changed.notify_all()
+            return item
+
+    def check(self) -> None:
+        """Find out whether the box is still worth filling.
+
+        Raises:
+            Closed: It was aborted or finished.
+        """
+        if self._aborted or self._finished:
+            raise Closed
+
+    def finish(self) -> None:
+        """Say that no more items come; the reader gets what waits, then `Closed`."""
+        with self._changed:
+            self._finished = True
+            self._changed.notify_all()
+
+    def abort(self) -> None:
+        """Throw away what waits and wake everybody with `Closed`."""
+        with self._changed:
+            self._aborted = True
+            self._items.clear()
+            self._changed.notify_all()

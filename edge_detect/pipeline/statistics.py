@@ -1,0 +1,164 @@
+"""Honest figures: rates over a window, durations as histograms, drops by stage.
+
+Everything here has a fixed size, however long the pipeline runs. Each counter has one
+writing thread; readers take copies.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edge_detect.core import NS_PER_MS, NS_PER_S, monotonic_ns
+
+__all__ = ["Histogram", "Percentiles", "RateMeter", "Statistics"]
+
+# 32 bins per octave: a percentile is off by at most 1/64 of its value.
+_SUB_BITS = 5
+_SUB = 1 << _SUB_BITS
+_OCTAVES = 45  # up to 2**50 ns, 13 days
+_BINS = _SUB * _OCTAVES
+
+
+@dataclass(slots=True, frozen=True)
+class Percentiles:
+    """A histogram in three numbers, in milliseconds; all 0 where `n` is 0."""
+
+    n: int
+    p50: float
+    p95: float
+    p99: float
+
+
+class Histogram:
+    """Durations in bins that grow with their value (as in HdrHistogram)."""
+
+    __slots__ = ("_counts",)
+
+    def __init__(self, counts: Sequence[int] | None = None) -> None:
+        self._counts = list(counts) if counts is not None else [0] * _BINS
+
+    def add(self, duration_ns: int) -> None:
+        """Count one duration; negative ones count as 0, endless ones as the last bin."""
+        value = max(0, duration_ns)
+        shift = max(0, value.bit_length() - _SUB_BITS - 1)
+        self._counts[min(_BINS - 1, (shift << _SUB_BITS) + (value >> shift))] += 1
+
+    def copy(self) -> "Histogram":
+        """The state of now."""
+        return Histogram(self._counts)
+
+    def since(self, earlier: "Histogram") -> "Histogram":
+        """What was counted after the copy `earlier` was taken."""
+        pairs = zip(self._counts, earlier._counts, strict=True)
+        return Histogram([now - then for now, then in pairs])
+
+    def percentiles(self) -> Percentiles:
+        """Count and p50, p95, p99."""
+        counts = self._counts
+        n = sum(counts)
+        if n == 0:
+            return Percentiles(0, 0.0, 0.0, 0.0)
+        wanted = [n * share for share in (0.50, 0.95, 0.99)]
+        found: list[float] = []
+        seen = 0
+        for index, count in enumerate(counts):
+            seen += count
+            while len(found) < len(wanted) and seen >= wanted[len(found)]:
+                found.append(_bin_centre_ns(index) / NS_PER_MS)
+        return Percentiles(n, *found)
+
+
+def _bin_centre_ns(index: int) -> float:
+    shift = max(0, (index >> _SUB_BITS) - 1)
+    lower = (index - (shift << _SUB_BITS)) << shift
+    return lower + (1 << shift) / 2 if shift else float(lower)
+
+
+class RateMeter:
+    """Events per second over the last seconds, and in all.
+
+    Args:
+        window_s: How far back the rate looks.
+    """
+
+    __slots__ = ("_bucket_ns", "_buckets", "_newest", "_started_ns", "count")
+
+    _BUCKETS = 16
+
+    def __init__(self, window_s: float = 4.0) -> None:
+        self._bucket_ns = round(window_s * NS_PER_S / self._BUCKETS)
+        self._buckets = [0] * self._BUCKETS
+        self._newest = 0
+        self._started_ns = 0
+        self.count = 0
+
+    def add(self, now_ns: int | None = None) -> None:
+        """Count one event."""
+        now = monotonic_ns() if now_ns is None else now_ns
+        if not self.count:
+            self._started_ns = now
+            self._newest = now // self._bucket_ns
+        self._advance(now)
+        self._buckets[self._newest % self._BUCKETS] += 1
+        self.count += 1
+
+    def per_second(self, now_ns: int | None = None) -> float:
+        """The rate over the window, or since the first event if that is shorter."""
+        now = monotonic_ns() if now_ns is None else now_ns
+        if not self.count or now <= self._started_ns:
+            return 0.0
+        current = now // self._bucket_ns
+        # The bucket in progress is left out: half-filled, it would make the rate flicker.
+        oldest = current - self._BUCKETS + 1
+        total = sum(
+            self._buckets[number % self._BUCKETS]
+            for number in range(max(oldest, self._newest - self._BUCKETS + 1), self._newest + 1)
+            if number < current
+        )
+        begin_ns = max(oldest * self._bucket_ns, self._started_ns)
+        span_ns = current * self._bucket_ns - begin_ns
+        return total * NS_PER_S / span_ns if span_ns > 0 else 0.0
+
+    def _advance(self, now: int) -> None:
+        current = now // self._bucket_ns
+        for number in range(max(self._newest, current - self._BUCKETS) + 1, current + 1):
+            self._buckets[number % self._BUCKETS] = 0
+        self._newest = max(self._newest, current)
+
+
+class Statistics:
+    """Everything that a pipeline counts.
+
+    Attributes:
+        rates: Frames per stage: captured, detected, rendered, encoded (written by any sink).
+        dropped: Frames that a stage was too slow for, by the stage's name.
+        durations: Histograms by name: capture_to_detect, capture_to_render,
+            capture_to_encode, preprocess, invoke, postprocess, overlay.
+        detections: Objects found, in all.
+    """
+
+    STAGES = ("captured", "detected", "rendered", "encoded")
+    DURATIONS = (
+        "capture_to_detect",
+        "capture_to_render",
+        "capture_to_encode",
+        "preprocess",
+        "invoke",
+        "postprocess",
+        "overlay",
+    )
+
+    def __init__(self) -> None:
+        self.started_ns = monotonic_ns()
+        self.rates = {name: RateMeter() for name in self.STAGES}
+        self.durations = {name: Histogram() for name in self.DURATIONS}
+        self.dropped: dict[str, int] = {}
+        self.detections = 0
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the pipeline started."""
+        return (monotonic_ns() - self.started_ns) / NS_PER_S
+
+    def count_drop(self, stage: str) -> None:
+        """Count a frame that `stage` was too slow for."""
+        self.dropped[stage] = self.dropped.get(stage, 0) + 1

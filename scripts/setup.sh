@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Installs what this project needs, and nothing twice: a second run takes a second.
+#
+#   scripts/setup.sh                    what `make run` needs: .venv with the package, kernels compiled
+#   scripts/setup.sh --test             and what the tests and linters need
+#   scripts/setup.sh --convert          .venv-convert: TensorFlow, and an OpenCV that reads Darknet
+#   scripts/setup.sh --tflite-runtime   .venv-tflite-runtime: the older runtime with numpy < 2
+#
+# The environments use the system's interpreter: picamera2 and GStreamer exist only there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PYTHON=${PYTHON:-/usr/bin/python3}
+
+say() { printf '%s\n' "setup: $*" >&2; }
+
+need_apt() {
+    local missing=() package
+    for package in "$@"; do
+        dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done
+    [ ${#missing[@]} -eq 0 ] && return
+    local sudo=()
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null || { say "needs ${missing[*]}: install them as root with apt-get"; exit 72; }
+        sudo=(sudo)
+    fi
+    say "installing ${missing[*]}"
+    "${sudo[@]}" apt-get update -qq
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# make_venv DIR STAMP_NAME OPTIONS -- PIP ARGUMENTS: installs again only when pyproject.toml
+# or this script changed since.
+make_venv() {
+    local venv=$1 stamp=$1/.installed-$2; shift 2
+    local options=()
+    while [ "$1" != -- ]; do options+=("$1"); shift; done
+    shift
+    [ -e "$stamp" ] && [ "$stamp" -nt pyproject.toml ] && [ "$stamp" -nt scripts/setup.sh ] && return
+    if [ ! -x "$venv/bin/python" ]; then
+        say "creating $venv with $("$PYTHON" --version)"
+        "$PYTHON" -m venv "${options[@]}" "$venv"
+    fi
+    say "installing into $venv (takes a few minutes the first time)"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+    touch "$stamp"
+}
+
+setup_run() {
+    need_apt python3-venv ca-certificates
+    make_venv .venv run --system-site-packages -- --editable .
+    # A Pi takes a minute to compile the kernels; in service it must never have to.
+    .venv/bin/edge-detect warmup --quiet
+}
+
+case ${1:-} in
+'')
+    setup_run ;;
+--test)
+    need_apt ffmpeg
+    make_venv .venv test --system-site-packages -- --editable '.[dev]' ;;
+--convert)
+    make_venv .venv-convert convert -- --editable '.[convert,test]' 'opencv-python-headless>=4.14,<5'
+    .venv-convert/bin/python scripts/fetch_packages.py ;;
+--tflite-runtime)
+    if "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 12))'; then
+        say "tflite-runtime has no packages for $("$PYTHON" --version); its tests run on Python 3.11"
+        exit 0
+    fi
+    make_venv .venv-tflite-runtime tflite -- --editable '.[tflite-runtime,test]' ;;
+*)
+    say "unknown option $1"; exit 64 ;;
+esac
