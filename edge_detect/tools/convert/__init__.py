@@ -1,0 +1,1 @@
+"""Turn trained networks into quantized TFLite models with manifests."""
