@@ -1,0 +1,259 @@
+"""The command line: what can be asked for. Each command's work is in a module of its own.
+
+Only the module of the command that was asked for is imported: `--help` on a Pi should
+not wait for NumPy.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+
+from edge_detect import __version__
+from edge_detect.core.errors import EdgeDetectError
+
+__all__ = ["main"]
+
+_INTERRUPTED = 130  # as a shell says it for SIGINT
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: Arguments without the program's name; None takes those of the process.
+
+    Returns:
+        The exit status: 0, or the `exit_code` of the error that was printed.
+    """
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.command is None:
+        parser.print_help()
+        return 0
+    module, function = arguments.work
+    try:
+        work: Callable[[argparse.Namespace], int] = getattr(import_module(module), function)
+        return work(arguments)
+    except EdgeDetectError as error:
+        print(f"edge-detect: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away (`… | head`): not our error. Python would
+        # complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge-detect",
+        description="Real-time object detection for small computers with a camera.",
+    )
+    parser.add_argument("--version", action="version", version=f"edge-detect {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    _add_run(commands)
+    _add_detect(commands)
+    _add_models(commands)
+    _add_bench(commands)
+    _add_warmup(commands)
+    return parser
+
+
+_Commands = argparse._SubParsersAction  # type: ignore[type-arg]  # noqa: SLF001 - has no public name
+
+
+def _add_run(commands: _Commands) -> None:
+    run = commands.add_parser(
+        "run",
+        help="detect in a camera or video until it ends or Ctrl-C",
+        description="Detect in a camera, video or stream until it ends or Ctrl-C. Without a "
+        "source: the first camera, else the bundled clip in a loop.",
+    )
+    run.add_argument(
+        "source",
+        nargs="?",
+        metavar="SOURCE",
+        help="a URL (v4l2:///dev/video0, file://clip.mp4?loop=true, synthetic://) or a path",
+    )
+    _add_model_options(run)
+    run.add_argument(
+        "--sink",
+        action="append",
+        metavar="URL",
+        help="where results go, may be repeated: out.mp4, out.jsonl, - (JSON lines on standard "
+        "output), null:// (default: output/edge-detect.mp4 and output/edge-detect.jsonl)",
+    )
+    run.add_argument(
+        "--mode",
+        choices=["live", "every"],
+        help="live: at the source's own pace, newest frame wins; every: all frames, as fast as "
+        "they can be had (default: live for cameras, every for files)",
+    )
+    run.add_argument(
+        "--duration", type=_positive_float, metavar="S", help="stop after so many seconds"
+    )
+    run.add_argument("--quiet", action="store_true", help="no status line every second")
+    run.set_defaults(work=("edge_detect.app.run", "run"))
+
+
+def _add_detect(commands: _Commands) -> None:
+    detect = commands.add_parser(
+        "detect",
+        help="detect in photos",
+        description="Detect in photos, and print one line for each.",
+    )
+    detect.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="files, directories or glob patterns"
+    )
+    _add_model_options(detect)
+    detect.add_argument("--json", action="store_true", help="print one JSON object a line")
+    detect.add_argument(
+        "--save", type=Path, metavar="DIR", help="write pictures with the boxes drawn to DIR"
+    )
+    detect.set_defaults(work=("edge_detect.app.detect", "detect"))
+
+
+def _add_models(commands: _Commands) -> None:
+    models = commands.add_parser("models", help="list, inspect, fetch and convert models")
+    actions = models.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)
+    listing = actions.add_parser("list", help="all models, present or not")
+    listing.add_argument("--json", action="store_true", help="print one JSON object a line")
+    listing.set_defaults(work=("edge_detect.app.models", "list_models"))
+    show = actions.add_parser("show", help="everything that a manifest says")
+    show.add_argument("name", metavar="NAME")
+    show.set_defaults(work=("edge_detect.app.models", "show"))
+    verify = actions.add_parser("verify", help="check model files against their manifests")
+    verify.add_argument("names", nargs="*", metavar="NAME", help="default: all that are present")
+    verify.set_defaults(work=("edge_detect.app.models", "verify"))
+    pull = actions.add_parser("pull", help="download a catalogued model")
+    pull.add_argument("names", nargs="+", metavar="NAME")
+    pull.add_argument("--url", help="fetch from here instead, e.g. a mirror; the content is "
+                      "checked all the same")
+    pull.set_defaults(work=("edge_detect.app.models", "pull"))
+    _add_convert(actions)
+
+
+def _add_convert(actions: _Commands) -> None:
+    convert = actions.add_parser("convert", help="make an INT8 model from trained weights")
+    kinds = convert.add_subparsers(dest="kind", metavar="KIND", title="kinds", required=True)
+    darknet = kinds.add_parser("darknet", help="from a Darknet .cfg and .weights")
+    darknet.add_argument("--cfg", type=Path, required=True)
+    darknet.add_argument("--weights", type=Path, required=True)
+    darknet.add_argument("--names", type=Path, required=True, help="labels, one a line")
+    darknet.add_argument(
+        "--mask",
+        action="append",
+        default=[],
+        metavar="HEAD=A,B,C",
+        help="correct the anchor mask of the HEAD-th [yolo] layer (from 0), where the cfg "
+        "contradicts what the weights were trained for",
+    )
+    _add_conversion_options(darknet)
+    darknet.set_defaults(work=("edge_detect.app.convert", "darknet"))
+    ssd = kinds.add_parser(
+        "ssd-frozen-graph", help="from a frozen graph of the TensorFlow Object Detection API"
+    )
+    ssd.add_argument("--graph", type=Path, required=True)
+    ssd.add_argument("--names", type=Path, required=True, help="labels, one a line")
+    ssd.add_argument(
+        "--head",
+        choices=["raw", "postprocess"],
+        default="raw",
+        help="raw box and score tensors, or with suppression inside the graph",
+    )
+    _add_conversion_options(ssd)
+    ssd.set_defaults(work=("edge_detect.app.convert", "ssd_frozen_graph"))
+
+
+def _add_conversion_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--name", required=True, help="name of the new model")
+    parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="default: here")
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="PATH",
+        help="images, directories or videos like those that the model will see; a few ordinary, "
+        "varied pictures do better than many of one kind",
+    )
+    parser.add_argument("--licence", default="unstated", help="of the weights, for the manifest")
+    parser.add_argument("--float", action="store_true", help="write a float32 twin beside it")
+
+
+def _add_bench(commands: _Commands) -> None:
+    bench = commands.add_parser(
+        "bench",
+        help="measure speed on this machine",
+        description="Measure every stage, and the whole pipeline against the bare interpreter.",
+    )
+    bench.add_argument("--model", default=None, metavar="NAME", help="default: both bundled ones")
+    bench.add_argument(
+        "--source", metavar="FILE", help="a video (default: the bundled clip, scaled to 720p)"
+    )
+    bench.add_argument("--threads", type=_positive_int, default=1, metavar="N", help="default: 1")
+    bench.add_argument("--runtime", choices=["litert", "tflite-runtime"])
+    bench.add_argument(
+        "--frames", type=_positive_int, default=1000, metavar="N",
+        help="frames of each measurement (default: 1000)",
+    )
+    bench.add_argument("--json", action="store_true", help="print one JSON object a model")
+    bench.set_defaults(work=("edge_detect.app.bench", "bench"))
+
+
+def _add_warmup(commands: _Commands) -> None:
+    warmup = commands.add_parser("warmup", help="compile the post-processing, once after installing")
+    warmup.add_argument("--quiet", action="store_true", help="print nothing unless it fails")
+    warmup.set_defaults(work=("edge_detect.app.warmup", "warmup"))
+
+
+def _add_model_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", metavar="NAME", help="name or path (default: yolov3-tiny-coco)")
+    parser.add_argument(
+        "--threshold", type=_probability, metavar="SCORE", help="least score, 0 to 1 "
+        "(default: the model's own)",
+    )
+    parser.add_argument(
+        "--classes", type=_labels, metavar="A,B", help="report these labels alone, e.g. person,car"
+    )
+    parser.add_argument("--threads", type=_positive_int, metavar="N", help="of the interpreter")
+    parser.add_argument("--runtime", choices=["litert", "tflite-runtime"], help="default: "
+                        "the first that is installed")
+
+
+def _probability(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def _positive_int(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+def _positive_float(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+def _labels(text: str) -> list[str]:
+    labels = [label.strip() for label in text.split(",") if label.strip()]
+    if not labels:
+        raise argparse.ArgumentTypeError("names no label")
+    return labels
+
+
+if __name__ == "__main__":
+    sys.exit(main())

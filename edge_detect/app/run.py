@@ -1,0 +1,99 @@
+"""`edge-detect run`: the pipeline with a status line a second and a summary at the end."""
+
+import argparse
+import signal
+import sys
+from contextlib import suppress
+from types import FrameType
+
+from edge_detect.app.status import StatusLine, summary
+from edge_detect.core import ConfigError, bundled_path, monotonic_ns
+from edge_detect.pipeline import DEFAULT_MODEL, Mode, Pipeline
+from edge_detect.sources import first_camera
+
+__all__ = ["run"]
+
+_DEFAULT_SINKS = ("output/edge-detect.mp4", "output/edge-detect.jsonl")
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM: the same clean end as Ctrl-C."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run until the source ends, `--duration` is over, Ctrl-C or SIGTERM."""
+    source, mode = _choose_source(arguments)
+    sinks = arguments.sink or list(_DEFAULT_SINKS)
+    signal.signal(signal.SIGTERM, _on_terminate)
+    pipeline = Pipeline(
+        source,
+        model=arguments.model or DEFAULT_MODEL,
+        sinks=sinks,
+        mode=mode,
+        threads=arguments.threads,
+        runtime=arguments.runtime,
+        classes=arguments.classes,
+        score_threshold=arguments.threshold,
+    )
+    with pipeline:
+        if not arguments.quiet:
+            _introduce(pipeline)
+        # Ctrl-C is how one ends this; what was written until then is complete.
+        with suppress(KeyboardInterrupt):
+            _watch(pipeline, arguments)
+    if not arguments.quiet:
+        _say(summary(pipeline))
+    return 0
+
+
+def _choose_source(arguments: argparse.Namespace) -> tuple[str, Mode | None]:
+    mode: Mode | None = arguments.mode
+    if arguments.source:
+        return arguments.source, mode
+    camera = first_camera()
+    if camera:
+        _say(f"source   {camera} (the first camera; name another to use it)")
+        return camera, mode
+    clips = sorted(bundled_path("demo").glob("*.mp4"))
+    if not clips:
+        raise ConfigError("there is no camera and no bundled clip", "name a source")
+    _say(f"source   no camera found: the bundled clip {clips[0].name}, in a loop")
+    return f"file://{clips[0]}?loop=true", mode or "live"
+
+
+def _introduce(pipeline: Pipeline) -> None:
+    detector, source = pipeline.detector, pipeline.source
+    rate = f"{source.fps:.4g} fps" if source.fps else "unknown rate"
+    _say(f"source   {source.name}  {source.size}, {rate}, mode {pipeline.mode}")
+    threads = f"{detector.threads} thread{'s' if detector.threads > 1 else ''}"
+    _say(f"model    {detector.name}  {detector.input_size}, {detector.runtime}, {threads}")
+    for sink in pipeline.sinks:
+        _say(f"look at  {sink.name}")
+    _say("Ctrl-C stops")
+
+
+def _watch(pipeline: Pipeline, arguments: argparse.Namespace) -> None:
+    status = StatusLine(pipeline.statistics)
+    started_ns = monotonic_ns()
+    pipeline.start()
+    while not pipeline.wait(_until_next_line(started_ns, arguments.duration)):
+        elapsed_s = (monotonic_ns() - started_ns) / 1e9
+        if arguments.duration is not None and elapsed_s >= arguments.duration:
+            return
+        if not arguments.quiet:
+            _say(status.line())
+
+
+def _until_next_line(started_ns: int, duration_s: float | None) -> float:
+    elapsed_s = (monotonic_ns() - started_ns) / 1e9
+    wait_s = 1.0 - elapsed_s % 1.0
+    return wait_s if duration_s is None else max(0.0, min(wait_s, duration_s - elapsed_s))
+
+
+def _say(text: str) -> None:
+    # Standard output belongs to results (`--sink -`).
+    print(text, file=sys.stderr, flush=True)
+
+
+def _on_terminate(_number: int, _frame: FrameType | None) -> None:
+    raise _Terminated

@@ -1,0 +1,16 @@
+"""`edge-detect warmup`: compile the kernels now, so that the service never has to."""
+
+import argparse
+
+from edge_detect.kernels import warmup as compile_kernels
+
+__all__ = ["warmup"]
+
+
+def warmup(arguments: argparse.Namespace) -> int:
+    """Compile every kernel that is not in the cache yet."""
+    compiled = compile_kernels()
+    if not arguments.quiet:
+        for name, seconds in compiled.items():
+            print(f"{name:<40}{seconds * 1000:>10.1f} ms")
+    return 0

@@ -1,0 +1,294 @@
+"""Honest figures of one machine: every stage, and the whole against its physical limit.
+
+The limit is the bare `invoke()` loop: nothing can detect faster than the interpreter
+alone. Pipeline and bare loop alternate in short rounds, so that a machine which speeds up
+or slows down meanwhile does so for both.
+"""
+
+import ctypes
+import gc
+import platform
+import resource
+import statistics
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+from edge_detect.core import NS_PER_MS, NS_PER_S, Frame, Image, Result, Size, monotonic_ns
+from edge_detect.models import Detector, load_model
+from edge_detect.pipeline import Pipeline
+from edge_detect.render import Overlay
+from edge_detect.sinks import open_sink
+from edge_detect.sources import open_source
+
+__all__ = ["BenchReport", "StageFigures", "measure", "scaled_clip"]
+
+_ROUNDS = 5
+_WARMUP_FRAMES = 30
+_STAGE_FRAMES = 300
+
+
+@dataclass(frozen=True, slots=True)
+class StageFigures:
+    """Durations of one stage in milliseconds."""
+
+    n: int
+    median: float
+    p95: float
+    p99: float
+
+    @classmethod
+    def of(cls, durations_ns: list[int]) -> "StageFigures":
+        """Summarize raw durations in nanoseconds."""
+        values = np.asarray(durations_ns, np.float64) / NS_PER_MS
+        median, p95, p99 = (float(v) for v in np.percentile(values, [50, 95, 99]))
+        return cls(len(durations_ns), median, p95, p99)
+
+
+@dataclass(frozen=True, slots=True)
+class BenchReport:
+    """What was measured for one model.
+
+    Attributes:
+        model: Its name.
+        runtime: Runtime and version.
+        threads: Of the interpreter.
+        machine: Processor and interpreter.
+        stages_ms: Figures by stage: preprocess, invoke, postprocess, overlay, encode.
+        bare_fps: Rate of the bare `invoke()` loop: the median of the rounds.
+        end_to_end_fps: Rate of decode → detect → JSON lines in mode `every`, likewise.
+        ratio: Median of the rounds' own ratios of the two.
+        rss_mb: Resident memory at the end.
+        heap_growth_kb: Growth of C heap and Python blocks over the last `heap_frames` frames.
+        heap_frames: See there.
+        allocated_kb_per_frame: Most memory that Python and NumPy held at once for one frame.
+    """
+
+    model: str
+    runtime: str
+    threads: int
+    machine: str
+    stages_ms: dict[str, StageFigures]
+    bare_fps: float
+    end_to_end_fps: float
+    ratio: float
+    rss_mb: float
+    heap_growth_kb: float
+    heap_frames: int
+    allocated_kb_per_frame: float
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain types, with the keys named after the attributes."""
+        return asdict(self)
+
+
+def measure(
+    model: str, source: Path, *, threads: int = 1, runtime: str | None = None, frames: int = 1000
+) -> BenchReport:
+    """Measure one model on one video.
+
+    Args:
+        model: Name or path.
+        source: A video; it is read in a loop, so any length does.
+        threads: Of the interpreter.
+        runtime: See `load_model`.
+        frames: Frames of the end-to-end measurement in all.
+    """
+    with load_model(model, threads=threads, runtime=runtime) as detector:
+        images = _some_images(source)
+        stages = _measure_stages(detector, images)
+        allocated = _allocated_per_frame(detector, images)
+        bare, whole, growth, heap_frames = _measure_rates(detector, source, frames)
+        return BenchReport(
+            model=detector.name,
+            runtime=detector.runtime,
+            threads=detector.threads,
+            machine=f"{_processor()}, Python {platform.python_version()}",
+            stages_ms=stages,
+            bare_fps=statistics.median(bare),
+            end_to_end_fps=statistics.median(whole),
+            ratio=statistics.median(w / b for w, b in zip(whole, bare, strict=True)),
+            rss_mb=_rss_mb(),
+            heap_growth_kb=growth,
+            heap_frames=heap_frames,
+            allocated_kb_per_frame=allocated,
+        )
+
+
+def scaled_clip(clip: Path, size: Size = Size(1280, 720), seconds: float = 8) -> Path:
+    """The beginning of a clip as H.264 of another size, made once a day in the temporary folder."""
+    out = Path(tempfile.gettempdir()) / f"edge-detect-bench-{clip.stem}-{size}.mp4"
+    with suppress(OSError):
+        if out.stat().st_mtime >= clip.stat().st_mtime:
+            return out
+    part = out.with_suffix(".part.mp4")
+    with av.open(str(clip)) as video, av.open(str(part), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "veryfast"})
+        stream.width, stream.height, stream.pix_fmt = size.width, size.height, "yuv420p"
+        for index, frame in enumerate(video.decode(video=0)):
+            if index >= seconds * 25:
+                break
+            image = cv2.resize(frame.to_ndarray(format="bgr24"), size)
+            scaled = av.VideoFrame.from_ndarray(image, format="bgr24")
+            scaled.pts = index
+            container.mux(stream.encode(scaled))
+        container.mux(stream.encode(None))
+    part.replace(out)
+    return out
+
+
+def _some_images(source: Path) -> list[Image]:
+    with open_source(source, paced=False) as video:
+        images = []
+        while len(images) < 25 and (frame := video.read()) is not None:
+            images.append(frame.image.copy())
+    return images
+
+
+def _measure_stages(detector: Detector, images: list[Image]) -> dict[str, StageFigures]:
+    durations: dict[str, list[int]] = {
+        name: [] for name in ("preprocess", "invoke", "postprocess", "overlay", "encode")
+    }
+    buffer, overlay = detector.new_buffer(), Overlay(detector.labels)
+    picture = np.empty_like(images[0])
+    with tempfile.TemporaryDirectory() as folder, _encoder(folder, images[0]) as encode:
+        for index in range(_WARMUP_FRAMES + _STAGE_FRAMES):
+            image = images[index % len(images)]
+            detector.prepare(image, buffer)
+            detections, timings = detector.run(buffer)
+            started_ns = monotonic_ns()
+            np.copyto(picture, image)
+            overlay.draw(picture, detections, "30.0 fps  10 ms")
+            drawn_ns = monotonic_ns()
+            frame = Frame(image, started_ns, index, "bench", index * NS_PER_S // 25)
+            encode(Result(frame, detections, timings), picture)
+            encoded_ns = monotonic_ns()
+            if index < _WARMUP_FRAMES:
+                continue
+            durations["preprocess"].append(timings.preprocess_ns)
+            durations["invoke"].append(timings.invoke_ns)
+            durations["postprocess"].append(timings.postprocess_ns)
+            durations["overlay"].append(drawn_ns - started_ns)
+            durations["encode"].append(encoded_ns - drawn_ns)
+    return {name: StageFigures.of(values) for name, values in durations.items()}
+
+
+class _encoder:  # noqa: N801 - used as a function
+    """An opened video sink's `write`, for the length of a `with`."""
+
+    def __init__(self, folder: str, image: Image) -> None:
+        self._sink = open_sink(Path(folder) / "bench.mp4")
+        self._sink.open(Size(image.shape[1], image.shape[0]), 25.0)
+
+    def __enter__(self) -> Callable[[Result, Image], None]:
+        return self._sink.write
+
+    def __exit__(self, *_: object) -> None:
+        self._sink.close()
+
+
+def _measure_rates(
+    detector: Detector, source: Path, frames: int
+) -> tuple[list[float], list[float], float, int]:
+    """Alternate one pipeline with the bare loop; not iterating holds the pipeline back."""
+    per_round = max(50, frames // _ROUNDS)
+    bare: list[float] = []
+    whole: list[float] = []
+    heap = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        lines = Path(folder) / "bench.jsonl"
+        with Pipeline(
+            f"file://{source}?loop=true", model=detector, sinks=[lines], mode="every"
+        ) as pipeline:
+            results = iter(pipeline)
+            _rate(results, per_round)
+            heap = _heap_kb()
+            for _ in range(_ROUNDS):
+                _wait_until_held_back(pipeline)
+                bare.append(_bare_rate(detector, per_round))
+                whole.append(_rate(results, per_round))
+            growth = _heap_kb() - heap
+    return bare, whole, growth, (per_round + _WARMUP_FRAMES) * _ROUNDS
+
+
+def _rate(results: Iterator[Result], frames: int) -> float:
+    """Frames per second in the steady state: the first frames were waiting ready-made."""
+    for _ in range(_WARMUP_FRAMES):
+        first = next(results).timings.detected_ns
+    for _ in range(frames):
+        last = next(results).timings.detected_ns
+    return frames * NS_PER_S / (last - first)
+
+
+def _wait_until_held_back(pipeline: Pipeline) -> None:
+    detected = pipeline.statistics.rates["detected"]
+    count = -1
+    while count != detected.count:
+        count = detected.count
+        time.sleep(0.1)
+
+
+def _bare_rate(detector: Detector, frames: int) -> float:
+    started_ns = monotonic_ns()
+    for _ in range(frames):
+        detector.invoke()
+    return frames * NS_PER_S / (monotonic_ns() - started_ns)
+
+
+def _allocated_per_frame(detector: Detector, images: list[Image]) -> float:
+    buffer = detector.new_buffer()
+    peaks: list[int] = []
+    tracemalloc.start()
+    try:
+        for image in images:
+            before, _ = tracemalloc.get_traced_memory()
+            tracemalloc.reset_peak()
+            detector.prepare(image, buffer)
+            detector.run(buffer)
+            peaks.append(tracemalloc.get_traced_memory()[1] - before)
+    finally:
+        tracemalloc.stop()
+    # The first frame of a size lays the padding out; that is not the steady state.
+    return max(peaks[1:] or peaks) / 1024
+
+
+class _Mallinfo2(ctypes.Structure):
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd",
+            "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+        )
+    )  # fmt: skip
+
+
+def _heap_kb() -> float:
+    """What is in use of the C heap and, as Python's small blocks lie elsewhere, of those."""
+    gc.collect()
+    libc = ctypes.CDLL(None)
+    libc.mallinfo2.restype = _Mallinfo2
+    info = libc.mallinfo2()
+    return float(info.uordblks + info.hblkhd + sys.getallocatedblocks() * 64) / 1024
+
+
+def _rss_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+def _processor() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith(("model name", "Model")):
+                return line.split(":", 1)[1].strip()
+    return platform.machine()

@@ -1,0 +1,79 @@
+"""Threads of a crew: none dies silently, all come to an end."""
+
+import threading
+
+import pytest
+from edge_detect.core import SinkError, StageError
+from edge_detect.pipeline.crew import Crew
+from edge_detect.pipeline.mailbox import Mailbox
+
+
+def nothing():
+    return None
+
+
+def test_first_error_is_kept_with_its_stage_and_ends_the_others():
+    crew, box = Crew(), Mailbox(lossy=True)
+    crew.add_box(box)
+    closed = threading.Event()
+
+    def fail():
+        raise SinkError("disk full", "make room")
+
+    crew.add("reader", box.get, closed.set)
+    crew.add("writer", fail, nothing)
+    crew.start()
+    assert crew.join(5)
+    assert closed.is_set()
+    assert isinstance(crew.error, SinkError)
+    assert crew.error.stage == "writer"
+    assert str(crew.error) == "writer: disk full\n  hint: make room"
+
+
+def test_unforeseen_exception_becomes_a_stage_error_with_its_cause():
+    crew = Crew()
+
+    def fail():
+        raise ZeroDivisionError("division by zero")
+
+    crew.add("detect", fail, nothing)
+    crew.start()
+    assert crew.join(5)
+    assert isinstance(crew.error, StageError)
+    assert crew.error.exit_code == 70
+    assert "ZeroDivisionError" in str(crew.error)
+    assert isinstance(crew.error.__cause__, ZeroDivisionError)
+
+
+def test_error_while_closing_is_reported_too():
+    crew = Crew()
+
+    def fail():
+        raise SinkError("cannot finish the file")
+
+    crew.add("video", nothing, fail)
+    crew.start()
+    assert crew.join(5)
+    assert isinstance(crew.error, SinkError)
+
+
+def test_box_added_after_the_stop_is_aborted_at_once():
+    crew = Crew()
+    crew.stop()
+    box = Mailbox(lossy=True)
+    crew.add_box(box)
+    with pytest.raises(Exception) as info:
+        box.get()
+    assert type(info.value).__name__ == "Closed"
+
+
+def test_join_says_who_is_still_at_work():
+    crew = Crew()
+    release = threading.Event()
+    crew.add("stuck", lambda: release.wait(30), nothing)
+    crew.start()
+    assert not crew.join(0.05)
+    assert crew.alive() == ["stuck"]
+    release.set()
+    assert crew.join(5)
+    assert crew.alive() == []

@@ -1,0 +1,120 @@
+"""What a mailbox promises to writer and reader."""
+
+import threading
+import time
+
+import pytest
+from edge_detect.pipeline.mailbox import Closed, Mailbox
+
+
+def in_thread(work):
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def wait_until(condition, timeout_s=5.0):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "the condition never came true"
+        time.sleep(0.001)
+
+
+def test_slow_reader_gets_the_newest_value_and_the_drop_is_handed_back():
+    box = Mailbox(lossy=True)
+    assert box.put("old") is None
+    assert box.put("new") == "old"
+    assert box.get() == "new"
+
+
+def test_lossless_box_keeps_order_and_loses_nothing_between_threads():
+    box = Mailbox(3, lossy=False)
+    received = []
+
+    def read():
+        try:
+            while True:
+                received.append(box.get())
+        except Closed:
+            pass
+
+    reader = in_thread(read)
+    for number in range(2000):
+        assert box.put(number) is None
+    box.finish()
+    reader.join(5)
+    assert received == list(range(2000))
+
+
+def test_lossless_writer_waits_until_there_is_room():
+    box = Mailbox(1, lossy=False)
+    box.put(1)
+    done = threading.Event()
+    in_thread(lambda: (box.put(2), done.set()))
+    assert not done.wait(0.05)
+    assert box.get() == 1
+    assert done.wait(5)
+    assert box.get() == 2
+
+
+def test_finished_box_is_drained_before_it_closes():
+    box = Mailbox(2, lossy=False)
+    box.put("last")
+    box.finish()
+    assert box.get() == "last"
+    with pytest.raises(Closed):
+        box.get()
+    with pytest.raises(Closed):
+        box.put("too late")
+
+
+def test_abort_wakes_a_waiting_reader_and_a_waiting_writer_at_once():
+    empty, full = Mailbox(lossy=False), Mailbox(lossy=False)
+    full.put(1)
+    outcomes = []
+
+    def attempt(call):
+        try:
+            call()
+        except Closed:
+            outcomes.append("closed")
+
+    threads = [in_thread(lambda: attempt(empty.get)), in_thread(lambda: attempt(lambda: full.put(2)))]
+    started = time.monotonic()
+    empty.abort()
+    full.abort()
+    for thread in threads:
+        thread.join(5)
+    assert outcomes == ["closed", "closed"]
+    assert time.monotonic() - started < 0.4
+
+
+def test_abort_throws_away_what_waits():
+    box = Mailbox(lossy=True)
+    box.put(1)
+    box.abort()
+    with pytest.raises(Closed):
+        box.get()
+    with pytest.raises(Closed):
+        box.check()
+
+
+def test_waiting_with_a_timeout_ends_in_time():
+    started = time.monotonic()
+    with pytest.raises(TimeoutError):
+        Mailbox(lossy=True).get(timeout_s=0.05)
+    assert time.monotonic() - started < 2
+
+
+def test_a_box_without_room_is_a_programmers_mistake():
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        Mailbox(0, lossy=True)
+
+
+def test_reader_that_was_waiting_gets_the_value():
+    box = Mailbox(lossy=True)
+    received = []
+    reader = in_thread(lambda: received.append(box.get()))
+    box.put(7)
+    reader.join(5)
+    wait_until(lambda: received == [7])
