@@ -1,0 +1,30 @@
+"""Choosing the decoder that fits a model."""
+
+from collections.abc import Mapping
+
+from edge_detect.core import ModelError
+from edge_detect.models.spec import ModelSpec
+from edge_detect.models.ssd import SsdPostprocessDecoder, SsdRawDecoder
+from edge_detect.models.tensors import Decoder, TensorInfo
+from edge_detect.models.yolo import YoloDecoder
+
+__all__ = ["make_decoder"]
+
+
+def make_decoder(spec: ModelSpec, outputs: Mapping[str, TensorInfo]) -> Decoder:
+    """The decoder for a model; loads its kernels, so that the first frame is a fast one.
+
+    Args:
+        spec: The model's manifest.
+        outputs: What the model file says about its outputs, by tensor name.
+
+    Raises:
+        ModelError: The outputs are not what the manifest says.
+    """
+    if spec.yolo is not None:
+        return YoloDecoder(spec, spec.yolo, outputs)
+    if spec.ssd is None:
+        raise ModelError(f"manifest of {spec.name}: the section [{spec.family}] is missing")
+    if spec.head == "raw":
+        return SsdRawDecoder(spec, spec.ssd, outputs)
+    return SsdPostprocessDecoder(spec, spec.ssd, outputs)
