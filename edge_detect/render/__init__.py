@@ -1,1 +1,5 @@
-"""Drawing detections on pictures."""
+"""Drawing detections into pictures."""
+
+from edge_detect.render.overlay import Overlay
+
+__all__ = ["Overlay"]

@@ -1,1 +1,74 @@
-"""Where frames come from."""
+"""Where frames come from: one registry from URL scheme to source."""
+
+import glob
+import stat
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import cast
+
+from edge_detect.core import SourceError
+from edge_detect.core.url import Url, parse_url
+from edge_detect.sources.camera import first_camera
+from edge_detect.sources.source import Source
+
+__all__ = ["SCHEMES", "Source", "first_camera", "open_source"]
+
+# Scheme → module and function that opens it. Modules are imported when first used, because
+# decoders and device libraries take long to load and most runs need one of them.
+SCHEMES = {
+    "file": ("edge_detect.sources.video", "open_video"),
+    "images": ("edge_detect.sources.images", "open_images"),
+    "synthetic": ("edge_detect.sources.synthetic", "open_synthetic"),
+    "v4l2": ("edge_detect.sources.v4l2", "open_v4l2"),
+}
+_IMAGE_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".pgm", ".ppm", ".tif", ".tiff", ".webp"}
+
+Factory = Callable[[Url, bool | None], Source]
+
+
+def open_source(url: str | Path, *, paced: bool | None = None) -> Source:
+    """Open a camera, video, set of images or synthetic scene.
+
+    A bare path to a video or image, a directory or glob pattern of images, and
+    `/dev/videoN` are understood as well as URLs:
+
+        file://clip.mp4?loop=true&realtime=true
+        images://street/*.jpg
+        synthetic://?size=1280x720&fps=30&objects=5&seed=1&frames=300
+        v4l2:///dev/video0?size=1280x720&fps=30
+
+    Args:
+        url: What to open.
+        paced: Whether frames come at the source's own rate (True) or as fast as they are
+            asked for (False). None leaves it to the URL. Cameras ignore it.
+
+    Raises:
+        SourceError: The source cannot be opened.
+        ConfigError: An option of the URL is misspelt or has an impossible value.
+    """
+    parsed = parse_url(url)
+    scheme = parsed.scheme or _scheme_of_path(parsed.location)
+    if scheme not in SCHEMES:
+        raise SourceError(
+            f"no source handles {parsed.name!r}: unknown scheme {scheme!r}",
+            f"use one of {', '.join(sorted(SCHEMES))}, e.g. v4l2:///dev/video0",
+        )
+    module, function = SCHEMES[scheme]
+    factory = cast("Factory", getattr(import_module(module), function))
+    return factory(parsed, paced)
+
+
+def _scheme_of_path(path: str) -> str:
+    """What a bare path means."""
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError:
+        mode = 0
+    if stat.S_ISCHR(mode) or path.startswith("/dev/video"):
+        return "v4l2"
+    if stat.S_ISDIR(mode) or Path(path).suffix.lower() in _IMAGE_SUFFIXES:
+        return "images"
+    if not mode and glob.has_magic(path):
+        return "images"
+    return "file"

@@ -1,0 +1,136 @@
+"""URLs of sources and sinks: one parser, and names that carry no credentials."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qsl, quote, unquote, urlencode
+
+from edge_detect.core.errors import ConfigError
+from edge_detect.core.geometry import Size
+
+__all__ = ["Url", "parse_url"]
+
+_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):(?://)?(.*)$", re.DOTALL)
+_SECRET_KEYS = {"auth", "key", "pass", "passwd", "password", "pwd", "secret", "token", "user"}
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"0", "false", "no", "off"}
+
+
+@dataclass(slots=True, frozen=True)
+class Url:
+    """A parsed URL, or a bare path (then `scheme` is empty).
+
+    Attributes:
+        scheme: Lower case; empty for a bare path.
+        location: Host and path, percent-decoded for URLs; the text itself for a bare path.
+        options: The query, by key.
+        text: What was parsed, credentials included: for libraries that connect, never to show.
+    """
+
+    scheme: str
+    location: str
+    options: dict[str, str]
+    text: str
+
+    @property
+    def name(self) -> str:
+        """The URL as it may be shown and logged: without user, password and tokens."""
+        if not self.scheme:
+            return self.location
+        location = _without_user(self.location)
+        shown = {
+            key: "***" if key.lower() in _SECRET_KEYS else value
+            for key, value in self.options.items()
+        }
+        query = f"?{urlencode(shown, safe='*/:,')}" if shown else ""
+        return f"{self.scheme}://{quote(location, safe='/:@[]*?,+ ')}{query}"
+
+    def check_options(self, *known: str) -> None:
+        """Refuse misspelt options.
+
+        Raises:
+            ConfigError: An option is not among the known ones.
+        """
+        for key in self.options:
+            if key not in known:
+                hint = f"use one of {', '.join(known)}" if known else "leave the part from '?' out"
+                raise ConfigError(f"{self.name!r} has the unknown option {key!r}", hint)
+
+    def flag(self, key: str, *, default: bool = False) -> bool:
+        """A yes-or-no option; a key without a value means yes.
+
+        Raises:
+            ConfigError: The value is neither.
+        """
+        if key not in self.options:
+            return default
+        value = self.options[key].lower() or "true"
+        if value not in _TRUE | _FALSE:
+            raise self._wrong(key, "true or false")
+        return value in _TRUE
+
+    def integer(self, key: str, default: int, *, minimum: int = 0) -> int:
+        """A whole number.
+
+        Raises:
+            ConfigError: The value is not a whole number or less than `minimum`.
+        """
+        text = self.options.get(key, str(default))
+        if not re.fullmatch(r"-?\d{1,12}", text, re.ASCII) or int(text) < minimum:
+            raise self._wrong(key, f"a whole number from {minimum}")
+        return int(text)
+
+    def number(self, key: str, default: float) -> float:
+        """A positive number.
+
+        Raises:
+            ConfigError: The value is not a number above 0 and up to a million.
+        """
+        try:
+            value = float(self.options.get(key, default))
+        except ValueError:
+            value = -1.0
+        if not 0 < value <= 1e6:
+            raise self._wrong(key, "a number above 0")
+        return value
+
+    def size(self, key: str, default: Size) -> Size:
+        """A picture size such as `1280x720`.
+
+        Raises:
+            ConfigError: The value is not two whole numbers from 1 to 16384.
+        """
+        if key not in self.options:
+            return default
+        match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", self.options[key], re.ASCII)
+        size = Size(int(match[1]), int(match[2])) if match else Size(0, 0)
+        if not (1 <= size.width <= 16384 and 1 <= size.height <= 16384):
+            raise self._wrong(key, "a size such as 1280x720")
+        return size
+
+    def _wrong(self, key: str, wanted: str) -> ConfigError:
+        return ConfigError(
+            f"{self.name!r}: option {key!r} must be {wanted}, got {self.options.get(key)!r}"
+        )
+
+
+def parse_url(text: str | Path) -> Url:
+    """Take a URL apart; whatever has no scheme, or exists as a file, is a bare path.
+
+    Both `scheme://location` and `scheme:location` are understood, so that a mistake such as
+    `v4l:/dev/video0` is met with the list of schemes and not with "no such file".
+    """
+    if isinstance(text, Path):
+        return Url("", str(text), {}, str(text))
+    match = _SCHEME.match(text)
+    if match is None or ("://" not in text and os.path.lexists(text)):
+        return Url("", text, {}, text)
+    rest, _, query = match[2].partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    return Url(match[1].lower(), unquote(rest), options, text)
+
+
+def _without_user(location: str) -> str:
+    host, slash, path = location.partition("/")
+    return host.rpartition("@")[2] + slash + path
