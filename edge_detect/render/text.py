@@ -11,6 +11,7 @@ from edge_detect.render.palette import Color, ink_on
 __all__ = ["Lettering"]
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
+_TALLEST = "Agjpqy|()[]%"
 # Pieces of text kept; a frame's labels and scores, and those of the seconds before.
 _KEPT = 256
 
@@ -26,6 +27,10 @@ class Lettering:
         self._thickness = max(1, round(height / 8))
         self._scale = cv2.getFontScaleFromHeight(_FONT, height, self._thickness)
         self._padding = max(2, height // 4)
+        # All lines are as high as one with every kind of letter: OpenCV 5 measures each text
+        # by its own letters, and pieces of one label would differ.
+        (_, above), below = cv2.getTextSize(_TALLEST, _FONT, self._scale, self._thickness)
+        self._above, self._below = max(above, height), max(below, height // 4)
         self.render = lru_cache(maxsize=_KEPT)(self._render)
 
     @property
@@ -43,12 +48,13 @@ class Lettering:
         Returns:
             (height, width, 3) uint8 B, G, R; not to be written into.
         """
-        (width, height), below = cv2.getTextSize(text, _FONT, self._scale, self._thickness)
+        width = cv2.getTextSize(text, _FONT, self._scale, self._thickness)[0][0]
         padding = self._padding
-        image = np.empty((height + below + 2 * padding, width + 2 * padding, 3), np.uint8)
+        height = self._above + self._below + 2 * padding
+        image = np.empty((height, width + 2 * padding, 3), np.uint8)
         image[:] = ground
         ink = ink_on(ground)
-        baseline = (padding, padding + height)
+        baseline = (padding, padding + self._above)
         cv2.putText(image, text, baseline, _FONT, self._scale, ink, self._thickness, cv2.LINE_AA)
         image.flags.writeable = False
         return image
