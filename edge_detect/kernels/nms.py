@@ -59,7 +59,7 @@ def _keep(kept, row, box):
 def _greedy(boxes, notes, count, settings, kept, out):
     order, ids, limit = notes[1], out[2], kept.shape[1]
     sort_by_score(boxes[4], count, order, notes[2], notes[3])
-    any_class, by_distance = settings[AGNOSTIC] != 0.0, settings[METHOD] == DIOU
+    any_class, by_distance = np.int32(settings[AGNOSTIC]), settings[METHOD] == DIOU
     threshold = np.float32(settings[IOU])
     row = 0
     for place in range(count):
@@ -106,7 +106,7 @@ def _soft(boxes, notes, count, settings, kept, out):
     """
     heap, seen, scores = notes[1], notes[2], boxes[4]
     ids, limit = out[2], kept.shape[1]
-    threshold, any_class = np.float32(settings[SCORE]), settings[AGNOSTIC] != 0.0
+    threshold, any_class = np.float32(settings[SCORE]), np.int32(settings[AGNOSTIC])
     for i in range(count):
         heap[i] = i
         seen[i] = 0

@@ -90,7 +90,7 @@ def collect_sigmoid(
         limit: (1,) least element that can reach the score threshold.
         table: (5, 256) float32: scores, t_y, t_x, exp t_h, exp t_w; empty for float32.
         anchors: (n, 4) float32, centre y, centre x, height, width in input pixels.
-        scales: (4,) float64, divisors of t_y, t_x, t_h, t_w.
+        scales: (5,) float64, divisors of t_y, t_x, t_h, t_w, and one number for softmax.
         layout: See the constants of this module.
         settings: See `candidates`.
         boxes: Candidates, appended to from column 0 on.
@@ -164,12 +164,12 @@ def collect_softmax(
     Args:
         tensor: (4 n,) t_y, t_x, t_h, t_w of each anchor.
         scores: (n columns,) logits.
-        limit: (1,) unused; the least difference stands in layout[KIND] for integers.
+        limit: (1,) not used.
         table: (5, 256) float32: exp(-steps), t_y, t_x, exp t_h, exp t_w; empty for float32.
         anchors: (n, 4) float32, centre y, centre x, height, width in input pixels.
-        scales: (4,) float64, divisors of t_y, t_x, t_h, t_w.
-        layout: See the constants of this module; KIND is the least number of steps that an
-            object's logit must lie above the background's.
+        scales: (5,) float64, divisors of t_y, t_x, t_h, t_w, and how far above the background's
+            an object's element must lie to reach the score threshold.
+        layout: See the constants of this module.
         settings: See `candidates`.
         boxes: Candidates, appended to from column 0 on.
         notes: Candidates' class ids.
@@ -182,7 +182,7 @@ def collect_softmax(
     for anchor in range(layout[ANCHORS]):
         start = anchor * columns
         top = _greatest(scores, start + first, start + columns)
-        if first and table.size and np.int64(top) - np.int64(scores[start]) < layout[KIND]:
+        if first and np.float64(top) - np.float64(scores[start]) < scales[4]:
             continue
         best_object = top
         if first and scores[start] > top:

@@ -66,7 +66,7 @@ class SsdRawDecoder:
         self._scores = scores
         self._ssd = ssd
         self._anchors = anchor_boxes(ssd.anchors, spec.input.frame_size)
-        self._scales = np.array(ssd.box_scales, np.float64)
+        self._scales = np.array([*ssd.box_scales, -math.inf], np.float64)
         self._layout = self._describe(spec, boxes, scores)
         self._table = self._tabulate(boxes, scores)
         self._limit = np.zeros(1, self._reader.element_type)
@@ -142,10 +142,11 @@ class SsdRawDecoder:
         """Find the least element, or difference of elements, that can reach the threshold."""
         self._impossible = False
         if self._ssd.scores == "softmax":
+            difference = least_logit(threshold)
             if self._table.size:
-                steps = least_logit(threshold) / float(np.float32(self._scores.scale))
                 # One step less makes up for the rounding of the table.
-                self._layout[places.KIND] = max(-256, min(256, steps - 1))
+                difference = difference / float(np.float32(self._scores.scale)) - 1
+            self._scales[4] = difference
             return
         if self._table.size:
             least = least_element(self._table[0], threshold, self._scores.dtype)

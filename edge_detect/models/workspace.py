@@ -84,8 +84,8 @@ def output_named(model: str, outputs: Mapping[str, TensorInfo], name: str) -> Te
 
 
 def _flat(tensor: NDArray[Any]) -> NDArray[Any]:
-    flat = tensor.reshape(-1)
-    # Kernels are compiled for writable arrays only; runtimes give such views.
+    flat = tensor.ravel()
+    # Kernels are compiled for writable, contiguous arrays only; runtimes give such views.
     return flat if flat.flags.writeable else flat.copy()
 
 

@@ -1,0 +1,288 @@
+"""Decoders give defined results for whatever a model puts out."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_detect.core import Letterbox, ModelError, Size
+from edge_detect.kernels.ssd import collect_sigmoid
+from edge_detect.models.anchors import anchor_boxes
+from edge_detect.models.decoders import make_decoder
+from edge_detect.models.spec import BoxAnchors, SsdSpec
+from edge_detect.models.tensors import TensorInfo, Thresholds
+
+sys.path.append(str(Path(__file__).parents[1] / "property"))
+import references
+
+NORMAL = Thresholds(0.5, 0.5, 100)
+BOX = references.plain(64)
+
+
+def describe(**tensors):
+    """What a model file would say about unquantized tensors."""
+    return {name: TensorInfo(name, 0, array.shape, array.dtype) for name, array in tensors.items()}
+
+
+def ssd_tensors(score=-5.0):
+    """18 boxes at their anchors, all with the same logit."""
+    return {
+        "boxes": np.zeros((1, 18, 4), np.float32),
+        "scores": np.full((1, 18, 1), score, np.float32),
+    }
+
+
+def decode_ssd(tensors, thresholds=NORMAL, letterbox=BOX, **section):
+    decoder = make_decoder(references.ssd_manifest(**section), describe(**tensors))
+    return decoder.decode(tensors, letterbox, thresholds)
+
+
+def test_nothing_over_the_threshold_gives_empty_arrays_of_the_right_types():
+    found = decode_ssd(ssd_tensors())
+    assert len(found) == 0
+    assert found.boxes.shape == (0, 4)
+    assert (found.boxes.dtype, found.scores.dtype) == (np.float32, np.float32)
+    assert found.class_ids.dtype == np.int32
+    assert found.labels == ("label 0",)
+
+
+def test_everything_over_the_threshold_gives_at_most_max_detections():
+    found = decode_ssd(ssd_tensors(5.0), Thresholds(0.0, 1.0, 7))
+    assert len(found) == 7
+    assert len(decode_ssd(ssd_tensors(5.0), Thresholds(0.0, 1.0, 10**9))) == 18
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_boxes_that_are_not_finite_are_dropped(bad):
+    tensors = ssd_tensors(5.0)
+    tensors["boxes"][0, :17, 0] = bad
+    assert len(decode_ssd(tensors, Thresholds(0.5, 1.0, 100))) == 1
+
+
+def test_sizes_that_overflow_are_dropped_and_huge_ones_clipped():
+    tensors = ssd_tensors(5.0)
+    tensors["boxes"][0, :, 2:] = 1e30
+    assert len(decode_ssd(tensors)) == 0
+    tensors["boxes"][0, :, 2:] = 100.0
+    found = decode_ssd(tensors)
+    np.testing.assert_array_equal(found.boxes, [[0, 0, 64, 64]])
+
+
+@pytest.mark.parametrize("kind", ["sigmoid", "softmax", "probability"])
+def test_scores_that_are_not_a_number_are_dropped(kind):
+    tensors = ssd_tensors(0.0)
+    tensors["scores"] = np.full((1, 18, 3), np.nan, np.float32)
+    tensors["scores"][0, 5] = [0.1, 5.0, 0.2]
+    everything = Thresholds(0.0, 1.0, 100)
+    found = decode_ssd(tensors, everything, labels=3, scores=kind)
+    assert found.class_ids.tolist() == [1]
+    tensors["scores"][0, 5, 0] = np.nan
+    found = decode_ssd(tensors, everything, labels=3, scores=kind)
+    assert found.class_ids.tolist() == ([] if kind == "softmax" else [1])
+
+
+def test_boxes_outside_the_frame_are_dropped_and_others_clipped_to_it():
+    tensors = ssd_tensors(5.0)
+    tensors["boxes"][0, :, 1] = 1e3
+    tensors["boxes"][0, 0, 1] = 0
+    letterbox = Letterbox.fit(Size(100, 50), Size(64, 64), keep_aspect=True)
+    found = decode_ssd(tensors, letterbox=letterbox)
+    assert len(found) == 1
+    assert found.boxes.min() >= 0
+    assert np.all(found.boxes[:, 2] <= 100)
+    assert np.all(found.boxes[:, 3] <= 50)
+
+
+def test_results_are_copies_that_the_next_call_does_not_change():
+    tensors = ssd_tensors(5.0)
+    decoder = make_decoder(references.ssd_manifest(), describe(**tensors))
+    first = decoder.decode(tensors, BOX, NORMAL)
+    before = first.boxes.copy()
+    tensors["boxes"][...] = 1.0
+    decoder.decode(tensors, BOX, NORMAL)
+    np.testing.assert_array_equal(first.boxes, before)
+
+
+def test_thresholds_may_change_from_call_to_call():
+    tensors = ssd_tensors()
+    tensors["scores"][0, :, 0] = np.linspace(-4, 4, 18)
+    decoder = make_decoder(references.ssd_manifest(), describe(**tensors))
+    counts = [
+        len(decoder.decode(tensors, BOX, Thresholds(score, 1.0, room)))
+        for score, room in ((0.5, 100), (0.0, 100), (0.5, 3), (0.999, 3), (0.0, 100))
+    ]
+    assert counts == [9, 18, 3, 0, 18]
+
+
+@pytest.mark.parametrize(
+    "thresholds", [Thresholds(-0.1, 0.5, 1), Thresholds(0.5, 1.1, 1), Thresholds(0.5, 0.5, 0)]
+)
+def test_impossible_thresholds_are_refused(thresholds):
+    with pytest.raises(ValueError, match="must be"):
+        decode_ssd(ssd_tensors(), thresholds)
+
+
+def test_read_only_and_strided_tensors_are_understood_without_compiling_anything():
+    tensors = ssd_tensors(5.0)
+    wanted = decode_ssd(tensors)
+    compiled = set(collect_sigmoid.signatures)
+    tensors["boxes"].flags.writeable = False
+    tensors["scores"] = np.repeat(tensors["scores"], 2, axis=1)[:, ::2]
+    np.testing.assert_array_equal(decode_ssd(tensors).boxes, wanted.boxes)
+    assert set(collect_sigmoid.signatures) == compiled
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16])
+def test_models_that_mix_element_types_are_decoded_as_real_numbers(dtype):
+    tensors = ssd_tensors()
+    tensors["scores"] = np.full((1, 18, 1), -100, dtype)
+    tensors["scores"][0, 3] = 20
+    infos = describe(**tensors)
+    infos["scores"] = TensorInfo("scores", 1, (1, 18, 1), np.dtype(dtype), 0.1, 10)
+    found = make_decoder(references.ssd_manifest(), infos).decode(tensors, BOX, NORMAL)
+    assert found.scores.tolist() == pytest.approx([1 / (1 + np.exp(-1))])
+
+
+def test_multi_label_reports_more_candidates_than_there_are_anchors():
+    shape = (1, 18, 40)
+    tensors = {"boxes": ssd_tensors()["boxes"], "scores": np.full(shape, 3, np.float32)}
+    decoder = make_decoder(references.ssd_manifest(40), describe(**tensors))
+    best = decoder.decode(tensors, BOX, Thresholds(0.1, 1.0, 10_000))
+    every = decoder.decode(tensors, BOX, Thresholds(0.1, 1.0, 10_000, multi_label=True))
+    assert (len(best), len(every)) == (18, 720)
+    assert sorted(every.class_ids.tolist()) == sorted(list(range(40)) * 18)
+
+
+def test_class_agnostic_suppression_crosses_classes_and_the_usual_one_does_not():
+    tensors = ssd_tensors()
+    tensors["scores"] = np.full((1, 18, 2), -5, np.float32)
+    tensors["scores"][0, 4] = [3, 4]
+    thresholds = Thresholds(0.5, 0.5, 100, multi_label=True)
+    assert decode_ssd(tensors, thresholds, labels=2).class_ids.tolist() == [1, 0]
+    agnostic = decode_ssd(tensors, thresholds, labels=2, nms={"class_agnostic": True})
+    assert agnostic.class_ids.tolist() == [1]
+
+
+@pytest.mark.parametrize("method", ["greedy", "diou", "soft"])
+def test_thousands_of_identical_boxes_give_one_detection(method):
+    tensors = {"scores": np.full((1, 4000, 1), 2, np.float32)}
+    tensors["boxes"] = np.zeros((1, 4000, 4), np.float32)
+    one_place = BoxAnchors(
+        feature_maps=[(1, 1)],
+        min_scale=0.5,
+        max_scale=0.5,
+        aspect_ratios=[1.0] * 4000,
+        interpolated_ratio=0,
+        reduce_lowest=False,
+    )
+    section = SsdSpec(outputs={"boxes": "boxes", "scores": "scores"}, anchors=one_place)
+    spec = references.manifest("ssd", "raw", 1, 64, ssd=section, nms={"method": method})
+    found = make_decoder(spec, describe(**tensors)).decode(tensors, BOX, NORMAL)
+    np.testing.assert_array_equal(found.boxes, [[16, 16, 48, 48]])
+
+
+def rows(count, total=4):
+    """Outputs of TFLite_Detection_PostProcess with rubbish in every row."""
+    return {
+        "boxes": np.full((1, total, 4), np.nan, np.float32),
+        "classes": np.full((1, total), 1e9, np.float32),
+        "scores": np.full((1, total), 1e9, np.float32),
+        "count": np.array([count], np.float32),
+    }
+
+
+def decode_rows(tensors, thresholds=NORMAL, labels=3, **section):
+    names = {name: name for name in ("boxes", "classes", "scores", "count")}
+    spec = references.manifest(
+        "ssd", "postprocess", labels, 64, ssd=SsdSpec(outputs=names, **section)
+    )
+    return make_decoder(spec, describe(**tensors)).decode(tensors, BOX, thresholds)
+
+
+def test_rows_beyond_the_count_are_never_read():
+    tensors = rows(2)
+    tensors["boxes"][0, :2] = [[0.25, 0.5, 0.75, 1.5], [0, 0, 0.5, 0.5]]
+    tensors["classes"][0, :2] = [2, 0]
+    tensors["scores"][0, :2] = [0.6, 0.9]
+    tensors["scores"][0, 2:] = 0.99
+    tensors["boxes"][0, 2:] = [0, 0, 1, 1]
+    tensors["classes"][0, 2:] = 1
+    found = decode_rows(tensors)
+    np.testing.assert_array_equal(found.boxes, [[0, 0, 32, 32], [32, 16, 64, 48]])
+    assert found.class_ids.tolist() == [0, 2]
+    assert found.scores.tolist() == pytest.approx([0.9, 0.6])
+
+
+@pytest.mark.parametrize(("count", "valid"), [(np.nan, 0), (-3, 0), (1e30, 4), (np.inf, 4), (0, 0)])
+def test_an_absurd_count_is_held_within_the_rows(count, valid):
+    tensors = rows(count)
+    tensors["boxes"][...] = [0, 0, 1, 1]
+    tensors["classes"][...] = 1
+    tensors["scores"][...] = 0.75
+    assert len(decode_rows(tensors)) == valid
+
+
+def test_rows_with_absurd_classes_scores_or_boxes_are_dropped():
+    tensors = rows(4)
+    tensors["boxes"][0, :3] = [0, 0, 1, 1]
+    tensors["classes"][0] = [np.nan, 7, 1, 1]
+    tensors["scores"][0] = [0.9, 0.9, np.nan, 0.9]
+    assert len(decode_rows(tensors)) == 0
+
+
+def test_the_label_offset_is_added_to_the_class_number():
+    tensors = rows(1)
+    tensors["boxes"][...] = [0, 0, 1, 1]
+    tensors["classes"][...], tensors["scores"][...] = 1, 0.75
+    assert decode_rows(tensors, label_offset=1).names == ["label 2"]
+
+
+def test_the_anchors_of_a_300_pixel_mobilenet_ssd_are_1917():
+    anchors = BoxAnchors(
+        feature_maps=[(n, n) for n in (19, 10, 5, 3, 2, 1)],
+        min_scale=0.2,
+        max_scale=0.95,
+        aspect_ratios=[1, 2, 0.5, 3, 0.3333],
+    )
+    boxes = anchor_boxes(anchors, Size(300, 300))
+    assert boxes.shape == (1917, 4)
+    half, root = 300 / 19 / 2, 2**0.5
+    np.testing.assert_allclose(boxes[0], [half, half, 30, 30], rtol=1e-6)
+    np.testing.assert_allclose(boxes[1], [half, half, 60 / root, 60 * root], rtol=1e-6)
+    np.testing.assert_allclose(boxes[2], [half, half, 60 * root, 60 / root], rtol=1e-6)
+    np.testing.assert_allclose(boxes[-1, 2:], [300 * 0.95**0.5] * 2, rtol=1e-6)
+
+
+def test_tensors_that_do_not_fit_the_anchors_are_refused():
+    tensors = ssd_tensors()
+    tensors["boxes"] = tensors["boxes"][:, :17]
+    with pytest.raises(ModelError, match="18 anchors do not fit boxes"):
+        decode_ssd(tensors)
+
+
+def test_labels_that_do_not_fit_the_scores_are_refused():
+    with pytest.raises(ModelError, match="2 labels do not fit"):
+        decode_ssd(ssd_tensors(), labels=2, label_offset=2)
+
+
+def test_a_tensor_that_the_file_does_not_have_is_named():
+    tensors = ssd_tensors()
+    with pytest.raises(ModelError, match="'scores' that the file does not have"):
+        make_decoder(references.ssd_manifest(), describe(boxes=tensors["boxes"]))
+
+
+def test_an_integer_tensor_without_scale_is_refused():
+    tensors = {name: array.astype(np.int8) for name, array in ssd_tensors().items()}
+    with pytest.raises(ModelError, match="int8 with scale 0"):
+        decode_ssd(tensors)
+
+
+def test_a_yolo_head_of_the_wrong_shape_is_refused_by_name():
+    spec = references.yolo_manifest(3, joined=True)
+    tensors = {
+        "joined0": np.zeros((1, 2, 2, 16), np.float32),
+        "joined1": np.zeros((1, 4, 4, 18), np.float32),
+    }
+    with pytest.raises(ModelError, match="'joined1' has shape"):
+        make_decoder(spec, describe(**tensors))
