@@ -47,12 +47,17 @@ class InputSpec(_Section):
         color: Order of the channels that the model expects.
         resize: `letterbox` keeps the aspect and pads; `stretch` fills the whole input.
         pad: Value of the padding, all channels, as a uint8 pixel.
+        mean: For float inputs only: the pixel value that becomes 0.
+        std: For float inputs only: `real = (pixel - mean) / std`. Quantized inputs take the
+            pixel as it is.
     """
 
     size: tuple[PositiveInt, PositiveInt]
     color: Literal["rgb", "bgr"] = "rgb"
     resize: Literal["letterbox", "stretch"]
     pad: Annotated[int, Field(ge=0, le=255)] = 128
+    mean: float = 0.0
+    std: PositiveFloat = 255.0
 
     @property
     def frame_size(self) -> Size:

@@ -1,0 +1,222 @@
+"""The one door to TFLite: opens a model file and hands out its tensors.
+
+LiteRT (`ai-edge-litert`) is taken first, its predecessor `tflite-runtime` if that is the
+one installed; both offer the same interpreter. Nothing else imports either of them.
+"""
+
+import importlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_detect.core import ConfigError, DependencyError, ModelError
+from edge_detect.models.tensors import TensorInfo
+
+__all__ = ["RUNTIMES", "Session", "default_threads", "open_session"]
+
+
+@dataclass(slots=True, frozen=True)
+class _Package:
+    distribution: str
+    module: str
+    install: str
+
+
+RUNTIMES: Mapping[str, _Package] = {
+    "litert": _Package(
+        "ai-edge-litert", "ai_edge_litert.interpreter", "pip install 'ai-edge-litert>=2.1'"
+    ),
+    "tflite-runtime": _Package(
+        "tflite-runtime",
+        "tflite_runtime.interpreter",
+        "pip install 'tflite-runtime>=2.14' 'numpy<2'  (Python 3.11 only)",
+    ),
+}
+
+
+def default_threads() -> int:
+    """Threads for inference: one less than the cores, because capture and drawing need one.
+
+    More than four bring nothing for models of this size: their layers are too small to split.
+    """
+    return max(1, min(4, len(os.sched_getaffinity(0)) - 1))
+
+
+class Session:
+    """A model that is loaded and ready to run.
+
+    Not thread-safe. Views of tensors point into the interpreter's memory: drop them before
+    `invoke`, which raises RuntimeError while one is alive.
+
+    Args:
+        interpreter: With tensors allocated.
+        runtime: Package and version, for reports.
+        threads: Threads the interpreter was made with.
+
+    Attributes:
+        runtime: Package and version, such as `litert 2.3.0`.
+        threads: Threads that share one inference.
+        inputs: The model's inputs.
+        outputs: The model's outputs by tensor name.
+    """
+
+    def __init__(self, interpreter: Any, runtime: str, threads: int) -> None:
+        self.runtime = runtime
+        self.threads = threads
+        self.inputs = tuple(_describe(detail) for detail in interpreter.get_input_details())
+        outputs = [_describe(detail) for detail in interpreter.get_output_details()]
+        self.outputs = {output.name: output for output in outputs}
+        self._interpreter: Any = interpreter
+        self._output_views = [(output.name, interpreter.tensor(output.index)) for output in outputs]
+        self._input_view = interpreter.tensor(self.inputs[0].index)
+        self.invoke = interpreter.invoke
+
+    def input_view(self) -> NDArray[Any]:
+        """The first input's memory, batch dimension included; writable."""
+        view: NDArray[Any] = self._input_view()
+        return view
+
+    def output_views(self) -> dict[str, NDArray[Any]]:
+        """The outputs' memory by tensor name, batch dimension included."""
+        return {name: view() for name, view in self._output_views}
+
+    def close(self) -> None:
+        """Give the model's memory back; the session is of no use afterwards."""
+        self.invoke = _raise_closed
+        self._input_view = _raise_closed
+        self._output_views = [(name, _raise_closed) for name, _ in self._output_views]
+        self._interpreter = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_session(
+    path: Path, *, threads: int | None = None, runtime: str | None = None, cpu_twin: str = ""
+) -> Session:
+    """Load a model file and allocate its tensors.
+
+    Args:
+        path: The `.tflite` file.
+        threads: Threads that share one inference; by default `default_threads()`.
+        runtime: `litert` or `tflite-runtime`; by default the environment variable
+            EDGE_DETECT_RUNTIME, else the first that is installed.
+        cpu_twin: The model to name when this one turns out to be compiled for an Edge TPU.
+
+    Raises:
+        ModelError: The file is missing, no TFLite model, truncated, or holds an operator
+            that the runtime does not have.
+        DependencyError: No runtime is installed, or it does not fit the others.
+        ConfigError: The runtime's name is unknown.
+    """
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be at least 1, got {threads}")
+    threads = threads or default_threads()
+    check_header(path)
+    name, module = _import_runtime(runtime)
+    package = RUNTIMES[name]
+    try:
+        interpreter = module.Interpreter(model_path=str(path), num_threads=threads)
+        interpreter.allocate_tensors()
+    except SystemError as error:
+        raise DependencyError(
+            f"{package.distribution} does not fit numpy {np.__version__}: it was built for numpy 1",
+            f"install both together: {package.install}",
+        ) from error
+    except (ValueError, RuntimeError) as error:
+        raise _explain(error, path, cpu_twin) from error
+    return Session(interpreter, f"{name} {metadata.version(package.distribution)}", threads)
+
+
+def check_header(path: Path) -> None:
+    """Check that a file says it is a TFLite model.
+
+    Raises:
+        ModelError: It does not, or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            header = file.read(8)
+    except OSError as error:
+        raise ModelError(f"cannot read model {path}: {error.strerror}") from error
+    if header[4:] != b"TFL3":
+        what = "is empty" if not header else "is not a TFLite model"
+        raise ModelError(f"{path} {what}", "a model file begins with four bytes and then 'TFL3'")
+
+
+def _import_runtime(wanted: str | None) -> tuple[str, ModuleType]:
+    wanted = wanted or os.environ.get("EDGE_DETECT_RUNTIME") or None
+    if wanted is not None and wanted not in RUNTIMES:
+        raise ConfigError(f"unknown runtime {wanted!r}", f"use one of {', '.join(RUNTIMES)}")
+    # The interpreter announces its delegate on stderr for every model; warnings and errors stay.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    missing: ImportError | None = None
+    for name in [wanted] if wanted else RUNTIMES:
+        try:
+            return name, importlib.import_module(RUNTIMES[name].module)
+        except ImportError as error:
+            # A runtime that is there but broken says more than one that is simply absent.
+            if missing is None or isinstance(missing, ModuleNotFoundError):
+                missing = error
+    package = RUNTIMES[wanted or "litert"]
+    if missing is None or isinstance(missing, ModuleNotFoundError):
+        fact = f"{package.distribution} is not installed"
+    else:
+        fact = f"{package.distribution} cannot be imported: {missing}"
+    raise DependencyError(fact, f"install it: {package.install}") from missing
+
+
+def _explain(error: Exception, path: Path, cpu_twin: str) -> ModelError:
+    reason = " ".join(str(error).split())
+    if "edgetpu-custom-op" in reason:
+        twin = f"use {cpu_twin!r} instead" if cpu_twin else "use the model it was compiled from"
+        return ModelError(
+            f"{path} is compiled for an Edge TPU and does not run on a CPU (edgetpu-custom-op)",
+            f"{twin}, which runs on any CPU",
+        )
+    _, marker, rest = reason.partition("unresolved custom op: ")
+    if marker:
+        operator = rest.split()[0].rstrip(".")
+        return ModelError(
+            f"{path} needs the custom operator {operator!r}, which the runtime does not have",
+            "convert the model with built-in operators only",
+        )
+    if "Didn't find op for builtin" in reason or "opcode" in reason:
+        return ModelError(
+            f"{path} uses an operator that this runtime does not have: {reason}",
+            f"a newer runtime may have it: {RUNTIMES['litert'].install}",
+        )
+    return ModelError(
+        f"{path} cannot be loaded: {reason}", "the file may be truncated; fetch or convert it again"
+    )
+
+
+def _describe(detail: Mapping[str, Any]) -> TensorInfo:
+    scale, zero_point = detail["quantization"]
+    return TensorInfo(
+        name=str(detail["name"]),
+        index=int(detail["index"]),
+        shape=tuple(int(extent) for extent in detail["shape"]),
+        dtype=np.dtype(detail["dtype"]),
+        scale=float(scale),
+        zero_point=int(zero_point),
+    )
+
+
+def _raise_closed() -> Any:
+    raise ValueError("the model must be open, got a closed one")
