@@ -28,7 +28,7 @@ def bench(arguments: argparse.Namespace) -> int:
 
 
 def _demo_clip() -> Path:
-    return sorted(bundled_path("demo").glob("*.mp4"))[0]
+    return min(bundled_path("demo").glob("*.mp4"))
 
 
 def _table(report: BenchReport) -> str:
@@ -44,9 +44,11 @@ def _table(report: BenchReport) -> str:
     lines += [
         f"bare invoke() loop   {report.bare_fps:8.1f} fps",
         f"whole pipeline       {report.end_to_end_fps:8.1f} fps   ratio {report.ratio:.3f}",
-        f"memory {report.rss_mb:.0f} MB; heap growth {report.heap_growth_kb:.0f} kB over "
-        f"{report.heap_frames} frames; at most {report.allocated_kb_per_frame:.1f} kB allocated "
-        "per frame",
+        (
+            f"memory {report.rss_mb:.0f} MB; heap growth {report.heap_growth_kb:.0f} kB over "
+            f"{report.heap_frames} frames; at most {report.allocated_kb_per_frame:.1f} kB "
+            "allocated per frame"
+        ),
         "",
     ]
     return "\n".join(lines)

@@ -124,18 +124,19 @@ def _add_models(commands: _Commands) -> None:
     actions = models.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)
     listing = actions.add_parser("list", help="all models, present or not")
     listing.add_argument("--json", action="store_true", help="print one JSON object a line")
-    listing.set_defaults(work=("edge_detect.app.models", "list_models"))
+    listing.set_defaults(work=("edge_detect.app.models", "list_all"))
     show = actions.add_parser("show", help="everything that a manifest says")
     show.add_argument("name", metavar="NAME")
     show.set_defaults(work=("edge_detect.app.models", "show"))
     verify = actions.add_parser("verify", help="check model files against their manifests")
     verify.add_argument("names", nargs="*", metavar="NAME", help="default: all that are present")
-    verify.set_defaults(work=("edge_detect.app.models", "verify"))
+    verify.set_defaults(work=("edge_detect.app.models", "verify_models"))
     pull = actions.add_parser("pull", help="download a catalogued model")
     pull.add_argument("names", nargs="+", metavar="NAME")
-    pull.add_argument("--url", help="fetch from here instead, e.g. a mirror; the content is "
-                      "checked all the same")
-    pull.set_defaults(work=("edge_detect.app.models", "pull"))
+    pull.add_argument(
+        "--url", help="fetch from here instead, e.g. a mirror; the content is checked all the same"
+    )
+    pull.set_defaults(work=("edge_detect.app.models", "pull_models"))
     _add_convert(actions)
 
 
@@ -200,7 +201,10 @@ def _add_bench(commands: _Commands) -> None:
     bench.add_argument("--threads", type=_positive_int, default=1, metavar="N", help="default: 1")
     bench.add_argument("--runtime", choices=["litert", "tflite-runtime"])
     bench.add_argument(
-        "--frames", type=_positive_int, default=1000, metavar="N",
+        "--frames",
+        type=_positive_int,
+        default=1000,
+        metavar="N",
         help="frames of each measurement (default: 1000)",
     )
     bench.add_argument("--json", action="store_true", help="print one JSON object a model")
@@ -208,7 +212,9 @@ def _add_bench(commands: _Commands) -> None:
 
 
 def _add_warmup(commands: _Commands) -> None:
-    warmup = commands.add_parser("warmup", help="compile the post-processing, once after installing")
+    warmup = commands.add_parser(
+        "warmup", help="compile the post-processing, once after installing"
+    )
     warmup.add_argument("--quiet", action="store_true", help="print nothing unless it fails")
     warmup.set_defaults(work=("edge_detect.app.warmup", "warmup"))
 
@@ -216,15 +222,20 @@ def _add_warmup(commands: _Commands) -> None:
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME", help="name or path (default: yolov3-tiny-coco)")
     parser.add_argument(
-        "--threshold", type=_probability, metavar="SCORE", help="least score, 0 to 1 "
-        "(default: the model's own)",
+        "--threshold",
+        type=_probability,
+        metavar="SCORE",
+        help="least score, 0 to 1 (default: the model's own)",
     )
     parser.add_argument(
         "--classes", type=_labels, metavar="A,B", help="report these labels alone, e.g. person,car"
     )
     parser.add_argument("--threads", type=_positive_int, metavar="N", help="of the interpreter")
-    parser.add_argument("--runtime", choices=["litert", "tflite-runtime"], help="default: "
-                        "the first that is installed")
+    parser.add_argument(
+        "--runtime",
+        choices=["litert", "tflite-runtime"],
+        help="default: the first that is installed",
+    )
 
 
 def _probability(text: str) -> float:

@@ -1,7 +1,6 @@
 """`edge-detect detect`: photos in, one line (or JSON object) each out."""
 
 import argparse
-import glob
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,17 +13,15 @@ from tqdm import tqdm
 from edge_detect.core import (
     Detections,
     EdgeDetectError,
-    Frame,
     Image,
-    Size,
     SinkError,
+    Size,
     SourceError,
-    monotonic_ns,
 )
-from edge_detect.models import Detector, load_model
+from edge_detect.models import Detector, InputBuffer, load_model
 from edge_detect.pipeline import DEFAULT_MODEL
 from edge_detect.render import Overlay
-from edge_detect.sources.images import IMAGE_SUFFIXES, read_image
+from edge_detect.sources.images import list_images, read_image
 
 __all__ = ["detect"]
 
@@ -45,54 +42,47 @@ def detect(arguments: argparse.Namespace) -> int:
     )
     if arguments.save:
         _make_folder(arguments.save)
-    overlay = Overlay(detector.labels)
+    overlay, buffer = Overlay(detector.labels), detector.new_buffer()
     exit_code = 0
     with detector, tqdm(items, unit="image", disable=None, leave=False) as progress:
-        for item in progress:
+        for file, missing in progress:
             try:
-                if isinstance(item, EdgeDetectError):
-                    raise item
-                line = _process(item, detector, overlay, arguments)
+                if missing:
+                    raise missing
+                line = _process(Path(file), detector, buffer, overlay, arguments)
             except EdgeDetectError as error:
                 exit_code = exit_code or error.exit_code
-                _report_failure(error, str(getattr(error, "file", item)), arguments.json)
+                _report_failure(error, file, arguments.json)
             else:
                 tqdm.write(line, file=sys.stdout)
     return exit_code
 
 
-def _find_images(patterns: Sequence[str]) -> Iterator[Path | SourceError]:
-    """The files that the arguments name, in order, and an error for what names none."""
+def _find_images(patterns: Sequence[str]) -> Iterator[tuple[str, SourceError | None]]:
+    """The files that the arguments stand for, in order, and an error for what stands for none."""
     for pattern in patterns:
-        path = Path(pattern)
-        if path.is_dir():
-            found = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-            yield from found or [_NoImages(f"no images in directory {pattern}", pattern)]
-        elif path.exists() or not glob.has_magic(pattern):
-            yield path
-        else:
-            matches = sorted(Path(match) for match in glob.glob(pattern, recursive=True))
-            yield from matches or [_NoImages(f"nothing matches {pattern}", pattern)]
+        try:
+            yield from ((str(path), None) for path in list_images(pattern))
+        except SourceError as error:
+            yield pattern, error
 
 
-class _NoImages(SourceError):
-    """An argument that stands for no image at all."""
-
-    def __init__(self, message: str, file: str) -> None:
-        super().__init__(message, f"give files ending in {', '.join(sorted(IMAGE_SUFFIXES))}")
-        self.file = file
-
-
-def _process(path: Path, detector: Detector, overlay: Overlay, options: argparse.Namespace) -> str:
+def _process(
+    path: Path,
+    detector: Detector,
+    buffer: InputBuffer,
+    overlay: Overlay,
+    options: argparse.Namespace,
+) -> str:
     image = read_image(path)
-    buffer = detector.new_buffer()
     detector.prepare(image, buffer)
     detections, timings = detector.run(buffer)
     if options.save:
         _save(image, detections, overlay, options.save / f"{path.stem}.jpg")
     if not options.json:
         return _as_text(path, detections, sum(timings.as_ms().values()))
-    size = Frame(image, monotonic_ns(), 0, str(path), 0).size
+    height, width = image.shape[:2]
+    size = Size(width, height)
     return json.dumps(_as_object(path, size, detector.name, detections, timings.as_ms()))
 
 

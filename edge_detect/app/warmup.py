@@ -11,6 +11,6 @@ def warmup(arguments: argparse.Namespace) -> int:
     """Compile every kernel that is not in the cache yet."""
     compiled = compile_kernels()
     if not arguments.quiet:
-        for name, seconds in compiled.items():
+        for name, seconds in compiled:
             print(f"{name:<40}{seconds * 1000:>10.1f} ms")
     return 0

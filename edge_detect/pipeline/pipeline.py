@@ -273,9 +273,7 @@ class Pipeline:
 
         self._crew.add(
             "detect",
-            lambda: stages.detect(
-                detector, inputs, free, detector.thresholds, publish, statistics
-            ),
+            lambda: stages.detect(detector, inputs, free, detector.thresholds, publish, statistics),
             lambda: _finish(readers),
         )
         if self._results is not None:
@@ -310,7 +308,8 @@ class Pipeline:
             if now_ns - made_ns >= _STATUS_NS:
                 now = age.copy()
                 latency = now.since(before).percentiles().p50
-                text, made_ns, before = f"{rate.per_second():.1f} fps  {latency:.0f} ms", now_ns, now
+                text = f"{rate.per_second():.1f} fps  {latency:.0f} ms"
+                made_ns, before = now_ns, now
             return text
 
         return status

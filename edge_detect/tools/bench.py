@@ -34,6 +34,7 @@ from edge_detect.sources import open_source
 __all__ = ["BenchReport", "StageFigures", "measure", "scaled_clip"]
 
 _ROUNDS = 5
+_HD = Size(1280, 720)
 _WARMUP_FRAMES = 30
 _STAGE_FRAMES = 300
 
@@ -125,7 +126,7 @@ def measure(
         )
 
 
-def scaled_clip(clip: Path, size: Size = Size(1280, 720), seconds: float = 8) -> Path:
+def scaled_clip(clip: Path, size: Size = _HD, seconds: float = 8) -> Path:
     """The beginning of a clip as H.264 of another size, made once a day in the temporary folder."""
     out = Path(tempfile.gettempdir()) / f"edge-detect-bench-{clip.stem}-{size}.mp4"
     with suppress(OSError):

@@ -3,9 +3,10 @@
 import threading
 
 import pytest
+
 from edge_detect.core import SinkError, StageError
 from edge_detect.pipeline.crew import Crew
-from edge_detect.pipeline.mailbox import Mailbox
+from edge_detect.pipeline.mailbox import Closed, Mailbox
 
 
 def nothing():
@@ -62,9 +63,8 @@ def test_box_added_after_the_stop_is_aborted_at_once():
     crew.stop()
     box = Mailbox(lossy=True)
     crew.add_box(box)
-    with pytest.raises(Exception) as info:
+    with pytest.raises(Closed):
         box.get()
-    assert type(info.value).__name__ == "Closed"
 
 
 def test_join_says_who_is_still_at_work():

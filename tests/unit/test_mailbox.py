@@ -4,6 +4,7 @@ import threading
 import time
 
 import pytest
+
 from edge_detect.pipeline.mailbox import Closed, Mailbox
 
 
@@ -79,7 +80,13 @@ def test_abort_wakes_a_waiting_reader_and_a_waiting_writer_at_once():
         except Closed:
             outcomes.append("closed")
 
-    threads = [in_thread(lambda: attempt(empty.get)), in_thread(lambda: attempt(lambda: full.put(2)))]
+    threads = [
+        in_thread(lambda: attempt(empty.get)),
+        in_thread(lambda: attempt(lambda: full.put(2))),
+    ]
+        in_thread(lambda: attempt(empty.get)),
+        in_thread(lambda: attempt(lambda: full.put(2))),
+    ]
     started = time.monotonic()
     empty.abort()
     full.abort()

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from edge_detect.core import NS_PER_MS, NS_PER_S
-from edge_detect.pipeline.statistics import Histogram, RateMeter
 from hypothesis import given
 from hypothesis import strategies as st
+
+from edge_detect.core import NS_PER_MS, NS_PER_S
+from edge_detect.pipeline.statistics import Histogram, RateMeter
 
 
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=300))

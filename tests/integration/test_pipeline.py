@@ -1,0 +1,205 @@
+"""The whole chain on real video with a real model, and what it does when something breaks."""
+
+import json
+import os
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import edge_detect as ed
+from edge_detect.core import SinkError, SourceError, StageError, bundled_path
+
+CLIP = bundled_path("demo") / "street.mp4"
+FAST_MODEL = "ssdlite-mobilenet-v2-pedestrian"
+
+
+@pytest.fixture(scope="module")
+def detector():
+    with ed.load_model(FAST_MODEL, threads=1) as loaded:
+        yield loaded
+
+
+def our_threads():
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("edge-")]
+
+
+def lines_of(path):
+    return [json.loads(line) for line in Path(path).read_text().splitlines()]
+
+
+def test_every_frame_of_a_file_is_detected_in_order(detector, tmp_path):
+    lines = tmp_path / "found.jsonl"
+    with ed.Pipeline(CLIP, model=detector, sinks=[lines], mode="every") as pipeline:
+        sequences = [result.frame.sequence for result in pipeline]
+    with ed.open_source(CLIP, paced=False) as source:
+        frames = 0
+        while source.read() is not None:
+            frames += 1
+    assert sequences == list(range(frames))
+    assert [line["sequence"] for line in lines_of(lines)] == sequences
+    assert pipeline.statistics.dropped == {}
+    assert our_threads() == []
+
+
+def test_pipeline_finds_what_the_detector_finds_alone(detector):
+    with ed.Pipeline(CLIP, model=detector, mode="every") as pipeline:
+        for result in pipeline:
+            alone = detector(result.frame.image)
+            assert np.array_equal(result.detections.boxes, alone.boxes)
+            assert np.array_equal(result.detections.scores, alone.scores)
+            if result.frame.sequence == 20:
+                break
+    assert len(alone) > 0
+
+
+def test_live_mode_keeps_the_sources_pace_and_counts_what_it_drops():
+    slow = "yolov3-tiny-coco"
+    source = "synthetic://?size=640x480&fps=300&frames=450&realtime=true"
+    with ed.Pipeline(source, model=slow, threads=1, mode="live") as pipeline:
+        sequences = [result.frame.sequence for result in pipeline]
+        statistics = pipeline.statistics
+    assert statistics.rates["captured"].count == 450
+    assert sequences == sorted(set(sequences))
+    assert 1.4 < statistics.elapsed_s < 3
+    assert sum(statistics.dropped.values()) >= 450 - len(sequences) > 0
+
+
+def test_stale_frames_do_not_pile_up_behind_a_slow_detector():
+    source = "synthetic://?size=640x480&fps=300&frames=900&realtime=true"
+    with ed.Pipeline(source, model="yolov3-tiny-coco", threads=1, mode="live") as pipeline:
+        ages = [result.capture_to_detect_ns / 1e6 for result in pipeline]
+        invoke_ms = pipeline.statistics.durations["invoke"].percentiles().p50
+    early, late = np.median(ages[5:40]), np.median(ages[-40:])
+    assert late <= early + 2 * invoke_ms
+
+
+def test_stop_is_clean_within_a_second_from_the_middle_of_work(detector, tmp_path):
+    video = tmp_path / "out.mp4"
+    pipeline = ed.Pipeline(
+        f"file://{CLIP}?loop=true", model=detector, sinks=[video, "null://"], mode="live"
+    )
+    with pipeline:
+        pipeline.start()
+        assert not pipeline.wait(0.5)
+        started = time.monotonic()
+    assert time.monotonic() - started < 1
+    assert our_threads() == []
+    assert video.stat().st_size > 0
+
+
+def test_stop_before_the_start_closes_everything(detector, tmp_path):
+    with ed.Pipeline(CLIP, model=detector, sinks=[tmp_path / "a.mp4"]):
+        pass
+    assert our_threads() == []
+
+
+def test_leaving_the_iteration_early_stops_the_pipeline(detector):
+    with ed.Pipeline(CLIP, model=detector, mode="every") as pipeline:
+        for result in pipeline:
+            if result.frame.sequence == 3:
+                break
+    assert not pipeline.running
+
+
+def test_wrong_path_is_an_error_before_any_thread_runs(detector):
+    with pytest.raises(SourceError, match="nowhere"), ed.Pipeline("nowhere.mp4", model=detector):
+        pass
+    assert our_threads() == []
+
+
+def test_sink_that_cannot_be_opened_is_an_error_before_any_thread_runs(detector):
+    with pytest.raises(SinkError), ed.Pipeline(CLIP, model=detector, sinks=["/proc/no/x.mp4"]):
+        pass
+    assert our_threads() == []
+
+
+def test_full_disk_ends_the_pipeline_with_the_sinks_error(detector):
+    with (
+        pytest.raises(SinkError) as info,
+        ed.Pipeline(CLIP, model=detector, sinks=["jsonl:///dev/full"], mode="every") as pipeline,
+    ):
+        pipeline.start()
+        pipeline.wait(20)
+    assert info.value.stage
+    assert info.value.exit_code == 74
+    assert our_threads() == []
+
+
+def test_error_in_a_stage_reaches_whoever_iterates(detector):
+    with (
+        pytest.raises(SinkError),
+        ed.Pipeline(CLIP, model=detector, sinks=["jsonl:///dev/full"], mode="every") as pipeline,
+    ):
+        for _ in pipeline:
+            pass
+
+
+def test_unforeseen_exception_names_the_stage_and_keeps_its_cause(detector):
+    with ed.load_model(FAST_MODEL, threads=1) as broken:
+        pipeline = ed.Pipeline(CLIP, model=broken, mode="every")
+        with pytest.raises(StageError) as info, pipeline:
+            for number, _ in enumerate(pipeline):
+                if number == 3:
+                    broken.close()  # a caller's mistake: the detector is pulled from under it
+    assert info.value.stage == "detect"
+    assert info.value.exit_code == 70
+    assert our_threads() == []
+
+
+def test_stuck_reader_of_an_output_does_not_block_the_stop(detector, tmp_path):
+    """A named pipe that nobody empties holds the writer inside the kernel."""
+    pipe = tmp_path / "pipe.jsonl"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    pipeline = ed.Pipeline(CLIP, model=detector, sinks=[pipe], mode="every")
+    started = 0.0
+    with pytest.raises(StageError, match="did not stop") as info, pipeline:
+        pipeline.start()
+        assert not pipeline.wait(2)
+        started = time.monotonic()
+    assert time.monotonic() - started < 1.5
+    assert "jsonl" in str(info.value) or "pipe" in str(info.value)
+    os.close(reader)
+
+
+def test_results_stay_valid_when_kept(detector):
+    kept = []
+    with ed.Pipeline(CLIP, model=detector, mode="every") as pipeline:
+        for result in pipeline:
+            kept.append((result, result.frame.image.copy()))
+            if len(kept) == 30:
+                break
+    for result, copy in kept:
+        assert np.array_equal(result.frame.image, copy)
+
+
+def test_picture_of_the_frame_is_not_drawn_upon(detector, tmp_path):
+    with ed.open_source(CLIP, paced=False) as source:
+        first = source.read().image.copy()
+    with ed.Pipeline(CLIP, model=detector, sinks=[tmp_path / "a.mp4"], mode="every") as pipeline:
+        result = next(iter(pipeline))
+        time.sleep(0.1)
+        assert np.array_equal(result.frame.image, first)
+
+
+def test_second_iteration_after_start_is_refused(detector):
+    with ed.Pipeline(CLIP, model=detector, mode="live") as pipeline:
+        pipeline.start()
+        with pytest.raises(ValueError, match="before start"):
+            next(iter(pipeline))
+
+
+def test_options_for_a_ready_detector_are_a_mistake(detector):
+    with pytest.raises(ValueError, match="load_model"):
+        ed.Pipeline(CLIP, model=detector, threads=2)
+
+
+def test_no_drawing_is_done_without_a_sink_that_shows_it(detector):
+    with ed.Pipeline(CLIP, model=detector, sinks=["null://"], mode="every") as pipeline:
+        pipeline.start()
+        assert pipeline.wait(60)
+    assert pipeline.statistics.rates["rendered"].count == 0
+    assert pipeline.statistics.durations["overlay"].percentiles().n == 0

@@ -1,0 +1,75 @@
+"""The README does not lie: its Python runs, its commands exist, its links lead somewhere."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import pytest
+
+from edge_detect.core import bundled_path
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+PYTHON_BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with the `street.mp4` that the examples speak of."""
+    shutil.copy(bundled_path("demo") / "street.mp4", tmp_path / "street.mp4")
+    return tmp_path
+
+
+@pytest.mark.parametrize("number", range(len(PYTHON_BLOCKS)))
+def test_python_example_runs_as_printed(folder, number):
+    code = (
+        "import av\n"
+        "with av.open('street.mp4') as video:\n"
+        "    image = next(video.decode(video=0)).to_ndarray(format='bgr24')\n"
+    ) + PYTHON_BLOCKS[number]
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "person" in result.stdout or "pedestrian" in result.stdout
+
+
+def test_pipeline_example_writes_the_video_it_names(folder):
+    (code,) = [block for block in PYTHON_BLOCKS if "boxed.mp4" in block]
+    subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, timeout=90, check=True
+    )
+    with av.open(str(folder / "boxed.mp4")) as boxed, av.open(str(folder / "street.mp4")) as street:
+        assert len(list(boxed.decode(video=0))) == len(list(street.decode(video=0)))
+
+
+def test_relative_links_and_pictures_exist():
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_make_targets_of_the_readme_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^make ([a-z-]+)", README, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_every_command_of_the_readme_parses():
+    for line in re.findall(
+        r"^edge-detect (\S+(?: (?:list|show|pull|verify))?)", README, re.MULTILINE
+    ):
+        result = subprocess.run(
+            [sys.executable, "-m", "edge_detect.app.cli", *line.split(), "--help"],
+            capture_output=True,
+            timeout=30,
+            check=False,
+        )
+        assert result.returncode == 0, line
