@@ -24,7 +24,7 @@ __all__ = ["KernelCache", "cache_directories"]
 _log = logging.getLogger(__name__)
 _HERE = Path(__file__).resolve().parent
 # What a file that was cut short by a power failure makes pickle raise.
-_DAMAGED = (OSError, EOFError, pickle.UnpicklingError, ValueError, AttributeError, IndexError)
+_TORN = (EOFError, pickle.UnpicklingError, ValueError, AttributeError, IndexError)
 
 
 def cache_directories() -> list[Path]:
@@ -104,7 +104,7 @@ class _Shelves:
         for file in self._files:
             try:
                 data = file.load(key)
-            except _DAMAGED as error:
+            except (OSError, *_TORN) as error:
                 _log.debug("skipping an unreadable compiled kernel: %s", error)
                 continue
             if data is not None:
@@ -116,11 +116,16 @@ class _Shelves:
         for folder, file in zip(self._folders, self._files, strict=True):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                file.save(key, data)
-            except _DAMAGED as error:
+                try:
+                    file.save(key, data)
+                except _TORN:
+                    # The list of what is kept here is torn: begin a new one.
+                    file.flush()
+                    file.save(key, data)
+            except OSError as error:
                 reason = str(error)
-                continue
-            return
+            else:
+                return
         _warn_not_kept(reason)
 
     def flush(self) -> None:
