@@ -1,0 +1,157 @@
+"""Post-processing, from raw tensors to detections, side by side with what people use today.
+
+    python benchmarks/postprocess.py [--rounds N] [--json]
+
+Tensors are those of the busiest frame of the demo clip. In every round each contender runs
+once, in turn, so that all see the same machine. The cost of the suppression inside the graph
+is the difference between invoking the model with it and the one without it.
+"""
+
+import argparse
+import json
+import platform
+from collections.abc import Callable, Iterator
+from time import perf_counter_ns
+from typing import Any
+
+import av
+import numpy as np
+from baseline import decode_with_numpy
+
+from edge_detect.core import Image, Letterbox, Size, bundled_path
+from edge_detect.models import Thresholds, find_model, load_model
+from edge_detect.models.decoders import make_decoder
+from edge_detect.models.runtime import open_session
+
+YOLO = "yolov3-tiny-coco"
+SSD = "ssdlite-mobilenet-v2-pedestrian"
+THRESHOLD = 0.25
+
+
+def clip_frames(step: int = 5) -> Iterator[Image]:
+    """Every `step`-th frame of the demo clip."""
+    for path in sorted(bundled_path("demo").glob("*.mp4")):
+        with av.open(path) as container:
+            for number, frame in enumerate(container.decode(video=0)):
+                if number % step == 0:
+                    yield frame.to_ndarray(format="bgr24")
+
+
+def percentiles(durations_ns: list[int]) -> dict[str, float]:
+    """n, median, p95 and p99, in microseconds."""
+    median, p95, p99 = np.percentile(durations_ns, [50, 95, 99]) / 1e3
+    return {
+        "n": len(durations_ns),
+        "median_us": round(median, 2),
+        "p95_us": round(p95, 2),
+        "p99_us": round(p99, 2),
+    }
+
+
+def take_turns(contenders: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[int]]:
+    """Durations of each contender, which run in turn; a tenth of the rounds warms up."""
+    durations: dict[str, list[int]] = {name: [] for name in contenders}
+    for turn in range(-(rounds // 10), rounds):
+        for name, contender in contenders.items():
+            started = perf_counter_ns()
+            contender()
+            taken = perf_counter_ns() - started
+            if turn >= 0:
+                durations[name].append(taken)
+    return durations
+
+
+def busiest(model: str) -> tuple[Image, int]:
+    """The frame of the demo clip in which the model finds most, and how many."""
+    with load_model(model, score_threshold=THRESHOLD) as detector:
+        return max(
+            ((image, len(detector(image))) for image in clip_frames()), key=lambda found: found[1]
+        )
+
+
+def compare_decoders(model: str, rounds: int) -> dict[str, Any]:
+    """Our decoder against NumPy and OpenCV on one frame's real tensors."""
+    image, count = busiest(model)
+    entry = find_model(model)
+    spec = entry.spec
+    session = open_session(entry.path, threads=1)
+    infos = dict(session.outputs)
+    session.close()
+    with load_model(model, threads=1) as detector:
+        detector(image)
+        outputs = detector.outputs()
+    height, width = image.shape[:2]
+    letterbox = Letterbox.fit(
+        Size(width, height), spec.input.frame_size, keep_aspect=spec.input.resize == "letterbox"
+    )
+    thresholds = Thresholds(THRESHOLD, spec.nms.iou_threshold, spec.nms.max_detections)
+    decoder = make_decoder(spec, infos)
+    durations = take_turns(
+        {
+            "edge-detect": lambda: decoder.decode(outputs, letterbox, thresholds),
+            "numpy + NMSBoxes": lambda: decode_with_numpy(
+                spec, infos, outputs, letterbox, thresholds
+            ),
+        },
+        rounds,
+    )
+    found = decoder.decode(outputs, letterbox, thresholds)
+    peers = decode_with_numpy(spec, infos, outputs, letterbox, thresholds)[1]
+    result: dict[str, Any] = {"model": model, "detections": count, "peer_detections": len(peers)}
+    if len(found) != count:
+        raise SystemExit(f"{model}: {count} detections became {len(found)}: not the same frame")
+    result |= {name: percentiles(taken) for name, taken in durations.items()}
+    result["ratio"] = round(
+        result["numpy + NMSBoxes"]["median_us"] / result["edge-detect"]["median_us"], 1
+    )
+    return result
+
+
+def measure_in_graph(rounds: int) -> dict[str, float]:
+    """What TFLite_Detection_PostProcess adds to an invocation."""
+    image, _ = busiest(SSD)
+    with load_model(SSD, threads=1) as raw, load_model(f"{SSD}-postprocess", threads=1) as whole:
+        raw(image)
+        whole(image)
+        durations = take_turns({"raw": raw.invoke, "whole": whole.invoke}, rounds)
+    differences = np.subtract(durations["whole"], durations["raw"]).tolist()
+    return percentiles(differences)
+
+
+def as_text(results: list[dict[str, Any]]) -> str:
+    """A Markdown table."""
+    lines = [
+        f"{platform.machine()}, Python {platform.python_version()}, threshold {THRESHOLD}",
+        "",
+        "| model | contender | n | median µs | p95 | p99 | times ours |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for result in results:
+        ours = result["edge-detect"]["median_us"]
+        for name, row in result.items():
+            if isinstance(row, dict):
+                numbers = " | ".join(
+                    f"{row[key]:g}" for key in ("n", "median_us", "p95_us", "p99_us")
+                )
+                ratio = row["median_us"] / ours
+                lines.append(f"| {result['model']} | {name} | {numbers} | {ratio:.1f} |")
+        lines.append(
+            f"| {result['model']} | detections: {result['detections']},"
+            f" of the peer: {result['peer_detections']} | | | | | |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run the comparison and print it."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=2000, help="default: %(default)s")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    arguments = parser.parse_args()
+    results = [compare_decoders(model, arguments.rounds) for model in (YOLO, SSD)]
+    results[1]["in-graph post-process"] = measure_in_graph(arguments.rounds)
+    print(json.dumps(results, indent=2) if arguments.json else as_text(results))
+
+
+if __name__ == "__main__":
+    main()
