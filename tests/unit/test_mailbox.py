@@ -85,6 +85,26 @@ def test_abort_wakes_a_waiting_reader_and_a_waiting_writer_at_once():
         in_thread(lambda: attempt(lambda: full.put(2))),
     ]
     started = time.monotonic()
+    empty.abort()
+    full.abort()
+    for thread in threads:
+        thread.join(5)
+    assert outcomes == ["closed", "closed"]
+    assert time.monotonic() - started < 0.4
+
+
+def test_abort_throws_away_what_waits():
+    box = Mailbox(lossy=True)
+    box.put(1)
+    box.abort()
+    with pytest.raises(Closed):
+        box.get()
+    with pytest.raises(Closed):
+        box.check()
+
+
+def test_waiting_with_a_timeout_ends_in_time():
+    started = time.monotonic()
     with pytest.raises(TimeoutError):
         Mailbox(lossy=True).get(timeout_s=0.05)
     assert time.monotonic() - started < 2
