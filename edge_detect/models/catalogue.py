@@ -163,6 +163,8 @@ def _entry_beside(path: Path) -> CatalogueEntry:
 
 def _entry(manifest: Path) -> CatalogueEntry:
     spec = read_manifest(manifest)
+    if spec.name != manifest.stem:
+        raise ModelError(f"{manifest}: name: it is {spec.name!r}, not {manifest.stem!r}")
     path = manifest.with_name(spec.file)
     if not path.exists() and spec.origin.url:
         path = user_models_path() / spec.file

@@ -68,8 +68,15 @@ def pull(
         with _locked(folder / f".{spec.file}.lock"):
             if target.exists() and not content_mismatch(target, spec):
                 return target
+            resumed = _size(part) > 0
             _fetch_all(source, part, progress, timeout_s, budget_s)
-            if mismatch := content_mismatch(part, spec):
+            mismatch = content_mismatch(part, spec)
+            if mismatch and resumed:
+                # The older piece may be of another file: begin once more without it.
+                _forget(part)
+                _fetch_all(source, part, progress, timeout_s, budget_s)
+                mismatch = content_mismatch(part, spec)
+            if mismatch:
                 _forget(part)
                 raise DownloadError(
                     f"{source} is not the file of model {spec.name!r}: {mismatch}",
@@ -119,7 +126,7 @@ def _fetch_rest(
             # Should the file have changed, the server sends all of it.
             request.add_header("If-Range", tag.read_text(encoding="utf-8"))
     try:
-        with opener.open(request, timeout=timeout_s) as response:
+        with _open(opener, request, timeout_s) as response:
             _append(response, part, progress)
     except HTTPError as error:
         if error.code == 416:
@@ -131,12 +138,36 @@ def _fetch_rest(
             "try again later" if error.code in _TRANSIENT_STATUS else "check the address",
             transient=error.code in _TRANSIENT_STATUS,
         ) from error
-    except (URLError, TimeoutError, ConnectionError, HTTPException) as error:
-        reason = getattr(error, "reason", None) or str(error) or type(error).__name__
+    except (URLError, _NetworkError) as error:
         raise DownloadError(
-            f"cannot fetch {url}: {reason}",
+            f"cannot fetch {url}: {error.reason}",
             "check the network and run the command again: it goes on where it stopped",
         ) from error
+
+
+class _NetworkError(Exception):
+    """The connection failed; kept apart from the OSErrors of the disk."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.reason = str(error) or type(error).__name__
+
+
+def _open(opener: OpenerDirector, request: Request, timeout_s: float) -> HTTPResponse:
+    try:
+        response: HTTPResponse = opener.open(request, timeout=timeout_s)
+    except URLError:
+        raise
+    except (OSError, HTTPException) as error:
+        raise _NetworkError(error) from error
+    return response
+
+
+def _read(response: HTTPResponse) -> bytes:
+    try:
+        return response.read1(_CHUNK_BYTES)
+    except (OSError, HTTPException) as error:
+        raise _NetworkError(error) from error
 
 
 def _append(response: HTTPResponse, part: Path, progress: Progress | None) -> None:
@@ -149,7 +180,7 @@ def _append(response: HTTPResponse, part: Path, progress: Progress | None) -> No
         progress(have, total)
     # Unbuffered: what has arrived is in the file when the process is killed.
     with part.open("ab" if resumed else "wb", buffering=0) as file:
-        while chunk := response.read1(_CHUNK_BYTES):
+        while chunk := _read(response):
             _write_all(file, chunk)
             have += len(chunk)
             if progress is not None:
