@@ -1,10 +1,8 @@
 """Decoders give defined results for whatever a model puts out."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+import references
 
 from edge_detect.core import Letterbox, ModelError, Size
 from edge_detect.kernels.ssd import collect_sigmoid
@@ -12,9 +10,6 @@ from edge_detect.models.anchors import anchor_boxes
 from edge_detect.models.decoders import make_decoder
 from edge_detect.models.spec import BoxAnchors, SsdSpec
 from edge_detect.models.tensors import TensorInfo, Thresholds
-
-sys.path.append(str(Path(__file__).parents[1] / "property"))
-import references
 
 NORMAL = Thresholds(0.5, 0.5, 100)
 BOX = references.plain(64)
