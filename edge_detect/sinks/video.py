@@ -8,8 +8,10 @@ import av.container
 import av.error
 import av.logging
 import av.video
+import av.video.plane
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_detect.core import NS_PER_S, Image, Letterbox, Result, SinkError, Size
 from edge_detect.core.url import Url
@@ -66,6 +68,9 @@ class VideoSink(Sink):
         self._size = Size(size.width + size.width % 2, size.height + size.height % 2)
         width, height = self._size
         self._yuv = np.empty((height * 3 // 2, width), np.uint8)
+        self._frame = av.VideoFrame(width, height, "yuv420p")
+        self._frame.time_base = Fraction(1, _TICKS_PER_S)
+        self._planes = [_as_array(plane) for plane in self._frame.planes]
         self._canvas = np.zeros((height, width, 3), np.uint8)
         av.logging.set_level(av.logging.PANIC)
         container_format = _FORMATS.get(self._path.suffix.lower(), "mp4")
@@ -89,16 +94,14 @@ class VideoSink(Sink):
         if self._container is None or picture is None:
             raise ValueError("write needs a picture, and open before it")
         cv2.cvtColor(self._fit(picture), cv2.COLOR_BGR2YUV_I420, dst=self._yuv)
-        # The encoder copies what it keeps, so one buffer serves for all frames.
-        frame = av.VideoFrame.from_numpy_buffer(self._yuv, format="yuv420p")
+        self._fill_frame()
         if self._last_pts < 0:
             self._first_ns = result.frame.media_ns
         elapsed = (result.frame.media_ns - self._first_ns) * _TICKS_PER_S // NS_PER_S
         self._last_pts = max(elapsed, self._last_pts + 1)
-        frame.pts = self._last_pts
-        frame.time_base = Fraction(1, _TICKS_PER_S)
+        self._frame.pts = self._last_pts
         try:
-            self._container.mux(self._stream.encode(frame))
+            self._container.mux(self._stream.encode(self._frame))
         except OSError as error:
             raise cannot_write(self.name, error) from error
 
@@ -132,6 +135,18 @@ class VideoSink(Sink):
         codec.colorspace, codec.color_range = _BT601, _LIMITED_RANGE
         return stream
 
+    def _fill_frame(self) -> None:
+        """Copy the converted picture into the one frame that the encoder is given.
+
+        The encoder copies what it keeps. `VideoFrame.from_numpy_buffer` would save the
+        0.04 ms of this copy, but misplaces the colours unless the height divides by four.
+        """
+        luma = self._size.width * self._size.height
+        flat = self._yuv.reshape(-1)
+        parts = (flat[:luma], flat[luma : luma * 5 // 4], flat[luma * 5 // 4 :])
+        for plane, part in zip(self._planes, parts, strict=True):
+            np.copyto(plane, part.reshape(plane.shape))
+
     def _fit(self, picture: Image) -> Image:
         """The picture in the size of the video."""
         height, width = picture.shape[:2]
@@ -162,6 +177,13 @@ def open_video_sink(url: Url) -> VideoSink:
     if not url.location:
         raise SinkError(f"{url.name!r} names no file", "use file:///path/to/out.mp4")
     return VideoSink(Path(url.location))
+
+
+def _as_array(plane: av.video.plane.VideoPlane) -> NDArray[np.uint8]:
+    """A view of a plane's pixels, without the padding of its rows."""
+    rows = np.frombuffer(plane, np.uint8)  # type: ignore[call-overload]
+    pixels: NDArray[np.uint8] = rows.reshape(plane.height, plane.line_size)[:, : plane.width]
+    return pixels
 
 
 def _finish(container: av.container.OutputContainer, name: str) -> None:

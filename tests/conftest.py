@@ -1,0 +1,81 @@
+"""Media and results that many tests need; everything is made on the spot."""
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from edge_detect.core import Detections, Frame, Image, Result, Timings
+
+WriteVideo = Callable[..., Path]
+
+
+def flat(color: tuple[int, int, int], width: int = 64, height: int = 48) -> Image:
+    """One picture of one colour: blue, green, red."""
+    image = np.empty((height, width, 3), np.uint8)
+    image[:] = color
+    return image
+
+
+@pytest.fixture
+def write_video(tmp_path: Path) -> WriteVideo:
+    """A function that writes pictures to a video file and returns its path.
+
+    `times_ms` gives the time of each picture; without it they follow at `fps`.
+    """
+
+    def write(
+        name: str,
+        pictures: Sequence[Image],
+        *,
+        fps: int = 25,
+        times_ms: Sequence[int] | None = None,
+        options: dict[str, str] | None = None,
+        codec: str = "libx264",
+    ) -> Path:
+        path = tmp_path / name
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream(codec, rate=fps, options=options or {"crf": "10"})
+            stream.height, stream.width = pictures[0].shape[:2]
+            stream.pix_fmt = "yuv420p"
+            stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+            for index, picture in enumerate(pictures):
+                frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
+                frame.pts = index * 1000 // fps if times_ms is None else times_ms[index]
+                frame.time_base = Fraction(1, 1000)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def grey_steps() -> list[Image]:
+    """Twenty pictures that grow brighter by ten steps each, so each tells its number."""
+    return [flat((10 * index, 10 * index, 10 * index)) for index in range(20)]
+
+
+def make_result(
+    image: Image | None = None, sequence: int = 0, media_ns: int = 0, objects: int = 1
+) -> Result:
+    """A result with some objects in a small picture."""
+    labels = ("person", "car")
+    boxes = np.array([[1, 2, 30.25, 40.06]] * objects, np.float32).reshape(-1, 4)
+    detections = Detections(
+        boxes,
+        np.full(objects, 0.87654, np.float32),
+        np.arange(objects, dtype=np.int32) % 2,
+        labels,
+    )
+    frame = Frame(flat((0, 0, 0)) if image is None else image, 1_000, sequence, "test", media_ns)
+    return Result(frame, detections, Timings(1_000_000, 2_000_000, 3_000_000, 5_001_000))
+
+
+@pytest.fixture
+def result_of() -> Callable[..., Result]:
+    """A function that makes a result."""
+    return make_result

@@ -1,0 +1,83 @@
+"""URLs are taken apart, and never show credentials."""
+
+from pathlib import Path
+
+import pytest
+
+from edge_detect.core import ConfigError, Size
+from edge_detect.core.url import parse_url
+
+
+@pytest.mark.parametrize(
+    ("text", "scheme", "location", "options"),
+    [
+        ("file:///a/b.mp4?loop=true", "file", "/a/b.mp4", {"loop": "true"}),
+        ("file://b.mp4", "file", "b.mp4", {}),
+        ("file:///a%20b.mp4", "file", "/a b.mp4", {}),
+        ("v4l:/dev/video0", "v4l", "/dev/video0", {}),
+        ("synthetic://?fps=5", "synthetic", "", {"fps": "5"}),
+        ("clip?.mp4", "", "clip?.mp4", {}),
+        ("/dev/video0", "", "/dev/video0", {}),
+        ("-", "", "-", {}),
+    ],
+)
+def test_a_url_is_taken_apart(text, scheme, location, options) -> None:
+    url = parse_url(text)
+    assert (url.scheme, url.location, url.options) == (scheme, location, options)
+
+
+def test_an_existing_file_with_a_colon_is_a_path(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("take:2.mp4").touch()
+    assert parse_url("take:2.mp4").scheme == ""
+    assert parse_url(Path("file:x")).scheme == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rtsp://admin:geheim@camera:554/stream?token=geheim&fps=3",
+        "rtsp://admin:ge%40heim@camera:554/stream?fps=3&password=geheim",
+        "rtsp://admin:geheim@geheim@camera:554/stream?fps=3",
+        "rtsp:admin:geheim@camera:554/stream?fps=3",
+    ],
+)
+def test_credentials_are_never_shown(text) -> None:
+    name = parse_url(text).name
+    assert "heim" not in name
+    assert "admin" not in name
+    assert name.startswith("rtsp://camera:554/stream?")
+    assert "fps=3" in name
+
+
+def test_options_are_typed() -> None:
+    url = parse_url("x://?size=640x480&fps=12.5&n=3&loop&off=no")
+    assert url.size("size", Size(1, 1)) == (640, 480)
+    assert url.number("fps", 1.0) == 12.5
+    assert url.integer("n", 0) == 3
+    assert url.flag("loop")
+    assert not url.flag("off", default=True)
+    assert url.flag("absent", default=True)
+
+
+@pytest.mark.parametrize(
+    ("query", "ask"),
+    [
+        ("size=640", lambda url: url.size("size", Size(1, 1))),
+        ("size=0x10", lambda url: url.size("size", Size(1, 1))),
+        ("fps=nan", lambda url: url.number("fps", 1.0)),
+        ("fps=0", lambda url: url.number("fps", 1.0)),
+        ("n=2.5", lambda url: url.integer("n", 1)),
+        ("n=-1", lambda url: url.integer("n", 1)),
+        ("loop=maybe", lambda url: url.flag("loop")),
+    ],
+)
+def test_an_impossible_value_is_an_error_that_names_the_option(query, ask) -> None:
+    with pytest.raises(ConfigError, match=query.partition("=")[0]):
+        ask(parse_url(f"x://?{query}"))
+
+
+def test_a_misspelt_option_is_an_error_that_lists_the_right_ones() -> None:
+    with pytest.raises(ConfigError, match="lop") as caught:
+        parse_url("file://a.mp4?lop=true").check_options("loop", "realtime")
+    assert caught.value.hint == "use one of loop, realtime"
