@@ -70,6 +70,16 @@ def _append_anchor(tensor, anchor, anchors, scales, table, layout, score, column
     )  # fmt: skip
 
 
+@helper
+def _place_of_greatest(scores, start, count):
+    """Place of the greatest of `count` scores after `start`, of which the first is no NaN."""
+    place = 0
+    for other in range(1, count):
+        if scores[start + other] > scores[start + place]:
+            place = other
+    return place
+
+
 _RAW = (
     "int64({T}[::1], {T}[::1], {T}[::1], float32[:, ::1], float32[:, ::1], float64[::1],"
     " int64[::1], float64[::1], float32[:, ::1], int32[:, ::1])"
@@ -99,9 +109,8 @@ def collect_sigmoid(
     Returns:
         Number of candidates.
     """
-    count = 0
     columns, total, low = layout[COLUMNS], scores.size, limit[0]
-    done = -1
+    count, done = 0, -1
     for start in range(0, total, BLOCK):
         stop = start + BLOCK
         if stop <= total:
@@ -116,15 +125,11 @@ def collect_sigmoid(
             column = i - anchor * columns
             if column < layout[FIRST] or anchor == done:
                 continue
-            best = scores[i]
             if settings[MULTI_LABEL] == 0.0:
                 done = anchor
-                # Columns before this one were below the limit.
-                for other in range(column + 1, columns):
-                    if scores[anchor * columns + other] > best:
-                        best = scores[anchor * columns + other]
-                        column = other
-            score = score_of(best, 0, table, layout[SHIFT], layout[KIND])
+                column += _place_of_greatest(scores, i, columns - column)
+            element = scores[anchor * columns + column]
+            score = score_of(element, 0, table, layout[SHIFT], layout[KIND])
             if score >= np.float32(settings[SCORE]):
                 count = _append_anchor(
                     tensor, anchor, anchors, scales, table, layout, score, column, settings,
@@ -158,8 +163,8 @@ def collect_softmax(
 ):  # fmt: skip
     """Collect candidates whose scores are the softmax of their anchor's logits.
 
-    With a background column, an object's share is at most its share against the background
-    alone, so most anchors fall to one comparison of a difference of logits.
+    An object's share is at most its share against the background alone, so most anchors fall
+    to one comparison of two logits.
 
     Args:
         tensor: (4 n,) t_y, t_x, t_h, t_w of each anchor.
@@ -177,17 +182,16 @@ def collect_softmax(
     Returns:
         Number of candidates.
     """
-    count = 0
     columns, first, threshold = layout[COLUMNS], layout[FIRST], np.float32(settings[SCORE])
+    count = 0
     for anchor in range(layout[ANCHORS]):
         start = anchor * columns
         top = _greatest(scores, start + first, start + columns)
         if first and np.float64(top) - np.float64(scores[start]) < scales[4]:
             continue
-        best_object = top
+        best_object, total = top, 0.0
         if first and scores[start] > top:
             top = scores[start]
-        total = 0.0
         for column in range(columns):
             total += _share_of(scores[start + column], top, table)
         taken = False
