@@ -114,9 +114,12 @@ class RateMeter:
             for number in range(max(oldest, self._newest - self._BUCKETS + 1), self._newest + 1)
             if number < current
         )
-        begin_ns = max(oldest * self._bucket_ns, self._started_ns)
+        begin_ns = oldest * self._bucket_ns
+        if begin_ns <= self._started_ns:
+            # Measured from the first event on, which therefore is none of those counted.
+            begin_ns, total = self._started_ns, total - 1
         span_ns = current * self._bucket_ns - begin_ns
-        return total * NS_PER_S / span_ns if span_ns > 0 else 0.0
+        return max(0, total) * NS_PER_S / span_ns if span_ns > 0 else 0.0
 
     def _advance(self, now: int) -> None:
         current = now // self._bucket_ns
