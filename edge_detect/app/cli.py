@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_detect import __version__
 from edge_detect.core.errors import EdgeDetectError
@@ -65,10 +66,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-_Commands = argparse._SubParsersAction  # type: ignore[type-arg]  # noqa: SLF001 - has no public name
+if TYPE_CHECKING:
+    # argparse gives what add_subparsers() returns no public name.
+    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
 
 
-def _add_run(commands: _Commands) -> None:
+def _add_run(commands: "_Commands") -> None:
     run = commands.add_parser(
         "run",
         help="detect in a camera or video until it ends or Ctrl-C",
@@ -102,7 +105,7 @@ def _add_run(commands: _Commands) -> None:
     run.set_defaults(work=("edge_detect.app.run", "run"))
 
 
-def _add_detect(commands: _Commands) -> None:
+def _add_detect(commands: "_Commands") -> None:
     detect = commands.add_parser(
         "detect",
         help="detect in photos",
@@ -119,7 +122,7 @@ def _add_detect(commands: _Commands) -> None:
     detect.set_defaults(work=("edge_detect.app.detect", "detect"))
 
 
-def _add_models(commands: _Commands) -> None:
+def _add_models(commands: "_Commands") -> None:
     models = commands.add_parser("models", help="list, inspect, fetch and convert models")
     actions = models.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)
     listing = actions.add_parser("list", help="all models, present or not")
@@ -140,7 +143,7 @@ def _add_models(commands: _Commands) -> None:
     _add_convert(actions)
 
 
-def _add_convert(actions: _Commands) -> None:
+def _add_convert(actions: "_Commands") -> None:
     convert = actions.add_parser("convert", help="make an INT8 model from trained weights")
     kinds = convert.add_subparsers(dest="kind", metavar="KIND", title="kinds", required=True)
     darknet = kinds.add_parser("darknet", help="from a Darknet .cfg and .weights")
@@ -188,7 +191,7 @@ def _add_conversion_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--float", action="store_true", help="write a float32 twin beside it")
 
 
-def _add_bench(commands: _Commands) -> None:
+def _add_bench(commands: "_Commands") -> None:
     bench = commands.add_parser(
         "bench",
         help="measure speed on this machine",
@@ -211,7 +214,7 @@ def _add_bench(commands: _Commands) -> None:
     bench.set_defaults(work=("edge_detect.app.bench", "bench"))
 
 
-def _add_warmup(commands: _Commands) -> None:
+def _add_warmup(commands: "_Commands") -> None:
     warmup = commands.add_parser(
         "warmup", help="compile the post-processing, once after installing"
     )

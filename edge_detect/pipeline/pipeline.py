@@ -257,7 +257,7 @@ class Pipeline:
         self._crew.add(
             "capture",
             lambda: stages.capture(source, frames, statistics),
-            lambda: (source.close(), frames.finish())[1],
+            _in_turn(source.close, frames.finish),
         )
         self._crew.add(
             "prepare",
@@ -317,6 +317,14 @@ class Pipeline:
 
 def _delivery(sink: Sink, box: Mailbox[Any], statistics: Statistics) -> Callable[[], None]:
     return lambda: stages.deliver(sink, box, statistics)
+
+
+def _in_turn(*works: Callable[[], None]) -> Callable[[], None]:
+    def run() -> None:
+        for work in works:
+            work()
+
+    return run
 
 
 def _finish(boxes: Sequence[Mailbox[Any]]) -> None:

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import av
-import cv2
 import numpy as np
 
 from edge_detect.core import NS_PER_MS, NS_PER_S, Frame, Image, Result, Size, monotonic_ns
@@ -139,8 +138,7 @@ def scaled_clip(clip: Path, size: Size = _HD, seconds: float = 8) -> Path:
         for index, frame in enumerate(video.decode(video=0)):
             if index >= seconds * 25:
                 break
-            image = cv2.resize(frame.to_ndarray(format="bgr24"), size)
-            scaled = av.VideoFrame.from_ndarray(image, format="bgr24")
+            scaled = frame.reformat(size.width, size.height, "yuv420p")
             scaled.pts = index
             container.mux(stream.encode(scaled))
         container.mux(stream.encode(None))
@@ -150,7 +148,7 @@ def scaled_clip(clip: Path, size: Size = _HD, seconds: float = 8) -> Path:
 
 def _some_images(source: Path) -> list[Image]:
     with open_source(source, paced=False) as video:
-        images = []
+        images: list[Image] = []
         while len(images) < 25 and (frame := video.read()) is not None:
             images.append(frame.image.copy())
     return images
