@@ -1,0 +1,113 @@
+"""From a float network to the two files that make a model: NAME.tflite and NAME.toml."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from edge_detect.models.spec import InputSpec, ModelSpec
+from edge_detect.tools.convert.calibration import calibration_pixels, read_pictures
+from edge_detect.tools.convert.float_model import FloatModel
+from edge_detect.tools.convert.quantize import Progress, QuantizerOptions, float_tflite, quantize
+from edge_detect.tools.convert.write_manifest import write_manifest
+
+__all__ = ["convert_to_tflite", "save_model"]
+
+
+def convert_to_tflite(
+    model: FloatModel,
+    manifest: dict[str, Any],
+    calibration: Sequence[Path],
+    out: Path,
+    *,
+    every: int = 25,
+    options: QuantizerOptions | None = None,
+    float_out: Path | None = None,
+    progress: Progress | None = None,
+) -> ModelSpec:
+    """Quantize a network and write it with its manifest.
+
+    Args:
+        model: From a front end.
+        manifest: The front end's part of the manifest, and an `origin` with a `licence`.
+        calibration: Photos, folders and videos like those that the camera will see; a few
+            ordinary, varied ones do better than many alike.
+        out: `NAME.tflite`; the manifest becomes `NAME.toml` beside it.
+        every: Of a calibration video, each so many-th frame.
+        options: How ranges are chosen.
+        float_out: Where to write the float32 twin, by which the loss can be measured.
+        progress: Called with the name of a step, how much is done, and how much there is.
+
+    Returns:
+        The manifest, validated.
+
+    Raises:
+        ConfigError: A calibration picture cannot be read, or there is none.
+        ModelError: The manifest is not complete.
+        DependencyError: TensorFlow is missing.
+    """
+    options = options or QuantizerOptions()
+    inputs = calibration_pixels(
+        read_pictures(calibration, every=every), InputSpec(**manifest["input"])
+    )
+    content = float_tflite(model)
+    if float_out is not None:
+        low, high = model.input_range
+        std = 255 / (high - low)
+        placed = {**manifest["input"], "mean": -low * std, "std": std}
+        save_model(float_out, content, {**manifest, "input": placed})
+    quantized = quantize(
+        content,
+        inputs,
+        model.input_range,
+        score_outputs=_score_outputs(manifest),
+        options=options,
+        progress=progress,
+    )
+    scheme = {
+        "scheme": "full integer, int8 activations, int8 weights per channel, int32 biases",
+        "input": "int8 = pixel - 128",
+        "ranges": "least squared error of rounding and clipping over sampled activations",
+        "logit_limit": options.logit_limit,
+        "bias_correction_pictures": min(options.correction_pictures, len(inputs)),
+        "calibration_pictures": len(inputs),
+        "calibration": [path.name for path in calibration],
+    }
+    return save_model(out, quantized, {**manifest, "quantization": scheme})
+
+
+def save_model(out: Path, content: bytes, manifest: dict[str, Any]) -> ModelSpec:
+    """Write a model file and the manifest that names it and its checksum.
+
+    Args:
+        out: `NAME.tflite`.
+        content: The model file.
+        manifest: Everything but `name`, `file` and `sha256`.
+
+    Raises:
+        ModelError: A key is unknown, missing or impossible.
+    """
+    out.write_bytes(content)
+    head = {
+        "name": out.stem,
+        "description": manifest.get("description", out.stem),
+        "file": out.name,
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    return write_manifest(out.with_suffix(".toml"), {**head, **_without(manifest, head)})
+
+
+def _without(manifest: dict[str, Any], head: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in manifest.items() if key not in head}
+
+
+def _score_outputs(manifest: dict[str, Any]) -> list[str]:
+    if manifest["family"] == "ssd":
+        return [manifest["ssd"]["outputs"]["scores"]]
+    heads = manifest["yolo"]["heads"]
+    return [
+        name
+        for head in heads
+        for kind, name in head["outputs"].items()
+        if kind in ("objectness", "classes")
+    ]

@@ -1,0 +1,139 @@
+"""Reading and rewriting TFLite files below the level that converters offer."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_detect.tools.convert.float_model import load_tensorflow
+
+__all__ = ["Graph"]
+
+
+class Graph:
+    """The one subgraph of a TFLite file, as objects that can be changed.
+
+    Args:
+        content: The file.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        load_tensorflow()
+        from tensorflow.lite.python import schema_py_generated
+        from tensorflow.lite.tools import flatbuffer_utils
+
+        self.schema: Any = schema_py_generated
+        self._pack = flatbuffer_utils.convert_object_to_bytearray
+        self.model: Any = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+        self.subgraph: Any = self.model.subgraphs[0]
+
+    def to_bytes(self) -> bytes:
+        """The file; the same objects give the same bytes."""
+        return bytes(self._pack(self.model))
+
+    @property
+    def tensors(self) -> list[Any]:
+        """All tensors, by index."""
+        tensors: list[Any] = self.subgraph.tensors
+        return tensors
+
+    @property
+    def operators(self) -> list[Any]:
+        """All operators, in the order of execution."""
+        operators: list[Any] = self.subgraph.operators
+        return operators
+
+    def kind(self, operator: Any) -> str:
+        """Name of an operator, as `CONV_2D`."""
+        code = self.model.operatorCodes[operator.opcodeIndex]
+        number = max(code.builtinCode, code.deprecatedBuiltinCode)
+        return self._kinds[number]
+
+    @property
+    def _kinds(self) -> dict[int, str]:
+        names = vars(self.schema.BuiltinOperator)
+        return {value: name for name, value in names.items() if isinstance(value, int)}
+
+    def is_constant(self, index: int) -> bool:
+        """Whether a tensor's values lie in the file."""
+        return self.model.buffers[self.tensors[index].buffer].data is not None
+
+    def values(self, index: int) -> NDArray[Any]:
+        """A copy of the values of a constant tensor."""
+        tensor = self.tensors[index]
+        data = np.asarray(self.model.buffers[tensor.buffer].data, np.uint8)
+        types = {
+            self.schema.TensorType.FLOAT32: np.float32,
+            self.schema.TensorType.INT32: np.int32,
+            self.schema.TensorType.INT8: np.int8,
+        }
+        return data.view(types[tensor.type]).reshape(tensor.shape).copy()
+
+    def set_values(self, index: int, values: NDArray[Any]) -> None:
+        """Replace the values of a constant tensor; shape and type stay."""
+        data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+        self.model.buffers[self.tensors[index].buffer].data = data
+
+    def set_range(self, index: int, low: float, high: float) -> None:
+        """Say between which real values a float tensor is to be quantized."""
+        quantization = self.schema.QuantizationParametersT()
+        quantization.min = np.array([low], np.float32)
+        quantization.max = np.array([high], np.float32)
+        self.tensors[index].quantization = quantization
+
+    def add_tensor(self, name: str, shape: list[int], values: NDArray[Any] | None = None) -> int:
+        """Append a float32 tensor, with values a constant one; gives its index."""
+        buffer = self.schema.BufferT()
+        self.model.buffers.append(buffer)
+        tensor = self.schema.TensorT()
+        tensor.name = name.encode()
+        tensor.shape = np.array(shape, np.int32)
+        tensor.type = self.schema.TensorType.FLOAT32
+        tensor.buffer = len(self.model.buffers) - 1
+        self.tensors.append(tensor)
+        index = len(self.tensors) - 1
+        if values is not None:
+            self.set_values(index, values)
+        return index
+
+    def add_operator(
+        self,
+        kind: str,
+        inputs: list[int],
+        outputs: list[int],
+        *,
+        version: int = 1,
+        custom_options: bytes | None = None,
+    ) -> None:
+        """Append an operator; with custom options, the custom operator called `kind`."""
+        code = self.schema.OperatorCodeT()
+        code.version = version
+        operator = self.schema.OperatorT()
+        if custom_options is None:
+            code.builtinCode = getattr(self.schema.BuiltinOperator, kind)
+        else:
+            code.builtinCode = self.schema.BuiltinOperator.CUSTOM
+            code.customCode = kind.encode()
+            operator.customOptions = np.frombuffer(custom_options, np.uint8)
+        code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+        self.model.operatorCodes.append(code)
+        operator.opcodeIndex = len(self.model.operatorCodes) - 1
+        operator.inputs = np.array(inputs, np.int32)
+        operator.outputs = np.array(outputs, np.int32)
+        self.operators.append(operator)
+
+    def set_outputs(self, names: dict[str, int]) -> None:
+        """Make these tensors the outputs, in this order and under these names."""
+        for name, index in names.items():
+            self.tensors[index].name = name.encode()
+        self.subgraph.outputs = np.array(list(names.values()), np.int32)
+        # Converters leave a signature that still lists the old names and order.
+        self.model.signatureDefs = []
+
+    def describe(self, name: str, description: str) -> None:
+        """Name the input `image`, the subgraph, and say in the file what it is."""
+        self.tensors[self.subgraph.inputs[0]].name = b"image"
+        self.subgraph.name = name.encode()
+        self.model.description = description.encode()
+        # Versions of the converter, which would change the bytes with every release.
+        self.model.metadata = []

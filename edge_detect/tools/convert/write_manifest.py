@@ -1,0 +1,78 @@
+"""Write manifests as TOML that people read and compare."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from edge_detect.models.spec import ModelSpec, read_manifest
+
+__all__ = ["write_manifest"]
+
+_WIDTH = 100
+
+
+def write_manifest(path: Path, manifest: dict[str, Any]) -> ModelSpec:
+    """Write a manifest, and read it back through the same validation as every user's.
+
+    Args:
+        path: `NAME.toml`.
+        manifest: Sections and values as `ModelSpec` has them.
+
+    Raises:
+        ModelError: A key is unknown or a value impossible.
+    """
+    lines: list[str] = []
+    _write_table(lines, "", manifest)
+    path.write_text("\n".join(lines).strip() + "\n", encoding="utf-8")
+    return read_manifest(path)
+
+
+def _write_table(lines: list[str], prefix: str, table: dict[str, Any]) -> None:
+    tables = {key: value for key, value in table.items() if isinstance(value, dict)}
+    arrays = {key: value for key, value in table.items() if _is_table_array(value)}
+    for key, value in table.items():
+        if key not in tables and key not in arrays:
+            lines.append(_assignment(key, value))
+    for key, value in tables.items():
+        lines += ["", f"[{prefix}{_key(key)}]"]
+        _write_table(lines, f"{prefix}{_key(key)}.", value)
+    for key, rows in arrays.items():
+        for row in rows:
+            lines += ["", f"[[{prefix}{_key(key)}]]"]
+            _write_table(lines, f"{prefix}{_key(key)}.", row)
+
+
+def _is_table_array(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+
+def _key(key: str) -> str:
+    bare = key.replace("-", "").replace("_", "")
+    return key if bare.isascii() and bare.isalnum() else json.dumps(key)
+
+
+def _assignment(key: str, value: Any) -> str:
+    line = f"{_key(key)} = {_value(value)}"
+    if not isinstance(value, list) or len(line) <= _WIDTH:
+        return line
+    rows, row = [], "   "
+    for item in value:
+        word = f" {_value(item)},"
+        if len(row) + len(word) > _WIDTH and row.strip():
+            rows.append(row)
+            row = "   "
+        row += word
+    return "\n".join([f"{_key(key)} = [", *rows, row, "]"])
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str):
+        # A JSON string is a TOML basic string, but for the one control character above.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    raise TypeError(f"a manifest cannot hold a {type(value).__name__}")
