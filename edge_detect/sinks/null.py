@@ -8,10 +8,16 @@ __all__ = ["NullSink", "open_null_sink"]
 
 
 class NullSink(Sink):
-    """Takes results and does nothing with them."""
+    """Takes results and does nothing with them.
+
+    Args:
+        picture: Whether to have the picture drawn all the same.
+    """
 
     name = "null://"
-    wants_picture = False
+
+    def __init__(self, *, picture: bool = False) -> None:
+        self.wants_picture = picture
 
     def open(self, size: Size, fps: float | None) -> None:
         """Nothing to get ready."""
@@ -24,6 +30,6 @@ class NullSink(Sink):
 
 
 def open_null_sink(url: Url) -> NullSink:
-    """Open `null://`."""
-    url.check_options()
-    return NullSink()
+    """Open `null://?picture=false`."""
+    url.check_options("picture")
+    return NullSink(picture=url.flag("picture"))
