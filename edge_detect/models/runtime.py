@@ -196,7 +196,7 @@ def _explain(error: Exception, path: Path, cpu_twin: str) -> ModelError:
             f"{path} needs the custom operator {operator!r}, which the runtime does not have",
             "convert the model with built-in operators only",
         )
-    if "Didn't find op for builtin" in reason or "opcode" in reason:
+    if "Didn't find op for builtin" in reason:
         return ModelError(
             f"{path} uses an operator that this runtime does not have: {reason}",
             f"a newer runtime may have it: {RUNTIMES['litert'].install}",

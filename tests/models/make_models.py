@@ -2,7 +2,8 @@
 
 Each graph only reshapes its input, (1, 8, 8, 3), into the joined head of a YOLO with one
 grid, two anchors and one class, (1, 4, 4, 12): what a test puts in is what comes out, so
-the way of every pixel can be followed. Two more hold a custom operator.
+the way of every pixel can be followed. Two more hold a custom operator, one an operator of
+a version that no runtime has yet.
 """
 
 from pathlib import Path
@@ -31,10 +32,10 @@ def make_tensor(name, shape, dtype, buffer):
     return tensor
 
 
-def make_reshape():
+def make_reshape(version=1):
     code = schema.OperatorCodeT()
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.RESHAPE
-    code.version = 1
+    code.version = version
     operator = schema.OperatorT()
     operator.builtinOptionsType = schema.BuiltinOptions.ReshapeOptions
     operator.builtinOptions = schema.ReshapeOptionsT()
@@ -70,6 +71,7 @@ def write_model(file, dtype, code, operator):
 def main():
     for dtype in TYPES:
         write_model(f"echo-{dtype}.tflite", dtype, *make_reshape())
+    write_model("newer-op.tflite", "uint8", *make_reshape(version=99))
     for name in ("edgetpu-custom-op", "made-up-op"):
         write_model(f"{name}.tflite", "uint8", *make_custom(name))
 

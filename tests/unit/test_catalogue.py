@@ -1,0 +1,182 @@
+"""The models that are known, where they are, and what is said about those that are not."""
+
+import hashlib
+import subprocess
+import sys
+
+import pytest
+from echo_models import change_manifest, write_model
+
+from edge_detect.core import ModelError, bundled_path, user_models_path
+from edge_detect.models import (
+    Verification,
+    find_model,
+    list_models,
+    load_model,
+    model_names,
+    verify,
+)
+from edge_detect.models.checksum import git_blob_of
+
+ABSENT = "ssd_mobilenet_v2_coco_quant_postprocess"
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    folder = tmp_path / "own"
+    folder.mkdir()
+    monkeypatch.setenv("EDGE_DETECT_MODELS", str(folder))
+    return folder
+
+
+def test_every_manifest_of_the_catalogue_is_valid():
+    entries = list_models()
+    files = sorted(path.stem for path in bundled_path("models_tflite").glob("*.toml"))
+    assert [entry.name for entry in entries] == files
+    assert len(files) >= 14
+
+
+def test_every_bundled_file_is_the_one_its_manifest_describes():
+    files = sorted(bundled_path("models_tflite").glob("*.tflite"))
+    verdicts = {path.name: verify(path) for path in files}
+    assert verdicts == {path.name: (Verification.GOOD, "") for path in files}
+
+
+def test_official_models_come_from_one_fixed_place_and_are_known_by_their_content():
+    official = [entry for entry in list_models() if "google-coral" in entry.spec.origin.url]
+    assert len(official) == 14
+    for entry in official:
+        assert entry.spec.origin.url.startswith("https://")
+        assert entry.spec.origin.url.endswith(f"/{entry.spec.file}")
+        assert len(entry.spec.git_blob) == 40
+        assert entry.licence == "Apache-2.0"
+    assert len({entry.spec.git_blob for entry in official}) == 14
+
+
+def test_coco_ids_lie_where_coco_put_them():
+    labels = find_model(ABSENT).spec.labels
+    assert len(labels) == 90
+    assert find_model(ABSENT).classes == 80
+    ids = {"person": 1, "stop sign": 13, "backpack": 27, "bottle": 44, "toilet": 70}
+    assert {name: labels.index(name) + 1 for name in ids} == ids
+    assert labels[89] == "toothbrush"
+
+
+def test_models_for_cpu_and_edge_tpu_point_at_each_other():
+    specs = {entry.name: entry.spec for entry in list_models()}
+    twins = [spec for spec in specs.values() if spec.cpu_twin]
+    assert len(twins) == 7
+    for spec in twins:
+        assert specs[spec.cpu_twin].edgetpu == spec.name
+
+
+def test_a_misspelt_name_gets_the_nearest_and_the_list():
+    with pytest.raises(
+        ModelError, match="no model is called 'efficientdet_lite0_320_ptk'"
+    ) as error:
+        load_model("efficientdet_lite0_320_ptk")
+    assert "did you mean 'efficientdet_lite0_320_ptq'?" in error.value.hint
+    assert ABSENT in error.value.hint
+
+
+def test_a_model_without_its_file_says_how_to_get_it():
+    with pytest.raises(ModelError, match=f"file of model '{ABSENT}' is not here") as error:
+        load_model(ABSENT)
+    assert error.value.hint == f"fetch it with: edge-detect models pull {ABSENT}"
+
+
+def test_a_model_in_the_own_folder_is_found_by_name(own_folder):
+    path = write_model(own_folder)
+    assert "echo" in model_names()
+    entry = find_model("echo")
+    assert (entry.path, entry.present) == (path, True)
+    with load_model("echo") as detector:
+        assert detector.name == "echo"
+
+
+def test_a_pulled_file_is_found_in_the_own_folder(own_folder):
+    file = own_folder / f"{ABSENT}.tflite"
+    file.write_bytes(b"anything")
+    entry = find_model(ABSENT)
+    assert (entry.path, entry.present) == (file, True)
+
+
+def test_own_models_do_not_replace_those_of_the_package(own_folder):
+    write_model(own_folder, name=ABSENT)
+    assert find_model(ABSENT).spec.family == "ssd"
+
+
+def test_verify_tells_good_missing_and_wrong_apart(own_folder):
+    assert verify(ABSENT)[0] is Verification.MISSING
+    (own_folder / f"{ABSENT}.tflite").write_bytes(b"something else")
+    verdict, reason = verify(ABSENT)
+    assert verdict is Verification.WRONG
+    assert "git_blob is " in reason
+    assert verify(write_model(own_folder)) == (Verification.GOOD, "")
+
+
+def test_the_git_blob_is_what_git_computes(tmp_path):
+    path = tmp_path / "file"
+    content = b"x" * 3_000_000
+    path.write_bytes(content)
+    assert git_blob_of(path) == "42ec5fc0f485f764cdf0eaa85ab061c055f5f518"
+    path.write_bytes(b"")
+    assert git_blob_of(path) == "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("gone.tflite", "there is no model file"),
+        ("gone.toml", "there is no manifest"),
+        ("./photo.jpg", "neither a .tflite file nor a manifest"),
+    ],
+)
+def test_a_wrong_path_says_what_is_missing(tmp_path, monkeypatch, name, says):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match=says):
+        find_model(name)
+
+
+def test_a_model_without_a_manifest_says_so(tmp_path):
+    path = write_model(tmp_path)
+    path.with_suffix(".toml").unlink()
+    with pytest.raises(ModelError, match=r"there is no manifest .*echo.toml"):
+        load_model(path)
+
+
+def test_an_own_model_without_its_file_says_where_it_belongs(own_folder):
+    write_model(own_folder).unlink()
+    with pytest.raises(ModelError, match="file of model 'echo' is not here") as error:
+        load_model("echo")
+    assert str(own_folder) in error.value.hint
+
+
+def test_a_checksum_is_required(own_folder):
+    path = write_model(own_folder)
+    change_manifest(path, f'sha256 = "{hashlib.sha256(path.read_bytes()).hexdigest()}"', "")
+    with pytest.raises(ModelError, match="one of sha256 and git_blob is needed"):
+        find_model("echo")
+
+
+def test_listing_models_loads_neither_opencv_nor_kernels_nor_a_runtime():
+    code = (
+        "import sys; from edge_detect.models import list_models; list_models();"
+        "print([m for m in ('cv2', 'numba', 'ai_edge_litert', 'tflite_runtime')"
+        " if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_public_name_of_the_package_exists():
+    import edge_detect.models as package
+
+    assert all(getattr(package, name) is not None for name in package.__all__)
+    assert set(package.__all__) == set(package._MODULES)
+    with pytest.raises(AttributeError, match="no attribute 'missing'"):
+        package.missing  # noqa: B018
+
+
+def test_pulled_files_go_where_the_environment_says(own_folder):
+    assert user_models_path() == own_folder
