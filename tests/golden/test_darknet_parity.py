@@ -90,18 +90,18 @@ def test_split_heads_hold_the_joined_values_anchor_by_anchor(
 
 
 @pytest.mark.parametrize(
-    ("architecture", "new_coords", "strides"),
-    [("yolov3-tiny", False, [32, 16]), ("yolov4-csp", True, [8, 16, 32])],
+    ("architecture", "scale_x_y", "strides"),
+    [("yolov3-tiny", 1.0, [32, 16]), ("yolov4-csp", 2.0, [8, 16, 32])],
 )
 def test_manifest_describes_the_heads(
-    architecture: str, new_coords: bool, strides: list[int], tmp_path: Path
+    architecture: str, scale_x_y: float, strides: list[int], tmp_path: Path
 ) -> None:
     """The partial manifest is valid and says what a decoder must know."""
     _, manifest = convert_darknet(*write_network(tmp_path, architecture))
     spec = YoloSpec.model_validate(manifest["yolo"])
     assert [head.stride for head in spec.heads] == strides
-    assert spec.new_coords is new_coords
-    assert spec.heads[0].scale_x_y == (2.0 if new_coords else 1.0)
+    assert spec.new_coords is (architecture == "yolov4-csp")
+    assert spec.heads[0].scale_x_y == scale_x_y
     assert manifest["family"] == "yolo"
     assert manifest["head"] == "split"
     assert set(manifest["origin"]["files"]) == {"net.cfg", "net.weights", "net.names"}

@@ -52,7 +52,7 @@ def build_float_model(
         return _Graph(tf, network, weights).outputs(image, head)
 
     signature = tf.TensorSpec((1, size.height, size.width, 3), tf.float32, name="image")
-    function = tf.function(run).get_concrete_function(signature)
+    function = tf.function(run, autograph=False).get_concrete_function(signature)
     names = tuple(
         name for number in range(len(network.heads)) for name in output_names(number, head).values()
     )
@@ -132,7 +132,7 @@ class _Graph:
                     total = tf.add(total, tensor)
                 return self._activate(layer.activation, total)
             case Upsample():
-                return tf.compat.v1.image.resize_nearest_neighbor(inputs[0], layer.shape[:2])
+                return tf.raw_ops.ResizeNearestNeighbor(images=inputs[0], size=layer.shape[:2])
             case _:
                 return inputs[0]
 
