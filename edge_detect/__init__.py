@@ -1,13 +1,13 @@
 """Real-time object detection for small computers with a camera.
 
-    import edge_detect as ed
+import edge_detect as ed
 
-    detector = ed.load_model("ssdlite-mobilenet-v2-pedestrian")
-    detections = detector(image)
+detector = ed.load_model("ssdlite-mobilenet-v2-pedestrian")
+detections = detector(image)
 
-    with ed.Pipeline("v4l2:///dev/video0", sinks=["boxed.mp4"]) as pipeline:
-        for result in pipeline:
-            print(result.detections.names)
+with ed.Pipeline("v4l2:///dev/video0", sinks=["boxed.mp4"]) as pipeline:
+for result in pipeline:
+print(result.detections.names)
 """
 
 from importlib import import_module

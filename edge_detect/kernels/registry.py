@@ -20,16 +20,18 @@ def helper(function: Callable[..., Any]) -> Any:
     return numba.njit(nogil=True, error_model="numpy")(function)
 
 
-def kernel(signature: str, *types: str) -> Callable[[Callable[..., Any]], Any]:
+def kernel(signature: str, *types: str, nogil: bool = True) -> Callable[[Callable[..., Any]], Any]:
     """Declare a kernel; nothing is compiled until `prepare` or the first call.
 
     Args:
         signature: Numba signature in which `{T}` stands for the element type of the tensors.
         types: Element types to compile for; none if `{T}` does not occur.
+        nogil: Whether other threads may run Python meanwhile. Getting the lock back can take
+            longer than a kernel of some microseconds does.
     """
 
     def declare(function: Callable[..., Any]) -> Any:
-        dispatcher: Any = numba.njit(nogil=True, error_model="numpy")(function)
+        dispatcher: Any = numba.njit(nogil=nogil, error_model="numpy")(function)
         dispatcher._cache = KernelCache(function)  # noqa: SLF001 - what enable_caching() does
         variants = {name: signature.format(T=name) for name in types or ("",)}
         _kernels[function.__name__] = (dispatcher, variants)

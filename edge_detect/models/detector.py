@@ -104,8 +104,8 @@ class Detector:
             self.thresholds, score_threshold, iou_threshold, max_detections, multi_label
         )
         with self._lock:
-            self._buffer.resize(image)
-            return self._run(self._buffer, thresholds, color)[0]
+            self._buffer.fill(image, color)
+            return self._run(self._buffer, thresholds)[0]
 
     def new_buffer(self) -> InputBuffer:
         """A buffer for one frame, for `prepare` and `run`."""
@@ -121,7 +121,7 @@ class Detector:
         Raises:
             ValueError: The image is none.
         """
-        buffer.resize(image)
+        buffer.fill(image)
 
     def run(
         self, buffer: InputBuffer, thresholds: Thresholds | None = None
@@ -136,7 +136,7 @@ class Detector:
             Boxes in pixels of the frame, and how long each step took.
         """
         with self._lock:
-            return self._run(buffer, thresholds or self.thresholds, "bgr")
+            return self._run(buffer, thresholds or self.thresholds)
 
     def invoke(self) -> None:
         """Run the bare interpreter on whatever its input holds: the physical limit of speed."""
@@ -164,13 +164,11 @@ class Detector:
     ) -> None:
         self.close()
 
-    def _run(
-        self, buffer: InputBuffer, thresholds: Thresholds, color: ColorOrder
-    ) -> tuple[Detections, Timings]:
+    def _run(self, buffer: InputBuffer, thresholds: Thresholds) -> tuple[Detections, Timings]:
         session = self._session
         begin_ns = perf_counter_ns()
         # The view dies with this call: the interpreter refuses to run while one is alive.
-        self._writer.write(buffer.image, color, session.input_view())
+        self._writer.write(buffer.pixels, session.input_view())
         written_ns = perf_counter_ns()
         session.invoke()
         invoked_ns = perf_counter_ns()

@@ -1,7 +1,7 @@
 """From a frame to the bytes of a model's input tensor, without a float on the way.
 
-Two steps, so that they can run in two threads: `FrameResizer.resize` brings a frame of any
-size into an `InputBuffer`, `fill_input` brings that into the interpreter's memory.
+Two steps, so that they can run in two threads: `InputBuffer.fill` resizes a frame and sets
+its colours right, `InputWriter.write` brings that into the interpreter's memory.
 """
 
 from time import perf_counter_ns
@@ -19,7 +19,7 @@ __all__ = ["ColorOrder", "InputBuffer", "InputWriter", "check_image"]
 ColorOrder = Literal["bgr", "rgb"]
 
 # uint8 and int8 inputs differ by an offset of 128, which is the highest bit.
-_SIGN_BITS = np.uint64(0x8080_8080_8080_8080)
+_SIGN_BIT = 0x80
 
 
 def check_image(image: Image) -> Size:
@@ -38,32 +38,34 @@ def check_image(image: Image) -> Size:
 
 
 class InputBuffer:
-    """One frame at the size of a model's input, waiting to be run.
+    """One frame as a model's input wants it, but for the sign of its numbers.
 
     Args:
         spec: How the frame is to lie in it.
 
     Attributes:
-        image: (height, width, 3) uint8 in the colour order of the frame, padding included.
+        pixels: (height, width, 3) uint8 in the colour order of the model, padding included.
         letterbox: Where the frame lies in it.
-        preprocess_ns: How long the last `resize` took.
+        preprocess_ns: How long the last `fill` took.
     """
 
-    __slots__ = ("_inner", "_spec", "image", "letterbox", "preprocess_ns")
+    __slots__ = ("_inner", "_resized", "_spec", "letterbox", "pixels", "preprocess_ns")
 
     def __init__(self, spec: InputSpec) -> None:
         size = spec.frame_size
-        self.image: Image = np.full((size.height, size.width, 3), spec.pad, np.uint8)
+        self.pixels: Image = np.full((size.height, size.width, 3), spec.pad, np.uint8)
         self.letterbox = Letterbox.fit(size, size, keep_aspect=True)
         self.preprocess_ns = 0
-        self._inner = self.image
+        self._inner = self.pixels
+        self._resized: Image = np.empty_like(self.pixels)
         self._spec = spec
 
-    def resize(self, image: Image) -> None:
-        """Bring a frame into the buffer.
+    def fill(self, image: Image, color: ColorOrder = "bgr") -> None:
+        """Bring a frame into the buffer: resized, in the model's colour order.
 
         Args:
             image: (height, width, 3) uint8, any strides; read, never kept.
+            color: Its channel order.
 
         Raises:
             ValueError: It is not such an array.
@@ -75,21 +77,27 @@ class InputBuffer:
         if image.strides[1:] != (3, 1) or image.strides[0] < 3 * frame.width:
             # Mirrored, transposed or channel-swapped views: OpenCV takes plain rows only.
             image = np.ascontiguousarray(image)
-        if frame == self.letterbox.inner:
+        swap = color != self._spec.color
+        if frame != self.letterbox.inner:
+            target = self._resized if swap else self._inner
+            cv2.resize(image, self.letterbox.inner, target, interpolation=cv2.INTER_LINEAR)
+            image = target
+        if swap:
+            cv2.cvtColor(image, cv2.COLOR_BGR2RGB, self._inner)
+        elif image is not self._inner:
             np.copyto(self._inner, image)
-        else:
-            cv2.resize(image, self.letterbox.inner, self._inner, interpolation=cv2.INTER_LINEAR)
         self.preprocess_ns = perf_counter_ns() - begin_ns
 
     def _place(self, frame: Size) -> None:
         spec = self._spec
         box = Letterbox.fit(frame, spec.frame_size, keep_aspect=spec.resize == "letterbox")
-        self.image.fill(spec.pad)
+        self.pixels.fill(spec.pad)
         self.letterbox = box
-        self._inner = self.image[
+        self._inner = self.pixels[
             box.offset_y : box.offset_y + box.inner.height,
             box.offset_x : box.offset_x + box.inner.width,
         ]
+        self._resized = np.empty((box.inner.height, box.inner.width, 3), np.uint8)
 
 
 class InputWriter:
@@ -106,39 +114,25 @@ class InputWriter:
     def __init__(self, spec: InputSpec, dtype: np.dtype[Any]) -> None:
         if dtype not in (np.uint8, np.int8, np.float32):
             raise ValueError(f"dtype must be uint8, int8 or float32, got {dtype}")
-        self._color = spec.color
-        self._signed = dtype == np.int8
-        self._mean, self._std = np.float32(spec.mean), np.float32(spec.std)
-        size = spec.frame_size
-        self._pixels: Image | None = (
-            np.empty((size.height, size.width, 3), np.uint8) if dtype == np.float32 else None
-        )
+        # Kernels take a tenth of a second to import; listing models does not need them.
+        from edge_detect.kernels.pixels import flip_bits
+        from edge_detect.kernels.registry import prepare
 
-    def write(self, image: Image, color: ColorOrder, tensor: NDArray[Any]) -> None:
-        """Convert the colours, and the numbers where needed, into the tensor.
+        prepare(flip_bits)
+        self._flip_bits = flip_bits
+        self._mask = np.uint8(_SIGN_BIT if dtype == np.int8 else 0)
+        self._float = dtype == np.float32
+        self._mean, self._std = np.float32(spec.mean), np.float32(spec.std)
+
+    def write(self, pixels: Image, tensor: NDArray[Any]) -> None:
+        """Write pixels straight into the tensor.
 
         Args:
-            image: (height, width, 3) uint8, contiguous, at the size of the model's input.
-            color: Its channel order.
+            pixels: (height, width, 3) uint8, contiguous, from `InputBuffer`.
             tensor: (1, height, width, 3), contiguous; overwritten. Not kept.
         """
-        scratch = self._pixels
-        pixels = tensor[0].view(np.uint8) if scratch is None else scratch
-        if color == self._color:
-            np.copyto(pixels, image)
-        else:
-            cv2.cvtColor(image, cv2.COLOR_BGR2RGB, pixels)
-        if scratch is not None:
-            np.subtract(scratch, self._mean, out=tensor[0])
+        if self._float:
+            np.subtract(pixels, self._mean, out=tensor[0])
             np.divide(tensor[0], self._std, out=tensor[0])
-        elif self._signed:
-            _flip_sign(pixels.reshape(-1))
-
-
-def _flip_sign(pixels: NDArray[np.uint8]) -> None:
-    # Eight bytes at a time; the few that do not fill a word follow one by one.
-    whole = pixels.size & ~7
-    words = pixels[:whole].view(np.uint64)
-    np.bitwise_xor(words, _SIGN_BITS, out=words)
-    rest = pixels[whole:]
-    np.bitwise_xor(rest, np.uint8(0x80), out=rest)
+        else:
+            self._flip_bits(pixels.reshape(-1), self._mask, tensor.reshape(-1).view(np.uint8))

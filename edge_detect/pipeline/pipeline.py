@@ -1,6 +1,7 @@
 """The whole chain from a source to its sinks, owned by one object."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
@@ -17,6 +18,7 @@ from edge_detect.pipeline import stages
 from edge_detect.pipeline.crew import Crew
 from edge_detect.pipeline.mailbox import Closed, Mailbox
 from edge_detect.pipeline.statistics import Statistics
+from edge_detect.pipeline.tuning import tuned_process
 from edge_detect.render import Overlay
 from edge_detect.sinks import Sink, open_sink
 from edge_detect.sources import Source, open_source
@@ -95,6 +97,7 @@ class Pipeline:
         self._detector: Detector | None = None
         self._started = False
         self._closed = False
+        self._settings = ExitStack()
         self.statistics = Statistics()
 
     @property
@@ -157,6 +160,7 @@ class Pipeline:
         self._started = True
         self.statistics.started_ns = monotonic_ns()
         self._assemble()
+        self._settings.enter_context(tuned_process())
         self._crew.start()
 
     def wait(self, timeout_s: float | None = None) -> bool:
@@ -183,6 +187,7 @@ class Pipeline:
             return
         self._closed = True
         self._crew.stop()
+        self._settings.close()
         if not self._crew.join(_STOP_S):
             raise StageError(
                 f"stages that did not stop within {_STOP_S:g} s: {', '.join(self._crew.alive())}",

@@ -154,7 +154,7 @@ def test_stuck_reader_of_an_output_does_not_block_the_stop(detector, tmp_path):
     pipe = tmp_path / "pipe.jsonl"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    pipeline = ed.Pipeline(CLIP, model=detector, sinks=[pipe], mode="every")
+    pipeline = ed.Pipeline(f"file://{CLIP}?loop=true", model=detector, sinks=[pipe], mode="every")
     started = 0.0
     with pytest.raises(StageError, match="did not stop") as info, pipeline:
         pipeline.start()

@@ -50,44 +50,46 @@ def test_inputs_that_do_not_fill_whole_words_are_converted_to_the_last_byte(size
     spec = InputSpec(size=size, resize="stretch")
     image = noise(size[1], size[0])
     tensor = np.zeros((1, size[1], size[0], 3), np.int8)
-    InputWriter(spec, tensor.dtype).write(image, "rgb", tensor)
+    InputWriter(spec, tensor.dtype).write(image, tensor)
     assert np.array_equal(tensor[0], expected(image, "int8"))
 
 
 def test_a_letterboxed_frame_lies_in_the_middle_of_the_padding():
     image = noise(720, 1280)
     buffer = InputBuffer(LETTERBOX)
-    buffer.resize(image)
+    buffer.fill(image)
     assert buffer.letterbox.inner == Size(416, 234)
     assert (buffer.letterbox.offset_x, buffer.letterbox.offset_y) == (0, 91)
-    assert np.all(buffer.image[:91] == 77)
-    assert np.all(buffer.image[325:] == 77)
+    assert np.all(buffer.pixels[:91] == 77)
+    assert np.all(buffer.pixels[325:] == 77)
     wanted = cv2.resize(image, (416, 234), interpolation=cv2.INTER_LINEAR)
-    assert np.array_equal(buffer.image[91:325], wanted)
+    assert np.array_equal(buffer.pixels[91:325], wanted[..., ::-1])
 
 
 def test_a_stretched_frame_fills_the_input():
     image = noise(720, 1280)
     buffer = InputBuffer(InputSpec(size=(300, 300), resize="stretch"))
-    buffer.resize(image)
-    assert np.array_equal(buffer.image, cv2.resize(image, (300, 300)))
+    buffer.fill(image)
+    assert np.array_equal(buffer.pixels, cv2.resize(image, (300, 300))[..., ::-1])
 
 
 def test_another_frame_size_leaves_nothing_of_the_last_one():
     used, fresh = InputBuffer(LETTERBOX), InputBuffer(LETTERBOX)
     tall = noise(500, 100)
     for image in (noise(720, 1280), noise(416, 416), tall):
-        used.resize(image)
-    fresh.resize(tall)
+        used.fill(image)
+    fresh.fill(tall)
     assert used.letterbox == fresh.letterbox
-    assert np.array_equal(used.image, fresh.image)
+    assert np.array_equal(used.pixels, fresh.pixels)
 
 
 def test_a_frame_of_the_input_size_is_copied_exactly():
     image = noise(416, 416)
     buffer = InputBuffer(LETTERBOX)
-    buffer.resize(image)
-    assert np.array_equal(buffer.image, image)
+    buffer.fill(image)
+    assert np.array_equal(buffer.pixels, image[..., ::-1])
+    buffer.fill(image, "rgb")
+    assert np.array_equal(buffer.pixels, image)
 
 
 @pytest.mark.parametrize(
@@ -106,18 +108,18 @@ def test_any_strides_give_what_a_plain_copy_gives(view):
     image = view(noise(360, 640))
     image.flags.writeable = False
     one, other = InputBuffer(LETTERBOX), InputBuffer(LETTERBOX)
-    one.resize(image)
-    other.resize(np.array(image, order="C"))
-    assert np.array_equal(one.image, other.image)
+    one.fill(image)
+    other.fill(np.array(image, order="C"))
+    assert np.array_equal(one.pixels, other.pixels)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 10_000), (10_000, 1), (10_000, 3)])
 def test_extreme_frames_keep_at_least_one_pixel(size):
     buffer = InputBuffer(LETTERBOX)
-    buffer.resize(np.full((*size, 3), 200, np.uint8))
+    buffer.fill(np.full((*size, 3), 200, np.uint8))
     inner = buffer.letterbox.inner
     assert min(inner) >= 1
-    assert np.count_nonzero(buffer.image[:, :, 0] == 200) == inner.width * inner.height
+    assert np.count_nonzero(buffer.pixels[:, :, 0] == 200) == inner.width * inner.height
 
 
 @pytest.mark.parametrize(
@@ -132,7 +134,7 @@ def test_extreme_frames_keep_at_least_one_pixel(size):
 )
 def test_what_is_no_image_is_refused(image, says):
     with pytest.raises(ValueError, match=says):
-        InputBuffer(LETTERBOX).resize(image)
+        InputBuffer(LETTERBOX).fill(image)
 
 
 def test_a_tensor_type_that_no_pixel_fits_is_refused():

@@ -61,10 +61,8 @@ def calibration_pixels(pictures: Iterable[Image], spec: InputSpec) -> list[NDArr
     buffer = InputBuffer(spec)
     inputs = []
     for picture in pictures:
-        buffer.resize(picture)
-        image = buffer.image
-        pixels = image[..., ::-1] if spec.color == "rgb" else image
-        inputs.append(np.ascontiguousarray(pixels)[np.newaxis].copy())
+        buffer.fill(picture)
+        inputs.append(buffer.pixels[np.newaxis].copy())
     if not inputs:
         raise ConfigError("no pictures to calibrate on", _hint())
     return inputs
