@@ -122,6 +122,7 @@ def quantize(
             quantized,
             [reals[index] for index in chosen],
             [inputs[index] for index in chosen],
+            leave=score_outputs,
             progress=lambda done, total: tell("correcting biases", done, total),
         )
     return quantized
@@ -171,9 +172,8 @@ def _choose_ranges(
     for group in scale_groups(graph):
         values = np.concatenate([samples[index] for index in group])
         if any(_name(graph, index) in scores for index in group):
-            low = max(float(values.min()), -options.logit_limit)
-            high = min(float(values.max()), options.logit_limit)
-            chosen = (min(low, 0.0), max(high, 0.0))
+            # Not what was seen: calibration pictures may show none of the objects.
+            chosen = (-options.logit_limit, options.logit_limit)
         else:
             slope = slopes.get(group[0], 1.0)
             chosen = best_range(values, negative_weight=slope**2, clip_weight=options.clip_weight)
@@ -212,6 +212,7 @@ def correct_biases(
     reals: Sequence[NDArray[np.float32]],
     inputs: Sequence[NDArray[np.uint8]],
     *,
+    leave: Sequence[str] = (),
     progress: Callable[[int, int], None],
 ) -> bytes:
     """Take out of each channel what quantization adds to it on average, layer by layer.
@@ -221,6 +222,8 @@ def correct_biases(
         quantized: The same network, quantized.
         reals: Pictures for the float network.
         inputs: The same pictures as uint8.
+        leave: Names of outputs whose layers stay as they are: of logits most lie below the
+            clipping limit, so that an average over all says nothing about the rest.
         progress: Called with layers done and layers in all.
 
     Returns:
@@ -232,13 +235,23 @@ def correct_biases(
     """
     reference = Graph(original)
     graph = Graph(quantized)
-    layers = [one for one in graph.operators if graph.kind(one) in _CONVOLUTIONS]
+    layers = [
+        one
+        for one in graph.operators
+        if graph.kind(one) in _CONVOLUTIONS and _name(graph, one.outputs[0]) not in leave
+    ]
     twins = {
         _name(reference, one.outputs[0]): int(one.outputs[0])
         for one in reference.operators
         if reference.kind(one) in _CONVOLUTIONS
     }
-    wanted = _channel_means(original, list(twins.values()), reals)
+    details = open_interpreter(quantized).get_tensor_details()
+    limits = {
+        twins[one["name"]]: _limits(*one["quantization"])
+        for one in details
+        if one["name"] in twins
+    }
+    wanted = _channel_means(original, list(twins.values()), reals, limits)
     signed = [(pixels ^ np.uint8(0x80)).view(np.int8) for pixels in inputs]
     for number, layer in enumerate(layers, 1):
         output, bias = int(layer.outputs[0]), int(layer.inputs[2])
@@ -251,8 +264,15 @@ def correct_biases(
     return graph.to_bytes()
 
 
+def _limits(scale: float, zero: int) -> tuple[float, float]:
+    return (-128 - zero) * scale, (127 - zero) * scale
+
+
 def _channel_means(
-    content: bytes, indices: list[int], inputs: Sequence[NDArray[Any]]
+    content: bytes,
+    indices: list[int],
+    inputs: Sequence[NDArray[Any]],
+    limits: dict[int, tuple[float, float]] | None = None,
 ) -> dict[int, NDArray[np.float64]]:
     interpreter = open_interpreter(content)
     place = interpreter.get_input_details()[0]["index"]
@@ -263,6 +283,10 @@ def _channel_means(
         interpreter.invoke()
         for index in indices:
             values = interpreter.get_tensor(index)
+            if limits is not None:
+                # What is clipped on purpose is no error: logits far below any threshold
+                # would otherwise pull every bias of their channel down.
+                values = np.clip(values, *limits[index])
             mean = values.reshape(-1, values.shape[-1]).mean(axis=0, dtype=np.float64)
             sums[index] = sums.get(index, 0.0) + mean
     means = {}
