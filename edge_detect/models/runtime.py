@@ -17,9 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_detect.core import ConfigError, DependencyError, ModelError
+from edge_detect.models.chatter import without_announcements
 from edge_detect.models.tensors import TensorInfo
 
 __all__ = ["RUNTIMES", "Session", "default_threads", "open_session"]
+
+# Said for every model on every CPU; warnings and errors stay.
+_DELEGATE_ANNOUNCEMENT = b"INFO: Created TensorFlow Lite XNNPACK delegate"
 
 
 @dataclass(slots=True, frozen=True)
@@ -131,8 +135,9 @@ def open_session(
     name, module = _import_runtime(runtime)
     package = RUNTIMES[name]
     try:
-        interpreter = module.Interpreter(model_path=str(path), num_threads=threads)
-        interpreter.allocate_tensors()
+        with without_announcements(_DELEGATE_ANNOUNCEMENT):
+            interpreter = module.Interpreter(model_path=str(path), num_threads=threads)
+            interpreter.allocate_tensors()
     except SystemError as error:
         raise DependencyError(
             f"{package.distribution} does not fit numpy {np.__version__}: it was built for numpy 1",
@@ -163,8 +168,6 @@ def _import_runtime(wanted: str | None) -> tuple[str, ModuleType]:
     wanted = wanted or os.environ.get("EDGE_DETECT_RUNTIME") or None
     if wanted is not None and wanted not in RUNTIMES:
         raise ConfigError(f"unknown runtime {wanted!r}", f"use one of {', '.join(RUNTIMES)}")
-    # The interpreter announces its delegate on stderr for every model; warnings and errors stay.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     missing: ImportError | None = None
     for name in [wanted] if wanted else RUNTIMES:
         try:
