@@ -15,14 +15,14 @@ import tempfile
 import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 
-from edge_detect.core import NS_PER_MS, NS_PER_S, Frame, Image, Result, Size, monotonic_ns
+from edge_detect.core import NS_PER_MS, NS_PER_S, Image, Result, Size, monotonic_ns
 from edge_detect.models import Detector, load_model
 from edge_detect.pipeline import Pipeline
 from edge_detect.render import Overlay
@@ -35,6 +35,7 @@ _ROUNDS = 5
 _HD = Size(1280, 720)
 _WARMUP_FRAMES = 30
 _STAGE_FRAMES = 300
+_KEPT_RESULTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +105,9 @@ def measure(
         frames: Frames of the end-to-end measurement in all.
     """
     with load_model(model, threads=threads, runtime=runtime) as detector:
-        images = _some_images(source)
-        stages = _measure_stages(detector, images)
-        allocated = _allocated_per_frame(detector, images)
+        stages, results = _measure_detection(detector, source)
+        stages |= _measure_pictures(detector.labels, results)
+        allocated = _allocated_per_frame(detector, [result.frame.image for result in results])
         bare, whole, growth, heap_frames = _measure_rates(detector, source, frames)
         return BenchReport(
             model=detector.name,
@@ -145,41 +146,55 @@ def scaled_clip(clip: Path, size: Size = _HD, seconds: float = 8) -> Path:
     return out
 
 
-def _some_images(source: Path) -> list[Image]:
-    with open_source(source, paced=False) as video:
-        images: list[Image] = []
-        # Few enough to stay in the processor's cache, where a decoder leaves its frames.
-        while len(images) < 4 and (frame := video.read()) is not None:
-            images.append(frame.image.copy())
-    return images
-
-
-def _measure_stages(detector: Detector, images: list[Image]) -> dict[str, StageFigures]:
-    durations: dict[str, list[int]] = {
-        name: [] for name in ("preprocess", "invoke", "postprocess", "overlay", "encode")
-    }
-    buffer, overlay = detector.new_buffer(), Overlay(detector.labels)
-    picture = np.empty_like(images[0])
-    with tempfile.TemporaryDirectory() as folder, _encoder(folder, images[0]) as encode:
-        for index in range(_WARMUP_FRAMES + _STAGE_FRAMES):
-            image = images[index % len(images)]
-            detector.prepare(image, buffer)
+def _measure_detection(
+    detector: Detector, source: Path
+) -> tuple[dict[str, StageFigures], list[Result]]:
+    """Detect in frames as they come out of the decoder; some results are kept."""
+    preprocess, invoke, postprocess = [], [], []
+    results: list[Result] = []
+    buffer = detector.new_buffer()
+    with open_source(f"file://{source}?loop=true", paced=False) as video:
+        for number in range(_WARMUP_FRAMES + _STAGE_FRAMES):
+            frame = video.read()
+            if frame is None:
+                break
+            detector.prepare(frame.image, buffer)
             detections, timings = detector.run(buffer)
-            started_ns = monotonic_ns()
-            np.copyto(picture, image)
-            overlay.draw(picture, detections, "30.0 fps  10 ms")
-            drawn_ns = monotonic_ns()
-            frame = Frame(image, started_ns, index, "bench", index * NS_PER_S // 25)
-            encode(Result(frame, detections, timings), picture)
-            encoded_ns = monotonic_ns()
-            if index < _WARMUP_FRAMES:
+            if number < _WARMUP_FRAMES:
                 continue
-            durations["preprocess"].append(timings.preprocess_ns)
-            durations["invoke"].append(timings.invoke_ns)
-            durations["postprocess"].append(timings.postprocess_ns)
-            durations["overlay"].append(drawn_ns - started_ns)
-            durations["encode"].append(encoded_ns - drawn_ns)
-    return {name: StageFigures.of(values) for name, values in durations.items()}
+            preprocess.append(timings.preprocess_ns)
+            invoke.append(timings.invoke_ns)
+            postprocess.append(timings.postprocess_ns)
+            if len(results) < _KEPT_RESULTS:
+                results.append(Result(frame, detections, timings))
+    return {
+        "preprocess": StageFigures.of(preprocess),
+        "invoke": StageFigures.of(invoke),
+        "postprocess": StageFigures.of(postprocess),
+    }, results
+
+
+def _measure_pictures(labels: tuple[str, ...], results: list[Result]) -> dict[str, StageFigures]:
+    """Draw and encode."""
+    drawing, encoding = [], []
+    overlay, picture = Overlay(labels), np.empty_like(results[0].frame.image)
+    with tempfile.TemporaryDirectory() as folder, _encoder(folder, picture) as encode:
+        for number in range(_WARMUP_FRAMES + _STAGE_FRAMES):
+            result = _at(results[number % len(results)], number * NS_PER_S // 25)
+            started_ns = monotonic_ns()
+            np.copyto(picture, result.frame.image)
+            overlay.draw(picture, result.detections, "30.0 fps  10 ms")
+            drawn_ns = monotonic_ns()
+            encode(result, picture)
+            encoded_ns = monotonic_ns()
+            if number >= _WARMUP_FRAMES:
+                drawing.append(drawn_ns - started_ns)
+                encoding.append(encoded_ns - drawn_ns)
+    return {"overlay": StageFigures.of(drawing), "encode": StageFigures.of(encoding)}
+
+
+def _at(result: Result, media_ns: int) -> Result:
+    return replace(result, frame=replace(result.frame, media_ns=media_ns))
 
 
 class _encoder:  # noqa: N801 - used as a function
