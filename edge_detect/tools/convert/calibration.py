@@ -81,7 +81,7 @@ def _read_video(path: Path, every: int) -> Iterator[Image]:
         with av.open(str(path)) as container:
             for number, frame in enumerate(container.decode(video=0)):
                 if number % every == 0:
-                    yield frame.to_ndarray(format="bgr24")
+                    yield np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
     except (av.FFmpegError, IndexError) as error:
         raise ConfigError(f"{path} cannot be decoded: {error}", _hint()) from error
 

@@ -84,7 +84,9 @@ def _options(classes: int, scales: tuple[float, float, float, float], iou: float
 
 def postprocess_manifest(manifest: dict[str, Any]) -> dict[str, Any]:
     """The manifest of a raw SSD, changed for the file that `add_postprocess` makes."""
-    ssd = {key: value for key, value in manifest["ssd"].items() if key in {"box_scales"}}
     names = ("boxes", "classes", "scores", "count")
-    ssd = {"outputs": {name: name for name in names}, **ssd}
+    ssd = {
+        "outputs": {name: name for name in names},
+        "box_scales": manifest["ssd"]["box_scales"],
+    }
     return {**manifest, "head": "postprocess", "ssd": ssd}

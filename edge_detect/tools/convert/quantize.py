@@ -247,9 +247,7 @@ def correct_biases(
     }
     details = open_interpreter(quantized).get_tensor_details()
     limits = {
-        twins[one["name"]]: _limits(*one["quantization"])
-        for one in details
-        if one["name"] in twins
+        twins[one["name"]]: _limits(*one["quantization"]) for one in details if one["name"] in twins
     }
     wanted = _channel_means(original, list(twins.values()), reals, limits)
     signed = [(pixels ^ np.uint8(0x80)).view(np.int8) for pixels in inputs]
