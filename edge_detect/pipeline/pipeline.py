@@ -305,7 +305,7 @@ class Pipeline:
         """A text for the picture that changes slowly enough to be read."""
         rate = self.statistics.rates["detected"]
         age = self.statistics.durations["capture_to_detect"]
-        text, made_ns, before = "", 0, age.copy()
+        text, made_ns, before = "", monotonic_ns(), age.copy()
 
         def status() -> str:
             nonlocal text, made_ns, before
