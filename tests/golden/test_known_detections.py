@@ -16,8 +16,11 @@ from edge_detect.models import load_model
 
 pytestmark = pytest.mark.model
 
-# Runtimes round differently inside the network: measured on raw outputs, not on scores.
-STEPS = 4
+# Runtimes round differently inside the network. LiteRT 2.3 and tflite-runtime 2.14 differ on
+# these frames by up to 7 steps (SSDLite) and 15 (objectness of YOLO), mostly by 3 and 7.
+STEPS = 10
+# For graphs that end in real scores, whose steps lie hidden before their last operator.
+REAL_TOLERANCE = 0.1
 LEAST_OVERLAP = 0.9
 
 
@@ -41,9 +44,8 @@ def score_tolerance(detector):
         step = max(outputs[name].scale for name in named) / 4
     else:
         step = outputs[spec.ssd.outputs["scores"]].scale
-        step = step / 4 if spec.head == "raw" else step
-    # Outputs of a graph that ends in float carry the steps of what lies before it.
-    return max(STEPS * step, 0.05)
+        step = step / 4 if spec.head == "raw" else 0
+    return STEPS * step if step else REAL_TOLERANCE
 
 
 def unmatched(rows, others, tolerance):
