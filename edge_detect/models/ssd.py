@@ -18,6 +18,7 @@ from edge_detect.models.tables import (
     exponential,
     least_element,
     least_logit,
+    least_probability,
     logistic,
     probability,
     shift_of,
@@ -155,8 +156,7 @@ class SsdRawDecoder:
         elif self._ssd.scores == "sigmoid":
             self._limit[0] = least_logit(threshold)
         else:
-            # Probabilities below 0 count as 0.
-            self._limit[0] = np.float32(threshold) if threshold > 0 else -math.inf
+            self._limit[0] = least_probability(threshold)
 
 
 class SsdPostprocessDecoder:

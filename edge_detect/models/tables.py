@@ -21,6 +21,7 @@ __all__ = [
     "exponential",
     "least_element",
     "least_logit",
+    "least_probability",
     "logistic",
     "probability",
     "real_values",
@@ -111,3 +112,12 @@ def least_logit(threshold: float) -> float:
         return -math.inf
     logit = math.log(threshold) - math.log1p(-threshold)
     return logit - 1e-4 * (1.0 + abs(logit))
+
+
+def least_probability(threshold: float) -> float:
+    """The least element of a float tensor of probabilities that reaches the threshold.
+
+    Probabilities below 0 count as 0, which a threshold that float32 rounds to 0 lets pass.
+    """
+    rounded = float(np.float32(threshold))
+    return rounded if rounded > 0 else -math.inf

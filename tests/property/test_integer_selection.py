@@ -24,7 +24,7 @@ def thresholds(draw):
     return draw(
         st.one_of(
             st.floats(0, 1),
-            st.sampled_from([0.0, 1.0, 0.5, 0.25, 0.001, 1e-12]),
+            st.sampled_from([0.0, 1.0, 0.5, 0.25, 0.001, 1e-12, 1e-60]),
             st.integers(-40, 40).map(
                 lambda n: float(references.score(np.float64(n / 8), "sigmoid"))
             ),
