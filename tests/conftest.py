@@ -1,5 +1,6 @@
 """Media and results that many tests need; everything is made on the spot."""
 
+import os
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -7,8 +8,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from edge_detect.core import Detections, Frame, Image, Result, Timings
+
+# New examples at every run find new defects; a landing must not depend on luck.
+settings.register_profile("ci", derandomize=True, deadline=None)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 WriteVideo = Callable[..., Path]
 
