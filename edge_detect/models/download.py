@@ -31,7 +31,7 @@ def pull(
     url: str | None = None,
     progress: Progress | None = None,
     timeout_s: float = 15.0,
-    budget_s: float = 120.0,
+    budget_s: float = 30.0,
 ) -> Path:
     """Fetch the file of a catalogued model into the user's folder.
 
