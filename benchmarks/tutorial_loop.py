@@ -21,7 +21,7 @@ import numpy as np
 from baseline import decode_with_numpy
 
 from edge_detect import Pipeline, load_model
-from edge_detect.core import Letterbox, bundled_path
+from edge_detect.core import Letterbox, Size, bundled_path
 from edge_detect.models import Detector, find_model
 from edge_detect.models.runtime import Session, open_session
 from edge_detect.tools.bench import scaled_clip
@@ -42,7 +42,7 @@ def tutorial(detector: Detector, session: Session, video: Path) -> Iterator[int]
             capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
             continue
         height, width = frame.shape[:2]
-        box = Letterbox.fit((width, height), size, keep_aspect=keep_aspect)
+        box = Letterbox.fit(Size(width, height), size, keep_aspect=keep_aspect)
         canvas = np.full((size.height, size.width, 3), spec.input.pad, np.uint8)
         canvas[
             box.offset_y : box.offset_y + box.inner.height,
