@@ -23,7 +23,6 @@ from edge_detect.tools.convert.calibration import read_pictures
 from edge_detect.tools.convert.darknet import convert_darknet
 from edge_detect.tools.convert.float_model import FloatModel
 from edge_detect.tools.convert.postprocess import add_postprocess, postprocess_manifest
-from edge_detect.tools.convert.quantize import QuantizerOptions
 from edge_detect.tools.convert.ssd_graph import convert_ssd_frozen_graph, read_anchors
 from edge_detect.tools.convert.write_manifest import write_manifest
 
@@ -73,7 +72,7 @@ def make_ssd(scratch: Path) -> None:
     manifest["origin"] = {**SSD_ORIGIN, "files": files}
     manifest["description"] = "Pedestrians: SSDLite on MobileNetV2, 300x300, INT8"
     name = "ssdlite-mobilenet-v2-pedestrian"
-    make(name, model, manifest, QuantizerOptions(clip_weight=2.0), scratch)
+    make(name, model, manifest, scratch)
     raw = OUT / f"{name}.tflite"
     written = tomllib.loads(raw.with_suffix(".toml").read_text(encoding="utf-8"))
     content = add_postprocess(
@@ -100,16 +99,13 @@ def make_yolo(scratch: Path) -> None:
     manifest["origin"] = {**YOLO_ORIGIN, **manifest["origin"]}
     manifest["origin"]["notes"] = [*manifest["origin"]["notes"], MASK_NOTE]
     manifest["description"] = "The 80 classes of COCO: YOLOv3-tiny, 416x416, INT8"
-    # Measured: correcting biases on so few pictures costs this network precision.
-    options = QuantizerOptions(clip_weight=16.0, correction_pictures=0)
-    make("yolov3-tiny-coco", model, manifest, options, scratch)
+    make("yolov3-tiny-coco", model, manifest, scratch)
 
 
 def make(
     name: str,
     model: FloatModel,
     manifest: dict[str, Any],
-    options: QuantizerOptions,
     scratch: Path,
 ) -> None:
     """Quantize one network and write it with its figures."""
@@ -120,7 +116,6 @@ def make(
         CALIBRATION,
         out,
         every=EVERY,
-        options=options,
         float_out=scratch / f"{name}-float32.tflite",
         progress=report,
     )

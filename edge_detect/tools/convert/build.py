@@ -9,7 +9,9 @@ from edge_detect.models.spec import InputSpec, ModelSpec
 from edge_detect.tools.convert.calibration import calibration_pixels, read_pictures
 from edge_detect.tools.convert.flatbuffer import Graph
 from edge_detect.tools.convert.float_model import FloatModel
-from edge_detect.tools.convert.quantize import Progress, QuantizerOptions, float_tflite, quantize
+from edge_detect.tools.convert.output_error import output_heads
+from edge_detect.tools.convert.quantize import Progress, QuantizerOptions, float_tflite, silent
+from edge_detect.tools.convert.selection import CANDIDATES, choose_quantization
 from edge_detect.tools.convert.write_manifest import write_manifest
 
 __all__ = ["convert_to_tflite", "save_float", "save_model"]
@@ -35,7 +37,8 @@ def convert_to_tflite(
             ordinary, varied ones do better than many alike.
         out: `NAME.tflite`; the manifest becomes `NAME.toml` beside it.
         every: Of a calibration video, each so many-th frame.
-        options: How ranges are chosen.
+        options: How ranges are chosen; None tries several ways and takes the one whose
+            outputs differ least from the float network's on the calibration pictures.
         float_out: Where to write the float32 twin, by which the loss can be measured.
         progress: Called with the name of a step, how much is done, and how much there is.
 
@@ -47,31 +50,34 @@ def convert_to_tflite(
         ModelError: The manifest is not complete.
         DependencyError: TensorFlow is missing.
     """
-    options = options or QuantizerOptions()
     inputs = calibration_pixels(
         read_pictures(calibration, every=every), InputSpec(**manifest["input"])
     )
     content = float_tflite(model)
     if float_out is not None:
         _save_float(model, content, manifest, float_out)
-    quantized = quantize(
+    choice = choose_quantization(
         content,
         inputs,
         model.input_range,
-        score_outputs=_score_outputs(manifest),
-        options=options,
-        progress=progress,
+        output_heads(manifest),
+        score_outputs=_logit_outputs(manifest),
+        candidates=CANDIDATES if options is None else (options,),
+        progress=progress or silent,
     )
     scheme = {
         "scheme": "full integer, int8 activations, int8 weights per channel, int32 biases",
         "input": "int8 = pixel - 128",
         "ranges": "least squared error of rounding and clipping over sampled activations",
-        "logit_limit": options.logit_limit,
-        "bias_correction_pictures": min(options.correction_pictures, len(inputs)),
+        "options": "given" if options else "least error of the outputs on calibration pictures",
+        "logit_limit": choice.options.logit_limit,
+        "clip_weight": choice.options.clip_weight,
+        "bias_correction_pictures": choice.options.correction_pictures,
+        "output_error": round(choice.error, 4),
         "calibration_pictures": len(inputs),
         "calibration": [path.name for path in calibration],
     }
-    return save_model(out, quantized, {**manifest, "quantization": scheme})
+    return save_model(out, choice.content, {**manifest, "quantization": scheme})
 
 
 def save_float(model: FloatModel, manifest: dict[str, Any], out: Path) -> ModelSpec:
@@ -123,9 +129,12 @@ def _without(manifest: dict[str, Any], head: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in manifest.items() if key not in head}
 
 
-def _score_outputs(manifest: dict[str, Any]) -> list[str]:
+def _logit_outputs(manifest: dict[str, Any]) -> list[str]:
     if manifest["family"] == "ssd":
         return [manifest["ssd"]["outputs"]["scores"]]
+    if manifest["yolo"]["new_coords"]:
+        # These are probabilities already.
+        return []
     heads = manifest["yolo"]["heads"]
     return [
         name

@@ -16,13 +16,23 @@ from edge_detect.core import ModelError
 from edge_detect.tools.convert.flatbuffer import Graph
 from edge_detect.tools.convert.float_model import FloatModel, load_tensorflow
 from edge_detect.tools.convert.ranges import (
+    Samples,
     best_range,
     open_interpreter,
     sample_activations,
     scale_groups,
 )
 
-__all__ = ["QuantizerOptions", "float_tflite", "quantize"]
+__all__ = [
+    "Progress",
+    "QuantizerOptions",
+    "float_tflite",
+    "quantize",
+    "sample_pictures",
+    "silent",
+    "to_int8",
+    "to_real",
+]
 
 Progress = Callable[[str, int, int], None]
 _CONVOLUTIONS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
@@ -86,7 +96,8 @@ def quantize(
     input_range: tuple[float, float],
     *,
     score_outputs: Sequence[str] = (),
-    options: QuantizerOptions | None = None,
+    options: QuantizerOptions,
+    samples: Samples | None = None,
     progress: Progress | None = None,
 ) -> bytes:
     """Quantize a float TFLite file: int8 activations, int8 weights per channel.
@@ -99,17 +110,18 @@ def quantize(
         input_range: Real values of a black and of a white pixel.
         score_outputs: Names of the outputs that are logits.
         options: How ranges are chosen.
+        samples: What `sample_pictures` gives for the same pictures, if that was done before.
         progress: Called with the name of a step, how much is done, and how much there is.
 
     Returns:
         The quantized file; the same arguments give the same bytes.
     """
-    options = options or QuantizerOptions()
-    tell = progress or _silent
-    reals = [to_real(pixels, input_range) for pixels in inputs]
+    tell = progress or silent
+    if samples is None:
+        samples = sample_pictures(content, inputs, input_range, progress=tell)
     graph = Graph(content)
     names = {_name(graph, index): int(index) for index in graph.subgraph.outputs}
-    ranges = _choose_ranges(graph, content, reals, set(score_outputs), options, tell)
+    ranges = _choose_ranges(graph, samples, set(score_outputs), options)
     for index, (low, high) in ranges.items():
         graph.set_range(index, low, high)
     graph.set_range(int(graph.subgraph.inputs[0]), *_exact_range(input_range))
@@ -120,7 +132,7 @@ def quantize(
         quantized = correct_biases(
             content,
             quantized,
-            [reals[index] for index in chosen],
+            [to_real(inputs[index], input_range) for index in chosen],
             [inputs[index] for index in chosen],
             leave=score_outputs,
             progress=lambda done, total: tell("correcting biases", done, total),
@@ -128,14 +140,35 @@ def quantize(
     return quantized
 
 
-def _silent(step: str, done: int, total: int) -> None:
+def silent(step: str, done: int, total: int) -> None:
+    """Progress that nobody wants to know."""
     del step, done, total
+
+
+def sample_pictures(
+    content: bytes,
+    inputs: Sequence[NDArray[np.uint8]],
+    input_range: tuple[float, float],
+    *,
+    progress: Progress = silent,
+) -> Samples:
+    """Sample the activations of a float network on pictures; see `sample_activations`."""
+    return sample_activations(
+        content,
+        [to_real(pixels, input_range) for pixels in inputs],
+        progress=lambda done, total: progress("calibrating", done, total),
+    )
 
 
 def to_real(pixels: NDArray[np.uint8], input_range: tuple[float, float]) -> NDArray[np.float32]:
     """The real values that pixels stand for."""
     low, high = input_range
     return (pixels.astype(np.float32) * ((high - low) / 255) + low).astype(np.float32)
+
+
+def to_int8(pixels: NDArray[np.uint8]) -> NDArray[np.int8]:
+    """What the quantized network takes for pixels: each less 128."""
+    return (pixels ^ np.uint8(0x80)).view(np.int8)
 
 
 def _exact_range(input_range: tuple[float, float]) -> tuple[float, float]:
@@ -154,15 +187,10 @@ def _name(graph: Graph, index: int) -> str:
 
 def _choose_ranges(
     graph: Graph,
-    content: bytes,
-    reals: Sequence[NDArray[np.float32]],
+    samples: Samples,
     scores: set[str],
     options: QuantizerOptions,
-    tell: Progress,
 ) -> dict[int, tuple[float, float]]:
-    samples = sample_activations(
-        content, reals, progress=lambda done, total: tell("calibrating", done, total)
-    )
     slopes = {
         int(operator.inputs[0]): float(operator.builtinOptions.alpha)
         for operator in graph.operators
@@ -249,12 +277,12 @@ def correct_biases(
     limits = {
         twins[one["name"]]: _limits(*one["quantization"]) for one in details if one["name"] in twins
     }
-    wanted = _channel_means(original, list(twins.values()), reals, limits)
-    signed = [(pixels ^ np.uint8(0x80)).view(np.int8) for pixels in inputs]
+    wanted = _channel_means(open_interpreter(original), list(twins.values()), reals, limits)
+    signed = [to_int8(pixels) for pixels in inputs]
     for number, layer in enumerate(layers, 1):
         output, bias = int(layer.outputs[0]), int(layer.inputs[2])
         means = wanted[twins[_name(graph, output)]]
-        found = _channel_means(graph.to_bytes(), [output], signed)[output]
+        found = _means_of_one(graph, output, signed)
         scales = np.asarray(graph.tensors[bias].quantization.scale, np.float64)
         change = np.round((means - found) / scales)
         graph.set_values(bias, (graph.values(bias) + change).astype(np.int32))
@@ -266,13 +294,24 @@ def _limits(scale: float, zero: int) -> tuple[float, float]:
     return (-128 - zero) * scale, (127 - zero) * scale
 
 
+def _means_of_one(
+    graph: Graph, index: int, inputs: Sequence[NDArray[np.int8]]
+) -> NDArray[np.float64]:
+    # As the output of the network it can be read without keeping all tensors, which the fast
+    # kernels refuse to do.
+    outputs, graph.subgraph.outputs = graph.subgraph.outputs, np.array([index], np.int32)
+    content = graph.to_bytes()
+    graph.subgraph.outputs = outputs
+    interpreter = open_interpreter(content, keep=False)
+    return _channel_means(interpreter, [index], inputs)[index]
+
+
 def _channel_means(
-    content: bytes,
+    interpreter: Any,
     indices: list[int],
     inputs: Sequence[NDArray[Any]],
     limits: dict[int, tuple[float, float]] | None = None,
 ) -> dict[int, NDArray[np.float64]]:
-    interpreter = open_interpreter(content)
     place = interpreter.get_input_details()[0]["index"]
     details = {one["index"]: one["quantization"] for one in interpreter.get_tensor_details()}
     sums: dict[int, NDArray[np.float64]] = {}

@@ -36,14 +36,22 @@ _STEPS = 40
 _SAMPLES_PER_PICTURE = 30011
 
 
-def open_interpreter(content: bytes) -> Any:
-    """An interpreter whose inner tensors can all be read after a run."""
+def open_interpreter(content: bytes, *, keep: bool = True) -> Any:
+    """An interpreter ready to run.
+
+    Args:
+        content: A TFLite file.
+        keep: Whether all inner tensors can be read after a run, which takes slower kernels.
+    """
     tf = load_tensorflow()
+    resolvers = tf.lite.experimental.OpResolverType
     interpreter = tf.lite.Interpreter(
         model_content=content,
         num_threads=2,
-        experimental_preserve_all_tensors=True,
-        experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        experimental_preserve_all_tensors=keep,
+        experimental_op_resolver_type=(
+            resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES if keep else resolvers.AUTO
+        ),
     )
     interpreter.allocate_tensors()
     return interpreter
