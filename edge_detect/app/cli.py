@@ -206,9 +206,9 @@ def _add_bench(commands: "_Commands") -> None:
     bench.add_argument(
         "--frames",
         type=_positive_int,
-        default=1000,
+        default=2200,
         metavar="N",
-        help="frames of each measurement (default: 1000)",
+        help="frames of each measurement (default: 2200)",
     )
     bench.add_argument("--json", action="store_true", help="print one JSON object a model")
     bench.set_defaults(work=("edge_detect.app.bench", "bench"))

@@ -127,7 +127,7 @@ class Workspace:
         Raises:
             ValueError: A threshold is not within its range.
         """
-        if letterbox != self._letterbox:
+        if letterbox is not self._letterbox and letterbox != self._letterbox:
             self._set_letterbox(letterbox)
         if thresholds is self._thresholds or thresholds == self._thresholds:
             return False

@@ -39,8 +39,9 @@ class Histogram:
     def add(self, duration_ns: int) -> None:
         """Count one duration; negative ones count as 0, endless ones as the last bin."""
         value = max(0, duration_ns)
-        shift = max(0, value.bit_length() - _SUB_BITS - 1)
-        self._counts[min(_BINS - 1, (shift << _SUB_BITS) + (value >> shift))] += 1
+        shift = value.bit_length() - _SUB_BITS - 1
+        place = (shift << _SUB_BITS) + (value >> shift) if shift > 0 else value
+        self._counts[place if place < _BINS else _BINS - 1] += 1
 
     def copy(self) -> "Histogram":
         """The state of now."""

@@ -40,19 +40,23 @@ class BgrConverter:
             rotation: Degrees, counterclockwise, that make it upright; multiples of 90.
 
         Returns:
-            (height, width, 3) uint8 B, G, R in a buffer of the pool.
+            (height, width, 3) uint8 B, G, R: the converter's own memory where its rows
+            lie close, else a buffer of the pool.
         """
         # One thread: the conversion runs beside the detector, which needs the other cores.
         bgr = self._reformatter.reformat(picture, format="bgr24", threads=1)
         plane = bgr.planes[0]
         width, height, stride = bgr.width, bgr.height, plane.line_size
         rows = np.frombuffer(plane, np.uint8).reshape(height, stride)  # type: ignore[call-overload]
-        pixels = rows[:, : width * 3].reshape(height, width, 3)
+        pixels: Image = rows[:, : width * 3].reshape(height, width, 3)
         if rotation % 360 in _ROTATIONS:
             swapped = rotation % 180 == 90
             image = self._pool.take(*((width, height) if swapped else (height, width)))
             cv2.rotate(pixels, _ROTATIONS[rotation % 360], dst=image)
             return image
+        if stride == width * 3:
+            # The array holds on to the converted picture, which nobody else has.
+            return pixels
         image = self._pool.take(height, width)
         np.copyto(image, pixels)
         return image

@@ -31,7 +31,8 @@ from edge_detect.sources import open_source
 
 __all__ = ["BenchReport", "StageFigures", "measure", "scaled_clip"]
 
-_ROUNDS = 5
+# Many short rounds: what disturbs the machine for a second spoils one or two of them.
+_ROUNDS = 11
 _HD = Size(1280, 720)
 _WARMUP_FRAMES = 30
 _STAGE_FRAMES = 300
