@@ -1,7 +1,6 @@
 """`edge-detect models convert`: trained weights in, an INT8 model and its manifest out."""
 
 import argparse
-import hashlib
 import sys
 from pathlib import Path
 from typing import Any, Self
@@ -9,6 +8,7 @@ from typing import Any, Self
 from tqdm import tqdm
 
 from edge_detect.core import ConfigError, SinkError
+from edge_detect.models.checksum import sha256_of
 from edge_detect.models.spec import ModelSpec
 from edge_detect.tools.convert.build import convert_to_tflite, save_model
 from edge_detect.tools.convert.darknet import convert_darknet, read_names
@@ -30,7 +30,7 @@ def ssd_frozen_graph(arguments: argparse.Namespace) -> int:
     from edge_detect.tools.convert.ssd_graph import convert_ssd_frozen_graph
 
     model, manifest = convert_ssd_frozen_graph(arguments.graph, read_names(arguments.names))
-    files = {path.name: _sha256(path) for path in (arguments.graph, arguments.names)}
+    files = {path.name: sha256_of(path) for path in (arguments.graph, arguments.names)}
     return _write(arguments, model, {**manifest, "origin": {"files": files}})
 
 
@@ -136,7 +136,3 @@ def _outcome(spec: ModelSpec, out: Path) -> str:
         f"{out}  {spec.input.frame_size}, {len(spec.labels)} classes\n{out.with_suffix('.toml')}\n"
         f"try it: edge-detect detect PHOTO --model {out}"
     )
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,11 +1,11 @@
 """Turn a Darknet YOLO (cfg, weights, names) into a float model and its part of a manifest."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from edge_detect.core import ModelError
+from edge_detect.models.checksum import sha256_of
 from edge_detect.tools.convert.darknet_cfg import read_cfg
 from edge_detect.tools.convert.darknet_graph import Head, build_float_model, output_names
 from edge_detect.tools.convert.darknet_layers import Network
@@ -68,7 +68,7 @@ def convert_darknet(
         "yolo": _yolo_section(network, head),
         "nms": {"iou_threshold": 0.45, "score_threshold": 0.25},
         "origin": {
-            "files": {path.name: _sha256(path) for path in (cfg, weights, names)},
+            "files": {path.name: sha256_of(path) for path in (cfg, weights, names)},
             "notes": _notes(network, masks or {}),
         },
     }
@@ -125,7 +125,3 @@ def _notes(network: Network, masks: Mapping[int, tuple[int, ...]]) -> list[str]:
             f"mask={','.join(map(str, mask))}, anchors {words}, instead of what the cfg says"
         )
     return notes
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
