@@ -11,6 +11,12 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-/usr/bin/python3}
 
+# The RTSP server: its bindings are packages of the system only.
+GSTREAMER=(
+    python3-gi python3-gst-1.0 gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0
+    gstreamer1.0-plugins-{base,good,bad}
+)
+
 say() { printf '%s\n' "setup: $*" >&2; }
 
 need_apt() {
@@ -47,8 +53,8 @@ make_venv() {
 }
 
 setup_run() {
-    need_apt python3-venv ca-certificates
-    make_venv .venv run --system-site-packages -- --editable .
+    need_apt python3-venv ca-certificates "${GSTREAMER[@]}"
+    make_venv .venv run --system-site-packages -- --editable '.[web]'
     # A Pi takes a minute to compile the kernels; in service it must never have to.
     .venv/bin/edge-detect warmup --quiet
 }
@@ -57,7 +63,7 @@ case ${1:-} in
 '')
     setup_run ;;
 --test)
-    need_apt ffmpeg
+    need_apt ffmpeg chromium gstreamer1.0-tools
     make_venv .venv test --system-site-packages -- --editable '.[dev]' ;;
 --convert)
     make_venv .venv-convert convert -- --editable '.[convert,test]' 'opencv-python-headless>=4.14,<5'

@@ -14,8 +14,10 @@ from edge_detect.core.errors import (
 )
 from edge_detect.core.frame import Frame, Image
 from edge_detect.core.geometry import Letterbox, Size
+from edge_detect.core.picture import Picture
 from edge_detect.core.resources import bundled_path, user_models_path
 from edge_detect.core.result import Result, Timings
+from edge_detect.core.status import Percentiles, PipelineStatus, SinkStatus, SourceStatus
 
 __all__ = [
     "NS_PER_MS",
@@ -30,10 +32,15 @@ __all__ = [
     "Image",
     "Letterbox",
     "ModelError",
+    "Percentiles",
+    "Picture",
+    "PipelineStatus",
     "Result",
     "SinkError",
+    "SinkStatus",
     "Size",
     "SourceError",
+    "SourceStatus",
     "StageError",
     "Timings",
     "bundled_path",

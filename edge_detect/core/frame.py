@@ -25,6 +25,8 @@ class Frame:
         sequence: Number of the frame within its source, from 0; gaps are frames that were lost.
         source: Name of the source: a path or URL without credentials.
         media_ns: Position on the source's own time line, from 0 at its first frame.
+        small: The same view in a smaller image for inference, where the camera scales in
+            hardware; like `image` in layout. None: inference resizes `image`.
     """
 
     image: Image
@@ -32,6 +34,7 @@ class Frame:
     sequence: int
     source: str
     media_ns: int
+    small: Image | None = None
 
     @property
     def size(self) -> Size:

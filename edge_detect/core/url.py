@@ -4,17 +4,28 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, unquote, urlencode
+from typing import NamedTuple
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from edge_detect.core.errors import ConfigError
 from edge_detect.core.geometry import Size
 
-__all__ = ["Url", "parse_url"]
+__all__ = ["Authority", "Url", "parse_url"]
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):(?://)?(.*)$", re.DOTALL)
 _SECRET_KEYS = {"auth", "key", "pass", "passwd", "password", "pwd", "secret", "token", "user"}
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
+
+
+class Authority(NamedTuple):
+    """The parts of `user:password@host:port/path`, percent-decoded; empty where missing."""
+
+    user: str
+    password: str
+    host: str
+    port: int
+    path: str
 
 
 @dataclass(slots=True, frozen=True)
@@ -45,6 +56,32 @@ class Url:
         }
         query = f"?{urlencode(shown, safe='*/:,')}" if shown else ""
         return f"{self.scheme}://{quote(location, safe='/:@[]*?,+ ')}{query}"
+
+    def authority(self, default_port: int) -> Authority:
+        """Take the part before the query apart, as for a network address.
+
+        Args:
+            default_port: For URLs that name none.
+
+        Raises:
+            ConfigError: The port is no number from 1 to 65535.
+        """
+        parts = urlsplit(self.text)
+        try:
+            port = parts.port
+        except ValueError:
+            port = 0
+        if port == 0:
+            raise ConfigError(
+                f"{self.name!r} has an impossible port", "ports are numbers from 1 to 65535"
+            )
+        return Authority(
+            unquote(parts.username or ""),
+            unquote(parts.password or ""),
+            parts.hostname or "",
+            port or default_port,
+            unquote(parts.path),
+        )
 
     def check_options(self, *known: str) -> None:
         """Refuse misspelt options.

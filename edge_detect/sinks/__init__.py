@@ -7,9 +7,10 @@ from typing import cast
 
 from edge_detect.core import SinkError
 from edge_detect.core.url import Url, parse_url
-from edge_detect.sinks.sink import Sink
+from edge_detect.sinks.encoder import Encoders
+from edge_detect.sinks.sink import Sink, StreamInfo
 
-__all__ = ["SCHEMES", "Sink", "open_sink"]
+__all__ = ["SCHEMES", "Encoders", "Sink", "StreamInfo", "open_sink"]
 
 # Scheme → module and function that opens it; imported when first used, as encoders load slowly.
 SCHEMES = {

@@ -5,10 +5,10 @@ import os
 import sys
 from pathlib import Path
 
-from edge_detect.core import NS_PER_MS, Image, Result, SinkError, Size
+from edge_detect.core import NS_PER_MS, Result, SinkError
 from edge_detect.core.url import Url
 from edge_detect.sinks.files import cannot_write, make_parent
-from edge_detect.sinks.sink import Sink
+from edge_detect.sinks.sink import Sink, StreamInfo
 
 __all__ = ["JsonLinesSink", "format_result", "open_jsonl_sink"]
 
@@ -59,14 +59,14 @@ class JsonLinesSink(Sink):
         path: The file; it is overwritten. None stands for standard output.
     """
 
-    wants_picture = False
+    takes_results = True
 
     def __init__(self, path: Path | None) -> None:
         self.name = "-" if path is None else str(path)
         self._path = path
         self._file = -1
 
-    def open(self, size: Size, fps: float | None) -> None:  # noqa: ARG002
+    def open(self, stream: StreamInfo) -> None:  # noqa: ARG002
         """Create the file, and its directory where it is missing.
 
         Raises:
@@ -82,7 +82,7 @@ class JsonLinesSink(Sink):
         except OSError as error:
             raise cannot_write(self.name, error) from error
 
-    def write(self, result: Result, picture: Image | None) -> None:  # noqa: ARG002
+    def write_result(self, result: Result) -> None:
         """Write one line.
 
         Raises:

@@ -1,8 +1,7 @@
 """A sink that drops everything: for measuring, and for programs that read results themselves."""
 
-from edge_detect.core import Image, Result, Size
 from edge_detect.core.url import Url
-from edge_detect.sinks.sink import Sink
+from edge_detect.sinks.sink import Sink, StreamInfo
 
 __all__ = ["NullSink", "open_null_sink"]
 
@@ -15,15 +14,13 @@ class NullSink(Sink):
     """
 
     name = "null://"
+    takes_results = True
 
     def __init__(self, *, picture: bool = False) -> None:
-        self.wants_picture = picture
+        self.takes_pictures = picture
 
-    def open(self, size: Size, fps: float | None) -> None:
+    def open(self, stream: StreamInfo) -> None:
         """Nothing to get ready."""
-
-    def write(self, result: Result, picture: Image | None) -> None:
-        """Drop it."""
 
     def close(self) -> None:
         """Nothing to let go."""

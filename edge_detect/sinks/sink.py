@@ -1,46 +1,84 @@
-"""What every sink of results offers."""
+"""What every sink offers, and what it is told about the pipeline that it serves."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from edge_detect.core import Image, Result, Size
+from edge_detect.core import Picture, PipelineStatus, Result, Size
+from edge_detect.sinks.encoder import Encoders
 
-__all__ = ["Sink"]
+__all__ = ["Sink", "StreamInfo"]
+
+
+@dataclass(slots=True, frozen=True)
+class StreamInfo:
+    """What a sink learns about the pipeline when it is opened.
+
+    Attributes:
+        size: Size of the first frame; None where none has come yet.
+        fps: Nominal rate of the source; None where it is not known.
+        encoders: Where H.264 encoders come from, so that sinks that want the same share one.
+        report: Gives the state of the whole pipeline; cheap enough for ten calls a second.
+        encoded: To be called with `frame.captured_ns` whenever a picture left the sink's
+            encoder; feeds the sink's rate and its capture-to-encode times.
+    """
+
+    size: Size | None
+    fps: float | None
+    encoders: Encoders
+    report: Callable[[], PipelineStatus]
+    encoded: Callable[[int], None]
 
 
 class Sink(ABC):
-    """Takes one result after another, all from one thread.
+    """Takes results, annotated pictures, or both; all `write_*` come from one thread.
+
+    A sink that raises a transient `SinkError` from `open` or a `write_*` is closed, and
+    opened again after a while, as long as the pipeline runs; the other sinks go on. So
+    `open` may follow `close`.
 
     Attributes:
-        name: Path, or URL without credentials.
-        wants_picture: Whether `write` needs the annotated picture; when no sink does,
-            nothing is drawn.
+        name: URL or path, without credentials.
+        takes_results: Whether `write_result` is called, for each frame that was detected.
+        takes_pictures: Whether `write_picture` is called while `wants_picture` says so.
     """
 
     name: str
-    wants_picture: bool
+    takes_results: bool = False
+    takes_pictures: bool = False
+
+    @property
+    def wants_picture(self) -> bool:
+        """Whether a picture would be of use now; when no sink says so, nothing is drawn.
+
+        Asked for every frame, from another thread.
+        """
+        return self.takes_pictures
+
+    @property
+    def viewers(self) -> int | None:
+        """How many clients look at it; None where nobody can tell."""
+        return None
 
     @abstractmethod
-    def open(self, size: Size, fps: float | None) -> None:
-        """Get ready; called once, before the first `write`.
-
-        Args:
-            size: Size of the first frame.
-            fps: Nominal rate of the source; None where it is not known.
+    def open(self, stream: StreamInfo) -> None:
+        """Get ready; called before the first `write_*`.
 
         Raises:
             SinkError: The output cannot be made.
         """
 
-    @abstractmethod
-    def write(self, result: Result, picture: Image | None) -> None:
-        """Put one result out.
+    def write_result(self, result: Result) -> None:  # noqa: B027 - most sinks take one kind
+        """Put out what was found in a frame.
 
-        Args:
-            result: What was found in a frame.
-            picture: The annotated frame, (height, width, 3) uint8 B, G, R, only read and
-                not kept; None for sinks that want none.
+        Raises:
+            SinkError: The output cannot be written.
+        """
+
+    def write_picture(self, picture: Picture) -> None:  # noqa: B027 - most sinks take one kind
+        """Put out an annotated frame.
 
         Raises:
             SinkError: The output cannot be written.
@@ -48,7 +86,7 @@ class Sink(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Finish and let go; may be called twice, and without `open`.
+        """Finish and let go; may be called twice, without `open`, and from another thread.
 
         Raises:
             SinkError: The last data could not be written.

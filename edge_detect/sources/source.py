@@ -12,16 +12,22 @@ __all__ = ["Source"]
 class Source(ABC):
     """Gives one frame after another; the constructor opens it.
 
+    A live source that is lost (unplugged, disconnected, silent for seconds) says so with a
+    transient `SourceError`; the pipeline then closes it and opens a new one after a while. So
+    a source itself never tries again. The constructor never waits for a network: connecting
+    is a part of the first `read`, which `close` ends.
+
     Attributes:
         name: Path, or URL without credentials.
-        size: Size of the first frame; later ones may differ and say so themselves.
+        size: Size of the first frame; later ones may differ and say so themselves. None
+            where the first frame is yet to come, as from a network stream.
         fps: Nominal rate; None where the source does not know.
         live: Whether a clock sets the pace. Frames not taken in time are then late or lost;
             otherwise the source waits for its reader.
     """
 
     name: str
-    size: Size
+    size: Size | None
     fps: float | None
     live: bool
 

@@ -61,7 +61,7 @@ class SyntheticSource(Source):
         self, size: Size, fps: float, objects: int, seed: int, frames: int, *, paced: bool
     ) -> None:
         self.name = f"synthetic://?size={size}&objects={objects}&seed={seed}"
-        self.size = size
+        self.size: Size = size
         self.fps: float = fps
         self.live = paced
         self._frames = frames
