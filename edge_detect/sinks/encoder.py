@@ -219,7 +219,7 @@ class Encoder:
             ) from error
         return [encoded for packet in packets if (encoded := self._take(packet)) is not None]
 
-    def _take(self, packet: av.Packet[av.VideoStream]) -> EncodedPicture | None:
+    def _take(self, packet: "av.Packet[av.VideoStream]") -> EncodedPicture | None:
         picture = self._pending.pop(packet.pts or 0, None)
         if picture is None or self._yuv is None:
             return None
