@@ -63,3 +63,15 @@ class Letterbox(NamedTuple):
             inner=inner,
             frame=frame,
         )
+
+    def measured_in(self, frame: Size) -> "Letterbox":
+        """The same place in the input, for another version of the frame.
+
+        Args:
+            frame: Size of a picture that shows the same view in other pixels.
+        """
+        return self._replace(
+            scale_x=self.inner.width / frame.width,
+            scale_y=self.inner.height / frame.height,
+            frame=frame,
+        )

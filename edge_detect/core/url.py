@@ -14,6 +14,13 @@ __all__ = ["Authority", "Url", "parse_url"]
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):(?://)?(.*)$", re.DOTALL)
 _SECRET_KEYS = {"auth", "key", "pass", "passwd", "password", "pwd", "secret", "token", "user"}
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+_BYTES = {
+    **{f"{prefix}b": 1000**power for power, prefix in enumerate(("", "k", "m", "g", "t"))},
+    **{f"{prefix}ib": 1024**power for power, prefix in enumerate(("k", "m", "g", "t"), 1)},
+}
+_LONGEST_S = 100 * 365 * 86_400.0
+_LARGEST_BYTES = 10**15
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
 
@@ -132,6 +139,32 @@ class Url:
             raise self._wrong(key, "a number above 0")
         return value
 
+    def duration_s(self, key: str, default: float) -> float:
+        """A length of time such as `500ms`, `60s`, `5m`, `1.5h` or `7d`, in seconds.
+
+        Raises:
+            ConfigError: The value is no such text, or more than a hundred years.
+        """
+        if key not in self.options:
+            return default
+        seconds = _measure(self.options[key], _SECONDS)
+        if seconds is None or seconds > _LONGEST_S:
+            raise self._wrong(key, "a length of time such as 60s, 5m, 1h or 7d")
+        return seconds
+
+    def byte_size(self, key: str, default: int) -> int:
+        """An amount of data such as `10GB`, `500MB` or `2GiB`, in bytes.
+
+        Raises:
+            ConfigError: The value is no such text, or more than a thousand terabytes.
+        """
+        if key not in self.options:
+            return default
+        amount = _measure(self.options[key], _BYTES)
+        if amount is None or amount > _LARGEST_BYTES:
+            raise self._wrong(key, "an amount of data such as 500MB or 10GB")
+        return round(amount)
+
     def size(self, key: str, default: Size) -> Size:
         """A picture size such as `1280x720`.
 
@@ -166,6 +199,14 @@ def parse_url(text: str | Path) -> Url:
     rest, _, query = match[2].partition("?")
     options = dict(parse_qsl(query, keep_blank_values=True))
     return Url(match[1].lower(), unquote(rest), options, text)
+
+
+def _measure(text: str, units: dict[str, float]) -> float | None:
+    """The number times its unit; None where the text is no number with one of the units."""
+    match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?) ?([A-Za-z]+)", text, re.ASCII)
+    if match is None or match[2].lower() not in units:
+        return None
+    return float(match[1]) * units[match[2].lower()]
 
 
 def _without_user(location: str) -> str:

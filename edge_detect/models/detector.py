@@ -111,17 +111,19 @@ class Detector:
         """A buffer for one frame, for `prepare` and `run`."""
         return InputBuffer(self.spec.input)
 
-    def prepare(self, image: Image, buffer: InputBuffer) -> None:
+    def prepare(self, image: Image, buffer: InputBuffer, frame_size: Size | None = None) -> None:
         """Bring a frame into a buffer; other buffers may be run meanwhile.
 
         Args:
             image: (height, width, 3) uint8 in B, G, R order, any strides; read, never kept.
             buffer: From `new_buffer`; overwritten.
+            frame_size: Size of the picture that boxes are to be measured in, where `image`
+                is a smaller version of it.
 
         Raises:
             ValueError: The image is none.
         """
-        buffer.fill(image)
+        buffer.fill(image, frame_size=frame_size)
 
     def run(
         self, buffer: InputBuffer, thresholds: Thresholds | None = None

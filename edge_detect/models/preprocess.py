@@ -49,36 +49,39 @@ class InputBuffer:
         preprocess_ns: How long the last `fill` took.
     """
 
-    __slots__ = ("_inner", "_resized", "_spec", "letterbox", "pixels", "preprocess_ns")
+    __slots__ = ("_image", "_inner", "_resized", "_spec", "letterbox", "pixels", "preprocess_ns")
 
     def __init__(self, spec: InputSpec) -> None:
         size = spec.frame_size
         self.pixels: Image = np.full((size.height, size.width, 3), spec.pad, np.uint8)
         self.letterbox = Letterbox.fit(size, size, keep_aspect=True)
         self.preprocess_ns = 0
+        self._image = size
         self._inner = self.pixels
         self._resized: Image = np.empty_like(self.pixels)
         self._spec = spec
 
-    def fill(self, image: Image, color: ColorOrder = "bgr") -> None:
+    def fill(self, image: Image, color: ColorOrder = "bgr", frame_size: Size | None = None) -> None:
         """Bring a frame into the buffer: resized, in the model's colour order.
 
         Args:
             image: (height, width, 3) uint8, any strides; read, never kept.
             color: Its channel order.
+            frame_size: Size of the picture that boxes are to be measured in, where `image`
+                is a smaller version of it; None: boxes are in pixels of `image`.
 
         Raises:
             ValueError: It is not such an array.
         """
         begin_ns = perf_counter_ns()
-        frame = check_image(image)
-        if frame != self.letterbox.frame:
-            self._place(frame)
-        if image.strides[1:] != (3, 1) or image.strides[0] < 3 * frame.width:
+        size = check_image(image)
+        if size != self._image or (frame_size or size) != self.letterbox.frame:
+            self._place(size, frame_size or size)
+        if image.strides[1:] != (3, 1) or image.strides[0] < 3 * size.width:
             # Mirrored, transposed or channel-swapped views: OpenCV takes plain rows only.
             image = np.ascontiguousarray(image)
         swap = color != self._spec.color
-        if frame != self.letterbox.inner:
+        if size != self.letterbox.inner:
             target = self._resized if swap else self._inner
             cv2.resize(image, self.letterbox.inner, target, interpolation=cv2.INTER_LINEAR)
             image = target
@@ -88,11 +91,12 @@ class InputBuffer:
             np.copyto(self._inner, image)
         self.preprocess_ns = perf_counter_ns() - begin_ns
 
-    def _place(self, frame: Size) -> None:
+    def _place(self, image: Size, frame: Size) -> None:
         spec = self._spec
-        box = Letterbox.fit(frame, spec.frame_size, keep_aspect=spec.resize == "letterbox")
+        box = Letterbox.fit(image, spec.frame_size, keep_aspect=spec.resize == "letterbox")
         self.pixels.fill(spec.pad)
-        self.letterbox = box
+        self._image = image
+        self.letterbox = box.measured_in(frame)
         self._inner = self.pixels[
             box.offset_y : box.offset_y + box.inner.height,
             box.offset_x : box.offset_x + box.inner.width,

@@ -1,6 +1,6 @@
 """Threads, mailboxes and statistics that tie sources, detector and sinks together."""
 
-from edge_detect.pipeline.pipeline import DEFAULT_MODEL, Mode, Pipeline
+from edge_detect.pipeline.pipeline import DEFAULT_MODEL, Mode, OverlayMode, Pipeline
 from edge_detect.pipeline.statistics import Statistics
 
-__all__ = ["DEFAULT_MODEL", "Mode", "Pipeline", "Statistics"]
+__all__ = ["DEFAULT_MODEL", "Mode", "OverlayMode", "Pipeline", "Statistics"]

@@ -18,7 +18,7 @@ class Closed(Exception):  # noqa: N818 - a state that ends a loop, like StopIter
 
 
 class Mailbox(Generic[T]):
-    """A bounded box between one writer and one reader.
+    """A bounded box between its writers, mostly one, and one reader.
 
     Between live stages it is `lossy`: the newest item wins, the oldest is handed back to
     the writer as dropped, and nobody ever waits for a slow reader. Otherwise the writer
@@ -27,16 +27,17 @@ class Mailbox(Generic[T]):
     Args:
         capacity: Items that may wait; 1 makes it a slot.
         lossy: Whether a full box drops its oldest item instead of holding back the writer.
+        writers: How many writers must call `finish` before the box is finished.
     """
 
-    def __init__(self, capacity: int = 1, *, lossy: bool) -> None:
+    def __init__(self, capacity: int = 1, *, lossy: bool, writers: int = 1) -> None:
         if capacity < 1:
             raise ValueError(f"capacity must be at least 1, got {capacity}")
         self.capacity = capacity
         self._lossy = lossy
         self._items: deque[T] = deque()
         self._changed = Condition()
-        self._finished = False
+        self._unfinished = writers
         self._aborted = False
 
     def __len__(self) -> int:
@@ -54,7 +55,7 @@ class Mailbox(Generic[T]):
         with self._changed:
             while not self._lossy and len(self._items) >= self.capacity and not self._aborted:
                 self._changed.wait(_WAIT_S)
-            if self._aborted or self._finished:
+            if self._aborted or not self._unfinished:
                 raise Closed
             dropped = self._items.popleft() if len(self._items) >= self.capacity else None
             self._items.append(item)
@@ -70,7 +71,7 @@ class Mailbox(Generic[T]):
         """
         with self._changed:
             while not self._items and not self._aborted:
-                if self._finished:
+                if not self._unfinished:
                     raise Closed
                 woken = self._changed.wait(_WAIT_S if timeout_s is None else timeout_s)
                 if not woken and timeout_s is not None and not self._items:
@@ -87,13 +88,13 @@ class Mailbox(Generic[T]):
         Raises:
             Closed: It was aborted or finished.
         """
-        if self._aborted or self._finished:
+        if self._aborted or not self._unfinished:
             raise Closed
 
     def finish(self) -> None:
-        """Say that no more items come; the reader gets what waits, then `Closed`."""
+        """Say that a writer is done; after the last, the reader gets what waits and `Closed`."""
         with self._changed:
-            self._finished = True
+            self._unfinished = max(0, self._unfinished - 1)
             self._changed.notify_all()
 
     def abort(self) -> None:

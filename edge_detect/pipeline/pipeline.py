@@ -1,6 +1,6 @@
 """The whole chain from a source to its sinks, owned by one object."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from queue import SimpleQueue
@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from edge_detect.core import (
-    NS_PER_S,
+    EdgeDetectError,
+    PipelineStatus,
     Result,
     StageError,
     monotonic_ns,
@@ -17,23 +18,29 @@ from edge_detect.models import Detector, InputBuffer, load_model
 from edge_detect.pipeline import stages
 from edge_detect.pipeline.crew import Crew
 from edge_detect.pipeline.mailbox import Closed, Mailbox
+from edge_detect.pipeline.outlet import Outlet
+from edge_detect.pipeline.report import Reporter, status_line
+from edge_detect.pipeline.retry import WatchedSource, watch_source
 from edge_detect.pipeline.statistics import Statistics
 from edge_detect.pipeline.tuning import tuned_process
 from edge_detect.render import Overlay
-from edge_detect.sinks import Sink, open_sink
-from edge_detect.sources import Source, open_source
+from edge_detect.sinks import Encoders, Sink, StreamInfo, open_sink
 
-__all__ = ["DEFAULT_MODEL", "Mode", "Pipeline"]
+__all__ = ["DEFAULT_MODEL", "Mode", "OverlayMode", "Pipeline"]
 
 Mode = Literal["live", "every"]
+OverlayMode = Literal["latest", "exact"]
+# Sinks, each with the box that it reads.
+Feeds = list[tuple[Outlet, Mailbox[Any]]]
 
 DEFAULT_MODEL = "yolov3-tiny-coco"
 
 # In mode `every` a little slack between stages evens out frames that take longer than
 # others; in mode `live` every waiting frame would only grow old.
 _SLACK = 4
+# Results are small and do not grow old in the way pictures do.
+_RESULTS, _RESULTS_AND_PICTURES = 16, 4
 _STOP_S = 1.0
-_STATUS_NS = NS_PER_S // 2
 
 
 class Pipeline:
@@ -50,8 +57,12 @@ class Pipeline:
         source: URL or path, as `open_source` takes it.
         model: Name or path, as `load_model` takes it, or a detector, which stays yours.
         sinks: URLs or paths, as `open_sink` takes them.
-        mode: `live` paces a file by its own clock and lets the newest frame win; `every`
-            works through all frames and loses none. None: `live` for sources that are.
+        mode: `live` paces a file by its own clock, lets the newest frame win, and brings
+            sources and sinks back that fail; `every` works through all frames, loses none
+            and ends with the first error. None: `live` for sources that are.
+        overlay: What sinks show: `latest` draws every captured frame with the newest
+            detections, `exact` the detected frames with their own. None: `latest` in mode
+            `live`; mode `every` is always exact.
         threads: Of the interpreter; None lets the runtime choose.
         runtime: `litert` or `tflite-runtime`; None takes the first that is there.
         classes: Labels to report; None reports all.
@@ -67,6 +78,7 @@ class Pipeline:
         model: str | Path | Detector = DEFAULT_MODEL,
         sinks: Sequence[str | Path] = (),
         mode: Mode | None = None,
+        overlay: OverlayMode | None = None,
         threads: int | None = None,
         runtime: str | None = None,
         classes: Sequence[str] | None = None,
@@ -76,6 +88,10 @@ class Pipeline:
     ) -> None:
         if mode not in (None, "live", "every"):
             raise ValueError(f"mode must be 'live', 'every' or None, got {mode!r}")
+        if overlay not in (None, "latest", "exact"):
+            raise ValueError(f"overlay must be 'latest', 'exact' or None, got {overlay!r}")
+        if mode == "every" and overlay == "latest":
+            raise ValueError("overlay 'latest' needs mode 'live'")
         self._source_url = source
         self._model = model
         self._model_options: dict[str, Any] = {
@@ -90,10 +106,13 @@ class Pipeline:
             raise ValueError("options of the model must be given to load_model with a detector")
         self._sink_urls = list(sinks)
         self._wanted_mode = mode
+        self._wanted_overlay = overlay
+        self._live = False
         self._crew = Crew()
         self._results: Mailbox[Result] | None = None
-        self._sinks: list[Sink] = []
-        self._source: Source | None = None
+        self._outlets: list[Outlet] = []
+        self._source: WatchedSource | None = None
+        self._reporter: Reporter | None = None
         self._detector: Detector | None = None
         self._started = False
         self._closed = False
@@ -101,8 +120,8 @@ class Pipeline:
         self.statistics = Statistics()
 
     @property
-    def source(self) -> Source:
-        """The opened source."""
+    def source(self) -> WatchedSource:
+        """The source, which may be away for the moment in mode `live`."""
         if self._source is None:
             raise ValueError("the pipeline must be opened first: use it in a `with` statement")
         return self._source
@@ -117,12 +136,22 @@ class Pipeline:
     @property
     def sinks(self) -> list[Sink]:
         """The sinks, in the order given."""
-        return list(self._sinks)
+        return [outlet.sink for outlet in self._outlets]
+
+    @property
+    def outlets(self) -> list[Outlet]:
+        """The sinks with what is counted of them, in the order given."""
+        return list(self._outlets)
 
     @property
     def mode(self) -> Mode:
         """The mode in force."""
-        return self._wanted_mode or ("live" if self.source.live else "every")
+        return "live" if self._live else "every"
+
+    @property
+    def overlay(self) -> OverlayMode:
+        """What sinks show."""
+        return self._wanted_overlay or ("latest" if self._live else "exact")
 
     @property
     def running(self) -> bool:
@@ -132,23 +161,55 @@ class Pipeline:
     def open(self) -> None:
         """Open source, model and sinks; `with` does it.
 
+        In mode `live`, a source or sink that is away for the moment is no error: the
+        pipeline goes on without it and tries again, and `report` says so.
+
         Raises:
             EdgeDetectError: One of them cannot be opened; none stays open then.
         """
         try:
-            paced = None if self._wanted_mode is None else self._wanted_mode == "live"
-            self._source = open_source(self._source_url, paced=paced)
+            self._source = watch_source(self._source_url, self._wanted_mode)
+            self._live = (
+                self._source.live if self._wanted_mode is None else self._wanted_mode == "live"
+            )
             if isinstance(self._model, Detector):
                 self._detector = self._model
             else:
                 self._detector = load_model(self._model, **self._model_options)
-            for url in self._sink_urls:
-                sink = open_sink(url)
-                self._sinks.append(sink)
-                sink.open(self._source.size, self._source.fps)
+            self._reporter = Reporter(
+                self.source,
+                self._detector,
+                self._outlets,
+                self.statistics,
+                self.mode,
+                self.overlay,
+            )
+            self._open_sinks()
         except BaseException:
             self._release()
             raise
+
+    def _open_sinks(self) -> None:
+        source = self.source
+        encoders = Encoders(source.fps)
+        live = self.mode == "live"
+        for url in self._sink_urls:
+            outlet = Outlet(open_sink(url), retry=live, given_up=self._give_up)
+            self._outlets.append(outlet)
+            outlet.open(
+                StreamInfo(source.size, source.fps, encoders, self.report, outlet.count_encoded)
+            )
+
+    def _give_up(self, error: EdgeDetectError) -> None:
+        """End with a sink's error when it was the last thing that anybody has of this run."""
+        if self._results is None and all(outlet.dead for outlet in self._outlets):
+            raise error
+
+    def report(self) -> PipelineStatus:
+        """How everything is doing now; from any thread."""
+        if self._reporter is None:
+            raise ValueError("the pipeline must be opened first: use it in a `with` statement")
+        return self._reporter.report()
 
     def start(self) -> None:
         """Start the stages; they run until the source ends, something fails, or `stop()`.
@@ -237,101 +298,104 @@ class Pipeline:
         if self._source is not None:
             self._source.close()
         if not self._started:
-            for sink in self._sinks:
-                sink.close()
+            for outlet in self._outlets:
+                outlet.close()
         if self._detector is not None and self._detector is not self._model:
             self._detector.close()
 
-    def _box(self, live_capacity: int = 1) -> Mailbox[Any]:
-        lossy = self.mode == "live"
-        box: Mailbox[Any] = Mailbox(live_capacity if lossy else _SLACK, lossy=lossy)
+    def _box(self, live_capacity: int = 1, writers: int = 1) -> Mailbox[Any]:
+        capacity = live_capacity if self._live else _SLACK
+        box: Mailbox[Any] = Mailbox(capacity, lossy=self._live, writers=writers)
         self._crew.add_box(box)
         return box
 
     def _assemble(self) -> None:
         """Create the stages from the end to the beginning, each with the box it reads."""
         source, detector, statistics = self.source, self.detector, self.statistics
-        outlets: list[tuple[str, Mailbox[Any], bool]] = []
-        pictures: list[tuple[str, Mailbox[Any]]] = []
-        readers: list[Mailbox[Any]] = []
+        newest = stages.Newest()
         frames, inputs = self._box(), self._box()
         free: SimpleQueue[InputBuffer] = SimpleQueue()
         for _ in range(inputs.capacity + 2):
             free.put(detector.new_buffer())
+        results, pictures = self._add_outlets()
+        to_draw = self._add_render(pictures, newest) if pictures else None
+        exact = to_draw if self.overlay == "exact" else None
+
+        def publish(result: Result) -> None:
+            newest.result = result
+            if self._results is not None and self._results.put(result) is not None:
+                statistics.count_drop("iterate")
+            if exact is not None and exact.put(result) is not None:
+                statistics.count_drop("render")
+            for outlet, box in results:
+                if outlet.open_now and box.put(result) is not None:
+                    outlet.dropped += 1
+
+        captured = [("prepare", frames)]
+        if to_draw is not None and exact is None:
+            captured.append(("render", to_draw))
+        readers = [self._results, exact, *(box for _, box in results)]
         self._crew.add_waker(source.close)
         self._crew.add(
             "capture",
-            lambda: stages.capture(source, frames, statistics),
-            _in_turn(source.close, frames.finish),
+            lambda: stages.capture(source, captured, statistics),
+            lambda: _finish([box for _, box in captured], source.close),
         )
         self._crew.add(
             "prepare",
             lambda: stages.prepare(detector, frames, inputs, free, statistics),
             inputs.finish,
         )
-
-        def publish(result: Result) -> None:
-            for name, box, wrap in outlets:
-                item = stages.Picture(result, None) if wrap else result
-                if box.put(item) is not None:
-                    statistics.count_drop(name)
-
         self._crew.add(
             "detect",
             lambda: stages.detect(detector, inputs, free, detector.thresholds, publish, statistics),
             lambda: _finish(readers),
         )
-        if self._results is not None:
-            outlets.append(("iterate", self._results, False))
-        for sink in self._sinks:
-            box = self._box(1 if sink.wants_picture else 16)
-            if sink.wants_picture:
-                pictures.append((sink.name, box))
+
+    def _add_outlets(self) -> tuple[Feeds, Feeds]:
+        """Create the sinks' threads.
+
+        Returns:
+            The outlets that take results, and those that take pictures, each with its box. A
+            sink that takes both has one box for both.
+        """
+        results: Feeds = []
+        pictures: Feeds = []
+        for outlet in self._outlets:
+            sink = outlet.sink
+            if not sink.takes_results:
+                box = self._box()
+            elif not sink.takes_pictures:
+                box = self._box(_RESULTS)
             else:
-                outlets.append((sink.name, box, True))
-            self._crew.add(sink.name, _delivery(sink, box, statistics), sink.close)
-        if pictures:
-            to_draw = self._box()
-            outlets.append(("render", to_draw, False))
-            overlay = Overlay(detector.labels)
-            self._crew.add(
-                "render",
-                lambda: stages.render(overlay, to_draw, pictures, self._status_line(), statistics),
-                lambda: _finish([box for _, box in pictures]),
-            )
-        readers.extend(box for _, box, _ in outlets)
+                box = self._box(_RESULTS_AND_PICTURES, writers=2)
+            if sink.takes_results:
+                results.append((outlet, box))
+            if sink.takes_pictures:
+                pictures.append((outlet, box))
+            self._crew.add(sink.name, _delivery(outlet, box), outlet.close)
+        return results, pictures
 
-    def _status_line(self) -> Callable[[], str]:
-        """A text for the picture that changes slowly enough to be read."""
-        rate = self.statistics.rates["detected"]
-        age = self.statistics.durations["capture_to_detect"]
-        text, made_ns, before = "", monotonic_ns(), age.copy()
-
-        def status() -> str:
-            nonlocal text, made_ns, before
-            now_ns = monotonic_ns()
-            if now_ns - made_ns >= _STATUS_NS:
-                now = age.copy()
-                latency = now.since(before).percentiles().p50
-                text = f"{rate.per_second():.1f} fps  {latency:.0f} ms"
-                made_ns, before = now_ns, now
-            return text
-
-        return status
+    def _add_render(self, pictures: Feeds, newest: stages.Newest) -> Mailbox[Any]:
+        box, statistics = self._box(), self.statistics
+        overlay = Overlay(self.detector.labels)
+        self._crew.add(
+            "render",
+            lambda: stages.render(
+                overlay, box, newest, pictures, status_line(statistics), statistics
+            ),
+            lambda: _finish([box for _, box in pictures]),
+        )
+        return box
 
 
-def _delivery(sink: Sink, box: Mailbox[Any], statistics: Statistics) -> Callable[[], None]:
-    return lambda: stages.deliver(sink, box, statistics)
+def _delivery(outlet: Outlet, box: Mailbox[Any]) -> Callable[[], None]:
+    return lambda: outlet.run(box)
 
 
-def _in_turn(*works: Callable[[], None]) -> Callable[[], None]:
-    def run() -> None:
-        for work in works:
-            work()
-
-    return run
-
-
-def _finish(boxes: Sequence[Mailbox[Any]]) -> None:
+def _finish(boxes: Iterable[Mailbox[Any] | None], before: Callable[[], None] | None = None) -> None:
+    if before is not None:
+        before()
     for box in boxes:
-        box.finish()
+        if box is not None:
+            box.finish()

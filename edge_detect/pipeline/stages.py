@@ -6,16 +6,19 @@ from queue import Empty, SimpleQueue
 
 import numpy as np
 
-from edge_detect.core import Frame, Image, Result, monotonic_ns
+from edge_detect.core import NS_PER_S, Frame, Picture, Result, monotonic_ns
 from edge_detect.core.buffers import ImagePool
 from edge_detect.models import Detector, InputBuffer, Thresholds
 from edge_detect.pipeline.mailbox import Mailbox
+from edge_detect.pipeline.outlet import Outlet
 from edge_detect.pipeline.statistics import Statistics
 from edge_detect.render import Overlay
-from edge_detect.sinks import Sink
 from edge_detect.sources import Source
 
-__all__ = ["Picture", "Prepared", "capture", "deliver", "detect", "prepare", "render"]
+__all__ = ["Newest", "Prepared", "capture", "detect", "prepare", "render"]
+
+# Boxes that are older than this are not drawn: the source was away, or the detector hangs.
+_OLDEST_BOXES_NS = 2 * NS_PER_S
 
 
 @dataclass(slots=True, frozen=True)
@@ -26,21 +29,25 @@ class Prepared:
     buffer: InputBuffer
 
 
-@dataclass(slots=True, frozen=True)
-class Picture:
-    """A result and the picture drawn from it; None where the sink wants none."""
+class Newest:
+    """The detections that pictures are drawn with in mode `latest`: one writer, one reader."""
 
-    result: Result
-    image: Image | None
+    __slots__ = ("result",)
+
+    def __init__(self) -> None:
+        self.result: Result | None = None
 
 
-def capture(source: Source, out: Mailbox[Frame], statistics: Statistics) -> None:
-    """Read frames until the source ends."""
+def capture(
+    source: Source, outs: Sequence[tuple[str, Mailbox[Frame]]], statistics: Statistics
+) -> None:
+    """Read frames until the source ends, and give each to every stage that takes frames."""
     captured = statistics.rates["captured"]
     while (frame := source.read()) is not None:
         captured.add()
-        if out.put(frame) is not None:
-            statistics.count_drop("prepare")
+        for name, out in outs:
+            if out.put(frame) is not None:
+                statistics.count_drop(name)
         # The name would keep the image's buffer from its pool during the next read.
         del frame
 
@@ -65,7 +72,10 @@ def prepare(
     while True:
         frame = inbox.get()
         buffer = _free_buffer(free, out)
-        detector.prepare(frame.image, buffer)
+        if frame.small is None:
+            detector.prepare(frame.image, buffer)
+        else:
+            detector.prepare(frame.small, buffer, frame.size)
         dropped = out.put(Prepared(frame, buffer))
         if dropped is not None:
             free.put(dropped.buffer)
@@ -112,41 +122,52 @@ def detect(
 
 def render(
     overlay: Overlay,
-    inbox: Mailbox[Result],
-    outs: Sequence[tuple[str, Mailbox[Picture]]],
+    inbox: Mailbox[Frame | Result],
+    newest: Newest,
+    outlets: Sequence[tuple[Outlet, Mailbox[Result | Picture]]],
     status: Callable[[], str],
     statistics: Statistics,
 ) -> None:
-    """Draw detections on a copy of each frame and hand it to the sinks that show pictures."""
+    """Draw detections on a copy of each frame and hand it to the sinks that show pictures.
+
+    Args:
+        overlay: What draws.
+        inbox: Frames to be drawn with the newest detections, or results with their own.
+        newest: The newest detections.
+        outlets: Sinks that take pictures; nothing is drawn while none wants any.
+        status: The line of text for the lower left corner.
+        statistics: Gets rate, duration and ages.
+    """
     rendered = statistics.rates["rendered"]
     drawing, age = statistics.durations["overlay"], statistics.durations["capture_to_render"]
+    boxes_age = statistics.durations["boxes_age"]
     pool = ImagePool()
     while True:
-        result = inbox.get()
-        started_ns = monotonic_ns()
-        image = pool.take(result.frame.image.shape[0], result.frame.image.shape[1])
-        np.copyto(image, result.frame.image)
-        overlay.draw(image, result.detections, status())
-        now_ns = monotonic_ns()
-        drawing.add(now_ns - started_ns)
-        age.add(now_ns - result.frame.captured_ns)
-        rendered.add(now_ns)
-        picture = Picture(result, image)
-        for name, out in outs:
-            if out.put(picture) is not None:
-                statistics.count_drop(name)
-        del result, image, picture
-
-
-def deliver(sink: Sink, inbox: Mailbox[Picture], statistics: Statistics) -> None:
-    """Write to one sink."""
-    encoded = statistics.rates["encoded"] if sink.wants_picture else None
-    age = statistics.durations["capture_to_encode"]
-    while True:
         item = inbox.get()
-        sink.write(item.result, item.image)
-        if encoded is not None:
+        wanting = [each for each in outlets if each[0].wants_picture]
+        if wanting:
+            started_ns = monotonic_ns()
+            frame = item.frame if isinstance(item, Result) else item
+            result = item if isinstance(item, Result) else _fitting(newest.result, item)
+            image = pool.take(frame.image.shape[0], frame.image.shape[1])
+            np.copyto(image, frame.image)
+            overlay.draw(image, None if result is None else result.detections, status())
+            picture = Picture(frame, image, result)
             now_ns = monotonic_ns()
-            encoded.add(now_ns)
-            age.add(now_ns - item.result.frame.captured_ns)
-        del item
+            drawing.add(now_ns - started_ns)
+            age.add(now_ns - frame.captured_ns)
+            boxes_age.add(picture.boxes_age_ns)
+            rendered.add(now_ns)
+            for outlet, box in wanting:
+                if box.put(picture) is not None:
+                    outlet.dropped += 1
+            del frame, result, image, picture
+        del item, wanting
+
+
+def _fitting(result: Result | None, frame: Frame) -> Result | None:
+    """The result if its boxes still say something about this frame."""
+    if result is None or result.frame.size != frame.size:
+        return None
+    old = frame.captured_ns - result.frame.captured_ns > _OLDEST_BOXES_NS
+    return None if old else result

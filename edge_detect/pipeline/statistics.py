@@ -5,27 +5,17 @@ writing thread; readers take copies.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from threading import Lock
 
-from edge_detect.core import NS_PER_MS, NS_PER_S, monotonic_ns
+from edge_detect.core import NS_PER_MS, NS_PER_S, Percentiles, monotonic_ns
 
-__all__ = ["Histogram", "Percentiles", "RateMeter", "Statistics"]
+__all__ = ["Histogram", "RateMeter", "RecentHistogram", "Statistics"]
 
 # 32 bins per octave: a percentile is off by at most 1/64 of its value.
 _SUB_BITS = 5
 _SUB = 1 << _SUB_BITS
 _OCTAVES = 45  # up to 2**50 ns, 13 days
 _BINS = _SUB * _OCTAVES
-
-
-@dataclass(slots=True, frozen=True)
-class Percentiles:
-    """A histogram in three numbers, in milliseconds; all 0 where `n` is 0."""
-
-    n: int
-    p50: float
-    p95: float
-    p99: float
 
 
 class Histogram:
@@ -129,32 +119,59 @@ class RateMeter:
         self._newest = max(self._newest, current)
 
 
+class RecentHistogram(Histogram):
+    """A histogram that also knows what was counted of late.
+
+    Args:
+        span_s: `recent` looks back at least so far, and at most twice as far.
+    """
+
+    __slots__ = ("_lock", "_marks", "_span_ns")
+
+    def __init__(self, span_s: float = 5.0) -> None:
+        super().__init__()
+        self._lock = Lock()
+        self._span_ns = round(span_s * NS_PER_S)
+        now_ns = monotonic_ns()
+        self._marks = [(now_ns, self.copy()), (now_ns, self.copy())]
+
+    def recent(self) -> Percentiles:
+        """Count and p50, p95, p99 of the last seconds; from any thread."""
+        with self._lock:
+            now_ns = monotonic_ns()
+            if now_ns - self._marks[1][0] >= self._span_ns:
+                self._marks = [self._marks[1], (now_ns, self.copy())]
+            earlier = self._marks[0][1]
+        return self.since(earlier).percentiles()
+
+
 class Statistics:
-    """Everything that a pipeline counts.
+    """Everything that a pipeline counts, but for its sinks, which count for themselves.
 
     Attributes:
-        rates: Frames per stage: captured, detected, rendered, encoded (written by any sink).
+        rates: Frames per stage: captured, detected, rendered.
         dropped: Frames that a stage was too slow for, by the stage's name.
-        durations: Histograms by name: capture_to_detect, capture_to_render,
-            capture_to_encode, preprocess, invoke, postprocess, overlay.
+        durations: Histograms by name: capture_to_detect, capture_to_render, preprocess,
+            invoke, postprocess, overlay, boxes_age (how much older than the picture the
+            frame is in which its boxes were found).
         detections: Objects found, in all.
     """
 
-    STAGES = ("captured", "detected", "rendered", "encoded")
+    STAGES = ("captured", "detected", "rendered")
     DURATIONS = (
         "capture_to_detect",
         "capture_to_render",
-        "capture_to_encode",
         "preprocess",
         "invoke",
         "postprocess",
         "overlay",
+        "boxes_age",
     )
 
     def __init__(self) -> None:
         self.started_ns = monotonic_ns()
         self.rates = {name: RateMeter() for name in self.STAGES}
-        self.durations = {name: Histogram() for name in self.DURATIONS}
+        self.durations = {name: RecentHistogram() for name in self.DURATIONS}
         self.dropped: dict[str, int] = {}
         self.detections = 0
 

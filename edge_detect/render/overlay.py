@@ -27,7 +27,7 @@ class Overlay:
         self._colors = class_colors(len(labels))
         self._letterings: dict[int, Lettering] = {}
 
-    def draw(self, image: Image, detections: Detections, status: str | None = None) -> None:
+    def draw(self, image: Image, detections: Detections | None, status: str | None = None) -> None:
         """Draw into an image.
 
         A box covers exactly the pixels inside its edges, rounded. Its label stands above
@@ -35,7 +35,7 @@ class Overlay:
 
         Args:
             image: (height, width, 3) uint8 B, G, R; overwritten in place.
-            detections: What to mark, boxes in pixels of this image.
+            detections: What to mark, boxes in pixels of this image; None for nothing.
             status: A line of text for the lower left corner.
         """
         height, width = image.shape[:2]
@@ -43,7 +43,7 @@ class Overlay:
         thickness = max(1, round(shortest / 320))
         letters = self._lettering(max(9, round(shortest / 48)))
         # The best is drawn last, so that nothing hides its label.
-        for label, class_id, score, box in reversed(list(detections)):
+        for label, class_id, score, box in reversed(list(detections or ())):
             color = self._colors[class_id % len(self._colors)]
             left, top, right, bottom = (round(edge) for edge in box)
             _draw_box(image, (left, top, right, bottom), thickness, color)

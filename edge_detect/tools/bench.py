@@ -13,7 +13,6 @@ import statistics
 import sys
 import tempfile
 import tracemalloc
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,11 +21,11 @@ from typing import Any
 import av
 import numpy as np
 
-from edge_detect.core import NS_PER_MS, NS_PER_S, Image, Result, Size, monotonic_ns
+from edge_detect.core import NS_PER_MS, NS_PER_S, Image, Picture, Result, Size, monotonic_ns
 from edge_detect.models import Detector, load_model
 from edge_detect.pipeline import Pipeline
 from edge_detect.render import Overlay
-from edge_detect.sinks import open_sink
+from edge_detect.sinks.encoder import Encoder, EncoderSettings
 from edge_detect.sources import open_source
 
 __all__ = ["BenchReport", "StageFigures", "measure", "scaled_clip"]
@@ -178,38 +177,22 @@ def _measure_detection(
 def _measure_pictures(labels: tuple[str, ...], results: list[Result]) -> dict[str, StageFigures]:
     """Draw and encode."""
     drawing, encoding = [], []
-    overlay, picture = Overlay(labels), np.empty_like(results[0].frame.image)
-    with tempfile.TemporaryDirectory() as folder, _encoder(folder, picture) as encode:
-        for number in range(_WARMUP_FRAMES + _STAGE_FRAMES):
-            result = _at(results[number % len(results)], number * NS_PER_S // 25)
-            started_ns = monotonic_ns()
-            np.copyto(picture, result.frame.image)
-            overlay.draw(picture, result.detections, "30.0 fps  10 ms")
-            drawn_ns = monotonic_ns()
-            encode(result, picture)
-            encoded_ns = monotonic_ns()
-            if number >= _WARMUP_FRAMES:
-                drawing.append(drawn_ns - started_ns)
-                encoding.append(encoded_ns - drawn_ns)
+    overlay, image = Overlay(labels), np.empty_like(results[0].frame.image)
+    encoder = Encoder(EncoderSettings(), 25.0)
+    encoder.subscribe(lambda _: None)
+    for number in range(_WARMUP_FRAMES + _STAGE_FRAMES):
+        result = results[number % len(results)]
+        frame = replace(result.frame, captured_ns=(number + 1) * NS_PER_S // 25)
+        started_ns = monotonic_ns()
+        np.copyto(image, frame.image)
+        overlay.draw(image, result.detections, "30.0 fps  10 ms")
+        drawn_ns = monotonic_ns()
+        encoder.write(Picture(frame, image, result))
+        encoded_ns = monotonic_ns()
+        if number >= _WARMUP_FRAMES:
+            drawing.append(drawn_ns - started_ns)
+            encoding.append(encoded_ns - drawn_ns)
     return {"overlay": StageFigures.of(drawing), "encode": StageFigures.of(encoding)}
-
-
-def _at(result: Result, media_ns: int) -> Result:
-    return replace(result, frame=replace(result.frame, media_ns=media_ns))
-
-
-class _encoder:  # noqa: N801 - used as a function
-    """An opened video sink's `write`, for the length of a `with`."""
-
-    def __init__(self, folder: str, image: Image) -> None:
-        self._sink = open_sink(Path(folder) / "bench.mp4")
-        self._sink.open(Size(image.shape[1], image.shape[0]), 25.0)
-
-    def __enter__(self) -> Callable[[Result, Image], None]:
-        return self._sink.write
-
-    def __exit__(self, *_: object) -> None:
-        self._sink.close()
 
 
 def _measure_rates(

@@ -1,0 +1,213 @@
+"""One sink in a running pipeline: its thread, its mailbox, and what happens when it fails."""
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+
+from edge_detect.core import (
+    NS_PER_S,
+    EdgeDetectError,
+    Picture,
+    Result,
+    SinkError,
+    SinkStatus,
+    StageError,
+    monotonic_ns,
+)
+from edge_detect.core.backoff import Backoff
+from edge_detect.core.status import SinkState
+from edge_detect.pipeline.mailbox import Closed, Mailbox
+from edge_detect.pipeline.statistics import RateMeter, RecentHistogram
+from edge_detect.sinks import Sink, StreamInfo
+
+__all__ = ["Outlet"]
+
+_log = logging.getLogger(__name__)
+
+# A sink that worked for so long was a good one: the next failure starts with short waits.
+_GOOD_NS = 10 * NS_PER_S
+
+
+class Outlet:
+    """Delivers results and pictures to one sink.
+
+    Args:
+        sink: What to deliver to; the outlet opens and closes it.
+        retry: Whether a failed sink leaves the rest of the pipeline alone, and is opened
+            again with growing waits where its error is transient. False passes every error.
+        given_up: Called when the sink has failed for good, with the error.
+
+    Attributes:
+        sink: The sink.
+        encoded: Rate at which pictures leave its encoder.
+        capture_to_encode: Their age then.
+        dropped: Pictures and results that it was too slow for.
+    """
+
+    def __init__(
+        self, sink: Sink, *, retry: bool, given_up: Callable[[EdgeDetectError], None]
+    ) -> None:
+        self.sink = sink
+        self.encoded = RateMeter()
+        self.capture_to_encode = RecentHistogram()
+        self.dropped = 0
+        self._retry = retry
+        self._given_up = given_up
+        self._backoff = Backoff()
+        self._state: SinkState = "closed"
+        self._reason = ""
+        self._failures = 0
+        self._transient = False
+        self._opened_ns = 0
+        self._stream: StreamInfo | None = None
+
+    @property
+    def wants_picture(self) -> bool:
+        """Whether a picture would be of use to it now."""
+        return self._state == "open" and self.sink.wants_picture
+
+    @property
+    def open_now(self) -> bool:
+        """Whether it takes anything at the moment."""
+        return self._state == "open"
+
+    @property
+    def dead(self) -> bool:
+        """Whether it failed for good."""
+        return self._state == "failed" and not self._transient
+
+    def count_encoded(self, captured_ns: int) -> None:
+        """Count a picture that left the sink's encoder.
+
+        Args:
+            captured_ns: When its frame was captured.
+        """
+        now_ns = monotonic_ns()
+        self.encoded.add(now_ns)
+        self.capture_to_encode.add(now_ns - captured_ns)
+
+    def open(self, stream: StreamInfo) -> None:
+        """Open the sink for the first time.
+
+        Raises:
+            EdgeDetectError: It cannot be opened, and trying again would not help.
+        """
+        self._stream = stream
+        try:
+            self.sink.open(stream)
+        except SinkError as error:
+            if not (self._retry and error.transient):
+                raise
+            self._fail(error)
+        else:
+            self._state, self._opened_ns = "open", monotonic_ns()
+
+    def run(self, box: Mailbox[Result | Picture]) -> None:
+        """Deliver what comes until the mailbox is closed.
+
+        Args:
+            box: Results and pictures for the sink.
+
+        Raises:
+            Closed: The mailbox is.
+            EdgeDetectError: The sink failed, and failures are not to be kept apart.
+        """
+        while True:
+            if self._state == "open":
+                item = box.get()
+                self._write(item)
+                # The name would keep a buffer from its pool during the next wait.
+                del item
+            elif not self._reopen(box):
+                return
+
+    def close(self) -> None:
+        """Close the sink.
+
+        Raises:
+            SinkError: The last data could not be written.
+        """
+        if self._state != "failed":
+            self._state = "closed"
+        self.sink.close()
+
+    def status(self) -> SinkStatus:
+        """What is known about it now; may be asked from any thread."""
+        return SinkStatus(
+            self.sink.name,
+            self._state,
+            self._reason,
+            self._failures,
+            self.encoded.per_second(),
+            self.dropped,
+            self.sink.viewers,
+            self.capture_to_encode.recent(),
+        )
+
+    def _write(self, item: Result | Picture) -> None:
+        try:
+            if isinstance(item, Picture):
+                self.sink.write_picture(item)
+            else:
+                self.sink.write_result(item)
+        except (Closed, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            if not self._retry:
+                raise
+            self._fail(_as_known(error))
+
+    def _reopen(self, box: Mailbox[Result | Picture]) -> bool:
+        """Try to open a failed sink once more.
+
+        Returns:
+            False when it has failed for good.
+        """
+        if not self._transient or self._stream is None:
+            return False
+        _drop_for(box, self._backoff.next_s())
+        try:
+            self.sink.open(self._stream)
+        except Exception as error:  # noqa: BLE001 - classified, reported and counted
+            self._fail(_as_known(error))
+        else:
+            _log.warning("%s: works again", self.sink.name)
+            self._state, self._reason, self._opened_ns = "open", "", monotonic_ns()
+        return True
+
+    def _fail(self, error: EdgeDetectError) -> None:
+        new = error.message != self._reason
+        if self._state == "open" and monotonic_ns() - self._opened_ns > _GOOD_NS:
+            self._backoff.reset()
+        self._state, self._reason = "failed", error.message
+        self._transient = error.transient
+        self._failures += 1
+        # What it still held is lost with it; why it failed is known already.
+        with suppress(SinkError):
+            self.sink.close()
+        if not error.transient:
+            _log.error(
+                "%s: %s; the other outputs go on", self.sink.name, error, exc_info=error.__cause__
+            )
+            self._given_up(error)
+        elif new:
+            # Said once for each reason: a server may be away for weeks.
+            _log.warning("%s: %s; trying again until it works", self.sink.name, error.message)
+
+
+def _as_known(error: Exception) -> EdgeDetectError:
+    if isinstance(error, EdgeDetectError):
+        return error
+    unforeseen = StageError(
+        f"{type(error).__name__}: {error}", "this is a defect; please report it with the log"
+    )
+    unforeseen.__cause__ = error
+    return unforeseen
+
+
+def _drop_for(box: Mailbox[Result | Picture], seconds: float) -> None:
+    """Wait, throwing away what comes; ends early when the mailbox is closed."""
+    until_ns = monotonic_ns() + round(seconds * NS_PER_S)
+    while (left_ns := until_ns - monotonic_ns()) > 0:
+        with suppress(TimeoutError):
+            box.get(timeout_s=left_ns / NS_PER_S)

@@ -1,0 +1,97 @@
+"""The state of a pipeline at one moment, in words and numbers."""
+
+from collections.abc import Callable, Sequence
+
+from edge_detect.core import NS_PER_S, PipelineStatus, monotonic_ns
+from edge_detect.core.status import ModelStatus
+from edge_detect.models import Detector
+from edge_detect.pipeline.outlet import Outlet
+from edge_detect.pipeline.retry import WatchedSource
+from edge_detect.pipeline.statistics import Statistics
+
+__all__ = ["Reporter", "status_line"]
+
+# Many readers (pages, metrics) share one report of so recent a date.
+_FRESH_NS = NS_PER_S // 4
+_LINE_NS = NS_PER_S // 2
+
+
+class Reporter:
+    """Makes reports of a pipeline.
+
+    Args:
+        source: Its source.
+        detector: Its model.
+        outlets: Its sinks.
+        statistics: Its counters.
+        mode: `live` or `every`.
+        overlay: `latest` or `exact`.
+    """
+
+    def __init__(
+        self,
+        source: WatchedSource,
+        detector: Detector,
+        outlets: Sequence[Outlet],
+        statistics: Statistics,
+        mode: str,
+        overlay: str,
+    ) -> None:
+        self._source = source
+        self._outlets = outlets
+        self._statistics = statistics
+        self._mode, self._overlay = mode, overlay
+        self._model = ModelStatus(
+            detector.name,
+            detector.input_size,
+            detector.runtime,
+            detector.threads,
+            detector.thresholds.score,
+        )
+        self._made_ns = -_FRESH_NS
+        self._report: PipelineStatus | None = None
+
+    def report(self) -> PipelineStatus:
+        """The state of now, or of up to a quarter of a second ago; from any thread."""
+        now_ns = monotonic_ns()
+        report = self._report
+        if report is None or now_ns - self._made_ns >= _FRESH_NS:
+            report = self._report = self._make(now_ns)
+            self._made_ns = now_ns
+        return report
+
+    def _make(self, now_ns: int) -> PipelineStatus:
+        statistics = self._statistics
+        dropped = dict(statistics.dropped)
+        dropped.update({each.sink.name: each.dropped for each in self._outlets if each.dropped})
+        return PipelineStatus(
+            elapsed_s=statistics.elapsed_s,
+            mode=self._mode,
+            overlay=self._overlay,
+            source=self._source.status(),
+            model=self._model,
+            rates={name: meter.per_second(now_ns) for name, meter in statistics.rates.items()},
+            dropped=dropped,
+            durations_ms={name: each.recent() for name, each in statistics.durations.items()},
+            detections=statistics.detections,
+            sinks=tuple(outlet.status() for outlet in self._outlets),
+        )
+
+
+def status_line(statistics: Statistics) -> Callable[[], str]:
+    """A function that gives a line for the picture, which changes slowly enough to be read."""
+    rate = statistics.rates["detected"]
+    age = statistics.durations["capture_to_detect"]
+    text, made_ns, before = "", monotonic_ns(), age.copy()
+
+    def status() -> str:
+        nonlocal text, made_ns, before
+        now_ns = monotonic_ns()
+        if now_ns - made_ns >= _LINE_NS:
+            now = age.copy()
+            latency = now.since(before).percentiles().p50
+            text = f"{rate.per_second():.1f} fps  {latency:.0f} ms"
+            made_ns, before = now_ns, now
+        return text
+
+    return status
