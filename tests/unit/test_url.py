@@ -77,6 +77,40 @@ def test_an_impossible_value_is_an_error_that_names_the_option(query, ask) -> No
         ask(parse_url(f"x://?{query}"))
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("500ms", 0.5), ("60s", 60), ("5m", 300), ("1.5h", 5400), ("7d", 604_800), ("2W", 1_209_600)],
+)
+def test_lengths_of_time_are_seconds(text, seconds) -> None:
+    assert parse_url(f"x://?t={text}").duration_s("t", 1.0) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("10GB", 10**10), ("500mb", 5 * 10**8), ("1.5kB", 1500), ("2GiB", 2**31), ("7b", 7)],
+)
+def test_amounts_of_data_are_bytes(text, size) -> None:
+    assert parse_url(f"x://?keep={text}").byte_size("keep", 1) == size
+
+
+def test_a_missing_length_or_amount_is_the_default() -> None:
+    url = parse_url("x://")
+    assert url.duration_s("t", 2.5) == 2.5
+    assert url.byte_size("keep", 9) == 9
+
+
+@pytest.mark.parametrize("text", ["", "60", "s", "-1s", "1e3s", "nan", "10GB", "5x", "9999999w"])
+def test_what_is_no_length_of_time_is_an_error(text) -> None:
+    with pytest.raises(ConfigError, match="'t' must be a length of time such as 60s"):
+        parse_url(f"x://?t={text}").duration_s("t", 1.0)
+
+
+@pytest.mark.parametrize("text", ["", "10", "GB", "-1GB", "7d", "10 Gigs", "9999999TB"])
+def test_what_is_no_amount_of_data_is_an_error(text) -> None:
+    with pytest.raises(ConfigError, match="'keep' must be an amount of data such as 500MB"):
+        parse_url(f"x://?keep={text}").byte_size("keep", 1)
+
+
 def test_a_misspelt_option_is_an_error_that_lists_the_right_ones() -> None:
     with pytest.raises(ConfigError, match="lop") as caught:
         parse_url("file://a.mp4?lop=true").check_options("loop", "realtime")
