@@ -82,21 +82,30 @@ def _add_run(commands: "_Commands") -> None:
         "source",
         nargs="?",
         metavar="SOURCE",
-        help="a URL (v4l2:///dev/video0, file://clip.mp4?loop=true, synthetic://) or a path",
+        help="a URL (v4l2:///dev/video0, picamera2://, rtsp://…, http://…, "
+        "file://clip.mp4?loop=true, synthetic://) or a path",
     )
     _add_model_options(run)
     run.add_argument(
         "--sink",
         action="append",
         metavar="URL",
-        help="where results go, may be repeated: out.mp4, out.jsonl, - (JSON lines on standard "
-        "output), null:// (default: output/edge-detect.mp4 and output/edge-detect.jsonl)",
+        help="where results go, may be repeated: rtsp://:8554/live, http://:8080, mp4://DIR, "
+        "rtsp-push://HOST:8554/PATH, out.mp4, out.jsonl, - (JSON lines on standard output), "
+        "null:// (default: rtsp://:8554/live and http://:8080, for this computer only; for files "
+        "output/edge-detect.mp4 and output/edge-detect.jsonl)",
     )
     run.add_argument(
         "--mode",
         choices=["live", "every"],
         help="live: at the source's own pace, newest frame wins; every: all frames, as fast as "
         "they can be had (default: live for cameras, every for files)",
+    )
+    run.add_argument(
+        "--overlay",
+        choices=["latest", "exact"],
+        help="latest: every frame, with the newest boxes; exact: the detected frames, with "
+        "their own (default: latest in mode live)",
     )
     run.add_argument(
         "--duration", type=_positive_float, metavar="S", help="stop after so many seconds"

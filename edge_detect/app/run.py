@@ -1,6 +1,7 @@
 """`edge-detect run`: the pipeline with a status line a second and a summary at the end."""
 
 import argparse
+import logging
 import signal
 import sys
 from contextlib import suppress
@@ -9,11 +10,14 @@ from types import FrameType
 from edge_detect.app.status import StatusLine, summary
 from edge_detect.core import ConfigError, bundled_path, monotonic_ns
 from edge_detect.pipeline import DEFAULT_MODEL, Mode, Pipeline
-from edge_detect.sources import first_camera
+from edge_detect.sources import first_camera, is_live
 
 __all__ = ["run"]
 
-_DEFAULT_SINKS = ("output/edge-detect.mp4", "output/edge-detect.jsonl")
+# Where results of a camera go; both serve this computer only until told otherwise.
+_LIVE_SINKS = ("rtsp://:8554/live", "http://:8080")
+# Where those of a file go.
+_FILE_SINKS = ("output/edge-detect.mp4", "output/edge-detect.jsonl")
 
 
 class _Terminated(KeyboardInterrupt):
@@ -22,14 +26,16 @@ class _Terminated(KeyboardInterrupt):
 
 def run(arguments: argparse.Namespace) -> int:
     """Run until the source ends, `--duration` is over, Ctrl-C or SIGTERM."""
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
     source, mode = _choose_source(arguments)
-    sinks = arguments.sink or list(_DEFAULT_SINKS)
+    live = is_live(source, paced=None if mode is None else mode == "live")
     signal.signal(signal.SIGTERM, _on_terminate)
     pipeline = Pipeline(
         source,
         model=arguments.model or DEFAULT_MODEL,
-        sinks=sinks,
+        sinks=arguments.sink or (_LIVE_SINKS if live else _FILE_SINKS),
         mode=mode,
+        overlay=arguments.overlay,
         threads=arguments.threads,
         runtime=arguments.runtime,
         classes=arguments.classes,
@@ -63,17 +69,18 @@ def _choose_source(arguments: argparse.Namespace) -> tuple[str, Mode | None]:
 
 def _introduce(pipeline: Pipeline) -> None:
     detector, source = pipeline.detector, pipeline.source
-    rate = f"{source.fps:.4g} fps" if source.fps else "unknown rate"
-    _say(f"source   {source.name}  {source.size}, {rate}, mode {pipeline.mode}")
+    known = [str(source.size)] if source.size else []
+    known += [f"{source.fps:.4g} fps"] if source.fps else []
+    _say(f"source   {source.name}  {', '.join([*known, f'mode {pipeline.mode}'])}")
     threads = f"{detector.threads} thread{'s' if detector.threads > 1 else ''}"
     _say(f"model    {detector.name}  {detector.input_size}, {detector.runtime}, {threads}")
     for sink in pipeline.sinks:
-        _say(f"look at  {sink.name}")
+        _say(f"{'writes  ' if sink.writes_file else 'look at '} {sink.name}")
     _say("Ctrl-C stops")
 
 
 def _watch(pipeline: Pipeline, arguments: argparse.Namespace) -> None:
-    status = StatusLine(pipeline.statistics)
+    status = StatusLine(pipeline)
     started_ns = monotonic_ns()
     pipeline.start()
     while not pipeline.wait(_until_next_line(started_ns, arguments.duration)):

@@ -1,39 +1,50 @@
 """Statistics as text: one line a second, and a table at the end."""
 
-from edge_detect.core import monotonic_ns
-from edge_detect.pipeline import Pipeline, Statistics
+from edge_detect.core import Percentiles, monotonic_ns
+from edge_detect.pipeline import Pipeline
 
 __all__ = ["StatusLine", "summary"]
 
 _TITLES = {
     "capture_to_detect": "capture → detected",
     "capture_to_render": "capture → rendered",
-    "capture_to_encode": "capture → encoded",
     "preprocess": "preprocess",
     "invoke": "invoke",
     "postprocess": "post-process",
     "overlay": "overlay",
+    "boxes_age": "age of the boxes",
 }
+_BEFORE = {"detected": ("prepare", "detect"), "rendered": ("render",)}
 
 
 class StatusLine:
     """Says how the pipeline did since the line before."""
 
-    def __init__(self, statistics: Statistics) -> None:
-        self._statistics = statistics
-        self._age = statistics.durations["capture_to_detect"].copy()
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._age = pipeline.statistics.durations["capture_to_detect"].copy()
         self._detections = 0
         self._detected = 0
 
     def line(self) -> str:
-        """Rates per stage, latency of the last second, drops so far, objects per frame."""
-        statistics = self._statistics
+        """Rates per stage, latency of the last second, drops so far, objects per frame.
+
+        While the source gives nothing, its state stands there instead.
+        """
+        statistics = self._pipeline.statistics
+        source = self._pipeline.source.status()
+        if source.state in ("connecting", "lost", "stalled"):
+            reason = f": {source.reason}" if source.reason else ""
+            return f"{statistics.elapsed_s:6.0f} s  {source.state} for {source.for_s:.0f} s{reason}"
         now_ns = monotonic_ns()
-        rates = "  ".join(
+        rates = [
             f"{name} {meter.per_second(now_ns):.1f}"
             for name, meter in statistics.rates.items()
             if meter.count
-        )
+        ]
+        encoded = max((o.encoded.per_second(now_ns) for o in self._pipeline.outlets), default=0)
+        if encoded:
+            rates.append(f"encoded {encoded:.1f}")
         age = statistics.durations["capture_to_detect"].copy()
         latency = age.since(self._age).percentiles()
         self._age = age
@@ -44,7 +55,7 @@ class StatusLine:
         per_frame = objects / frames if frames else 0.0
         drops = sum(statistics.dropped.values())
         return (
-            f"{statistics.elapsed_s:6.0f} s  fps: {rates or 'waiting for the first frame'}"
+            f"{statistics.elapsed_s:6.0f} s  fps: {'  '.join(rates)}"
             f"  |  latency ms: p50 {latency.p50:.1f}  p95 {latency.p95:.1f}"
             f"  |  dropped {drops}  |  {per_frame:.1f} objects a frame"
         )
@@ -54,25 +65,42 @@ def summary(pipeline: Pipeline) -> str:
     """The whole run in a table."""
     statistics = pipeline.statistics
     elapsed_s = statistics.elapsed_s
-    lines = ["", f"{'stage':<20}{'frames':>10}{'fps':>10}{'dropped before':>17}"]
-    before = {"detected": ("prepare", "detect"), "rendered": ("render",)}
-    known = {name for names in before.values() for name in names}
+    lines = ["", f"{'stage':<28}{'frames':>10}{'fps':>10}{'dropped before':>17}"]
     for name, meter in statistics.rates.items():
-        if not meter.count:
-            continue
-        if name == "encoded":
-            drops = sum(n for stage, n in statistics.dropped.items() if stage not in known)
-        else:
-            drops = sum(statistics.dropped.get(stage, 0) for stage in before.get(name, ()))
-        lines.append(f"{name:<20}{meter.count:>10}{meter.count / elapsed_s:>10.1f}{drops:>17}")
-    lines += ["", f"{'milliseconds':<20}{'n':>10}{'p50':>10}{'p95':>10}{'p99':>10}"]
+        if meter.count:
+            drops = sum(statistics.dropped.get(stage, 0) for stage in _BEFORE.get(name, ()))
+            lines.append(f"{name:<28}{meter.count:>10}{meter.count / elapsed_s:>10.1f}{drops:>17}")
+    encoding = [outlet for outlet in pipeline.outlets if outlet.encoded.count]
+    for outlet in encoding:
+        count = outlet.encoded.count
+        title = f"encoded  {_shortened(outlet.sink.name)}"
+        lines.append(f"{title:<28}{count:>10}{count / elapsed_s:>10.1f}{outlet.dropped:>17}")
+    lines += ["", f"{'milliseconds':<28}{'n':>10}{'p50':>10}{'p95':>10}{'p99':>10}"]
     for name, histogram in statistics.durations.items():
-        figures = histogram.percentiles()
-        if figures.n:
-            lines.append(
-                f"{_TITLES[name]:<20}{figures.n:>10}"
-                f"{figures.p50:>10.2f}{figures.p95:>10.2f}{figures.p99:>10.2f}"
-            )
+        if name != "boxes_age" or pipeline.overlay == "latest":
+            lines += _percentiles(_TITLES[name], histogram.percentiles())
+    for outlet in encoding:
+        lines += _percentiles("capture → encoded", outlet.capture_to_encode.percentiles())
     lines += ["", f"{statistics.detections} objects in {elapsed_s:.1f} s"]
-    lines += [f"written  {sink.name}" for sink in pipeline.sinks if sink.name != "null"]
+    source = pipeline.source.status()
+    if source.reconnects:
+        lines.append(f"the source was lost and came back {source.reconnects} times")
+    lines += [
+        f"failed   {outlet.sink.name}: {outlet.status().reason}"
+        for outlet in pipeline.outlets
+        if outlet.dead
+    ]
+    lines += [f"written  {sink.name}" for sink in pipeline.sinks if sink.writes_file]
     return "\n".join(lines)
+
+
+def _percentiles(title: str, figures: Percentiles) -> list[str]:
+    if not figures.n:
+        return []
+    return [
+        f"{title:<28}{figures.n:>10}{figures.p50:>10.2f}{figures.p95:>10.2f}{figures.p99:>10.2f}"
+    ]
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= 18 else f"…{name[-17:]}"

@@ -60,6 +60,7 @@ class JsonLinesSink(Sink):
     """
 
     takes_results = True
+    writes_file = True
 
     def __init__(self, path: Path | None) -> None:
         self.name = "-" if path is None else str(path)

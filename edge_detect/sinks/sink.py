@@ -43,11 +43,13 @@ class Sink(ABC):
         name: URL or path, without credentials.
         takes_results: Whether `write_result` is called, for each frame that was detected.
         takes_pictures: Whether `write_picture` is called while `wants_picture` says so.
+        writes_file: Whether `name` is the path of something that remains.
     """
 
     name: str
     takes_results: bool = False
     takes_pictures: bool = False
+    writes_file: bool = False
 
     @property
     def wants_picture(self) -> bool:

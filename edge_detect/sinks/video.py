@@ -40,6 +40,7 @@ class VideoSink(Sink):
     """
 
     takes_pictures = True
+    writes_file = True
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)

@@ -12,7 +12,7 @@ from edge_detect.core.url import Url, parse_url
 from edge_detect.sources.camera import first_camera
 from edge_detect.sources.source import Source
 
-__all__ = ["SCHEMES", "Source", "first_camera", "open_source"]
+__all__ = ["SCHEMES", "Source", "first_camera", "is_live", "open_source"]
 
 # Scheme → module and function that opens it. Modules are imported when first used, because
 # decoders and device libraries take long to load and most runs need one of them.
@@ -22,6 +22,8 @@ SCHEMES = {
     "synthetic": ("edge_detect.sources.synthetic", "open_synthetic"),
     "v4l2": ("edge_detect.sources.v4l2", "open_v4l2"),
 }
+# Sources that wait for their reader unless told to keep a pace.
+_WAITING = {"file", "images", "synthetic"}
 _IMAGE_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".pgm", ".ppm", ".tif", ".tiff", ".webp"}
 
 Factory = Callable[[Url, bool | None], Source]
@@ -57,6 +59,20 @@ def open_source(url: str | Path, *, paced: bool | None = None) -> Source:
     module, function = SCHEMES[scheme]
     factory = cast("Factory", getattr(import_module(module), function))
     return factory(parsed, paced)
+
+
+def is_live(url: str | Path, *, paced: bool | None = None) -> bool:
+    """Whether a clock sets the pace of a source, as far as its URL tells.
+
+    Args:
+        url: As for `open_source`, which need not succeed.
+        paced: As for `open_source`.
+    """
+    parsed = parse_url(url)
+    scheme = parsed.scheme or _scheme_of_path(parsed.location)
+    if scheme in _WAITING:
+        return parsed.flag("realtime") if paced is None else paced
+    return True
 
 
 def _scheme_of_path(path: str) -> str:
