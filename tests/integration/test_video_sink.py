@@ -10,8 +10,9 @@ import sys
 import av
 import numpy as np
 import pytest
+from streams import stream_of
 
-from edge_detect.core import SinkError, Size
+from edge_detect.core import Picture, SinkError, Size
 from edge_detect.sinks import open_sink
 
 
@@ -29,10 +30,11 @@ def flat(color, width=64, height=48):
 def write(path, pictures, result_of, *, fps=25.0, times_ms=None):
     height, width = pictures[0].shape[:2]
     with open_sink(path) as sink:
-        sink.open(Size(width, height), fps)
+        sink.open(stream_of(Size(width, height), fps))
         for index, picture in enumerate(pictures):
             time_ms = index * 40 if times_ms is None else times_ms[index]
-            sink.write(result_of(sequence=index, media_ns=time_ms * 1_000_000), picture)
+            result = result_of(picture, sequence=index, media_ns=time_ms * 1_000_000)
+            sink.write_picture(Picture(result.frame, picture, result))
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov"])
@@ -87,7 +89,7 @@ def test_an_unused_or_empty_sink_closes_quietly(tmp_path) -> None:
     open_sink(tmp_path / "never.mp4").close()
     assert not (tmp_path / "never.mp4").exists()
     sink = open_sink(tmp_path / "empty.mp4")
-    sink.open(Size(64, 48), None)
+    sink.open(stream_of())
     sink.close()
     sink.close()
 
@@ -99,9 +101,10 @@ def test_a_full_disk_is_an_error_with_a_hint(tmp_path, result_of, capfd) -> None
     sink = open_sink(path)
 
     def run() -> None:
-        sink.open(Size(64, 48), 5.0)
+        sink.open(stream_of(Size(64, 48), 5.0))
         for index in range(100):
-            sink.write(result_of(media_ns=index * 200_000_000), noise)
+            result = result_of(noise, media_ns=index * 200_000_000)
+            sink.write_picture(Picture(result.frame, noise, result))
         sink.close()
 
     with pytest.raises(SinkError, match="No space left") as caught:
@@ -113,14 +116,15 @@ def test_a_full_disk_is_an_error_with_a_hint(tmp_path, result_of, capfd) -> None
 WRITER = """
 import sys
 import numpy as np
-from edge_detect.core import Detections, Result, Timings
-from edge_detect.sinks import open_sink
+from edge_detect.core import Detections, Picture, Result, Timings
+from edge_detect.sinks import Encoders, StreamInfo, open_sink
 from edge_detect.sources import open_source
 
 video, lines = open_sink(sys.argv[1]), open_sink(sys.argv[2])
 with open_source("synthetic://?size=320x240&fps=30") as source:
-    video.open(source.size, source.fps)
-    lines.open(source.size, source.fps)
+    stream = StreamInfo(source.size, source.fps, Encoders(), None, lambda _: None)
+    video.open(stream)
+    lines.open(stream)
     while True:
         frame = source.read()
         truth = source.ground_truth(frame.sequence)
@@ -131,8 +135,8 @@ with open_source("synthetic://?size=320x240&fps=30") as source:
             ("square", "circle", "triangle"),
         )
         result = Result(frame, found, Timings())
-        video.write(result, frame.image)
-        lines.write(result, None)
+        video.write_picture(Picture(frame, frame.image, result))
+        lines.write_result(result)
         if frame.sequence == 120:
             print("120", flush=True)
 """

@@ -7,6 +7,7 @@ import sys
 from importlib import import_module
 
 import pytest
+from streams import stream_of
 
 from edge_detect.core import SinkError, Size
 from edge_detect.sinks import SCHEMES, open_sink
@@ -40,7 +41,8 @@ def test_urls_and_bare_paths_find_their_sink(url, kind, name) -> None:
     sink = open_sink(url)
     assert type(sink) is kind
     assert sink.name == name
-    assert sink.wants_picture == (kind is VideoSink)
+    assert sink.takes_pictures == sink.wants_picture == (kind is VideoSink)
+    assert sink.takes_results == (kind is not VideoSink)
     sink.close()
     sink.close()
 
@@ -77,9 +79,9 @@ def test_a_line_says_everything_about_a_frame(result_of) -> None:
 def test_one_line_per_frame_also_without_objects(tmp_path, result_of) -> None:
     path = tmp_path / "new" / "folder" / "out.jsonl"
     with open_sink(path) as sink:
-        sink.open(SIZE, 25.0)
+        sink.open(stream_of(SIZE, 25.0))
         for sequence in range(3):
-            sink.write(result_of(sequence=sequence, objects=sequence), None)
+            sink.write_result(result_of(sequence=sequence, objects=sequence))
             # Whoever follows the file sees the line at once.
             assert len(path.read_text().splitlines()) == sequence + 1
     lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -90,8 +92,8 @@ def test_an_older_file_is_replaced(tmp_path, result_of) -> None:
     path = tmp_path / "out.jsonl"
     path.write_text("older\n" * 100)
     with open_sink(path) as sink:
-        sink.open(SIZE, None)
-        sink.write(result_of(), None)
+        sink.open(stream_of(SIZE))
+        sink.write_result(result_of())
     assert len(path.read_text().splitlines()) == 1
 
 
@@ -100,7 +102,7 @@ def test_a_file_in_the_way_of_a_directory_is_an_error(tmp_path, suffix) -> None:
     (tmp_path / "file").touch()
     sink = open_sink(tmp_path / "file" / f"out.{suffix}")
     with pytest.raises(SinkError, match="Not a directory") as caught:
-        sink.open(SIZE, None)
+        sink.open(stream_of(SIZE))
     assert caught.value.hint
     sink.close()
 
@@ -110,15 +112,15 @@ def test_a_directory_of_that_name_is_an_error(tmp_path, suffix) -> None:
     (tmp_path / f"out.{suffix}").mkdir()
     sink = open_sink(tmp_path / f"out.{suffix}")
     with pytest.raises(SinkError, match="Is a directory"):
-        sink.open(SIZE, None)
+        sink.open(stream_of(SIZE))
     sink.close()
 
 
 def test_a_full_disk_is_an_error_with_a_hint(result_of) -> None:
     sink = open_sink("jsonl:///dev/full")
-    sink.open(SIZE, None)
+    sink.open(stream_of(SIZE))
     with pytest.raises(SinkError, match="No space left") as caught:
-        sink.write(result_of(), None)
+        sink.write_result(result_of())
     assert "free some space" in caught.value.hint
     sink.close()
 
@@ -130,9 +132,9 @@ from edge_detect.core import Detections, Frame, Result, SinkError, Timings
 from edge_detect.sinks import open_sink
 frame = Frame(np.zeros((4, 4, 3), np.uint8), 0, 0, "test", 0)
 sink = open_sink("-")
-sink.open(frame.size, None)
+sink.open(None)
 try:
-    sink.write(Result(frame, Detections.empty(), Timings()), None)
+    sink.write_result(Result(frame, Detections.empty(), Timings()))
 except SinkError as error:
     raise SystemExit(error.exit_code)
 """
@@ -145,6 +147,6 @@ except SinkError as error:
 
 def test_the_null_sink_takes_everything(result_of) -> None:
     with open_sink("null://") as sink:
-        sink.open(SIZE, None)
-        sink.write(result_of(), None)
+        sink.open(stream_of(SIZE))
+        sink.write_result(result_of())
     assert not sink.wants_picture
