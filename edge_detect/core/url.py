@@ -14,6 +14,11 @@ __all__ = ["Authority", "Url", "parse_url"]
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):(?://)?(.*)$", re.DOTALL)
 _SECRET_KEYS = {"auth", "key", "pass", "passwd", "password", "pwd", "secret", "token", "user"}
+# Words within longer keys, as in `access_token` and `userpwd`.
+_SECRET_WORDS = re.compile(r"token|passw|pwd|secret|signature|credential|api_?key")
+# A ':' and a later '@', but a '/', '?' or '#' between: most likely a password that holds one of
+# these as it is. No parser can tell then where the host begins.
+_STRAY_PASSWORD = re.compile(r"[^/?#@]+:[^/?#@]*[/?#].*@", re.DOTALL)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _BYTES = {
     **{f"{prefix}b": 1000**power for power, prefix in enumerate(("", "k", "m", "g", "t"))},
@@ -56,13 +61,19 @@ class Url:
         """The URL as it may be shown and logged: without user, password and tokens."""
         if not self.scheme:
             return self.location
-        location = _without_user(self.location)
-        shown = {
-            key: "***" if key.lower() in _SECRET_KEYS else value
-            for key, value in self.options.items()
-        }
+        rest = _rest(self.text)
+        if self.stray_password:
+            return f"{self.scheme}://***"
+        # Before decoding: a password may hold a '/' or '@' that is percent-encoded.
+        location = unquote(_without_user(rest.partition("?")[0]))
+        shown = {key: "***" if _is_secret(key) else value for key, value in self.options.items()}
         query = f"?{urlencode(shown, safe='*/:,')}" if shown else ""
         return f"{self.scheme}://{quote(location, safe='/:@[]*?,+ ')}{query}"
+
+    @property
+    def stray_password(self) -> bool:
+        """Whether it looks as if a '/', '?' or '#' in a password was not percent-encoded."""
+        return bool(self.scheme) and _STRAY_PASSWORD.match(_rest(self.text)) is not None
 
     def authority(self, default_port: int) -> Authority:
         """Take the part before the query apart, as for a network address.
@@ -207,6 +218,15 @@ def _measure(text: str, units: dict[str, float]) -> float | None:
     if match is None or match[2].lower() not in units:
         return None
     return float(match[1]) * units[match[2].lower()]
+
+
+def _rest(text: str) -> str:
+    """What follows the scheme."""
+    return text.partition(":")[2].removeprefix("//")
+
+
+def _is_secret(key: str) -> bool:
+    return key.lower() in _SECRET_KEYS or _SECRET_WORDS.search(key.lower()) is not None
 
 
 def _without_user(location: str) -> str:

@@ -50,6 +50,29 @@ def test_credentials_are_never_shown(text) -> None:
     assert "fps=3" in name
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rtsp://admin:ge%2Fheim@camera/stream",
+        "rtsp://admin:%40%3Fheim@camera/stream",
+        "http://admin@camera/stream?access_token=geheim&userpwd=geheim&apikey=geheim",
+    ],
+)
+def test_encoded_credentials_and_long_names_of_tokens_are_never_shown_either(text) -> None:
+    name = parse_url(text).name
+    assert "heim" not in name
+    assert "admin" not in name
+    assert "://camera/stream" in name
+
+
+@pytest.mark.parametrize("mark", ["/", "?", "#"])
+def test_nothing_is_shown_when_a_password_may_have_run_into_the_path(mark) -> None:
+    url = parse_url(f"rtsp://admin:ge{mark}heim@camera/stream")
+    assert url.stray_password
+    assert url.name == "rtsp://***"
+    assert not parse_url("rtsp://admin:geheim@camera:554/a@b?c=d@e").stray_password
+
+
 def test_options_are_typed() -> None:
     url = parse_url("x://?size=640x480&fps=12.5&n=3&loop&off=no")
     assert url.size("size", Size(1, 1)) == (640, 480)
