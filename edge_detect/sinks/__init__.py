@@ -15,8 +15,10 @@ __all__ = ["SCHEMES", "Encoders", "Sink", "StreamInfo", "open_sink"]
 # Scheme → module and function that opens it; imported when first used, as encoders load slowly.
 SCHEMES = {
     "file": ("edge_detect.sinks.video", "open_video_sink"),
+    "http": ("edge_detect.sinks.web", "open_web_sink"),
     "jsonl": ("edge_detect.sinks.jsonl", "open_jsonl_sink"),
     "null": ("edge_detect.sinks.null", "open_null_sink"),
+    "rtsp": ("edge_detect.sinks.rtsp", "open_rtsp_sink"),
 }
 # What the ending of a bare path means.
 _SUFFIXES = {".mp4": "file", ".m4v": "file", ".mov": "file", ".mkv": "file", ".jsonl": "jsonl"}
@@ -29,6 +31,7 @@ def open_sink(url: str | Path) -> Sink:
 
     A bare `*.mp4`, `*.mkv` or `*.jsonl` path and `-` (JSON lines on standard output) are
     understood as well as URLs: `file:///out.mp4`, `jsonl:///out.jsonl`, `jsonl://-`, `null://`.
+    `rtsp://[user:password@][address]:8554/live` serves an RTSP stream.
 
     Raises:
         SinkError: No sink handles this URL or file ending.

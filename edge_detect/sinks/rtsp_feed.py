@@ -1,0 +1,92 @@
+"""The way of encoded pictures into one GStreamer pipeline."""
+
+from collections.abc import Callable
+from threading import Timer
+from typing import Any
+
+from edge_detect.core import NS_PER_S, monotonic_ns
+from edge_detect.sinks.encoder import EncodedPicture
+from edge_detect.sinks.rtsp_system import RtspLibraries
+
+__all__ = ["LAUNCH", "Feed"]
+
+# The stream leaves the encoder as RTP wants it, with parameter sets in every key frame.
+LAUNCH = (
+    "( appsrc name=video is-live=true format=time block=false"
+    " caps=video/x-h264,stream-format=byte-stream,alignment=au"
+    " ! rtph264pay name=pay0 pt=96 config-interval=0 )"
+)
+# More pictures waiting than this means that the pipeline stands still.
+_MOST_WAITING = 8
+# The pipeline's time line begins this long before the pipeline, so that pictures taken
+# just before it have a place on it.
+_HEAD_START_NS = 10 * NS_PER_S
+
+
+class Feed:
+    """Pushes encoded pictures into one media, stamped with their time of capture.
+
+    When the pipeline stands still (it does between a client's first request and its PLAY),
+    pictures are left out up to the next key frame, so that delay never builds up.
+
+    Args:
+        libraries: GStreamer.
+        media: A GstRTSPMedia made of `LAUNCH`, not yet prepared.
+        encoded: Called with `captured_ns` for each picture that came from the encoder.
+        patience_s: When no picture has come after this time the media fails, which answers
+            the client that waits for it with 503.
+
+    Attributes:
+        dropped: Pictures left out.
+    """
+
+    def __init__(
+        self,
+        libraries: RtspLibraries,
+        media: Any,
+        encoded: Callable[[int], None],
+        patience_s: float,
+    ) -> None:
+        self._libraries = libraries
+        self._encoded = encoded
+        element = media.get_element()
+        self._source = element.get_by_name("video")
+        # The clock is CLOCK_MONOTONIC, as that of the frames. A base time of our own makes
+        # the difference between the two time lines known before the first picture.
+        pipeline = element.get_parent()
+        self._base_ns = monotonic_ns() - _HEAD_START_NS
+        pipeline.set_start_time(libraries.Gst.CLOCK_TIME_NONE)
+        pipeline.set_base_time(self._base_ns)
+        self._skipping = False
+        self.dropped = 0
+        self._deadline = Timer(patience_s, self.fail)
+        self._deadline.name = "edge-rtsp-first-picture"
+        self._deadline.daemon = True
+        self._deadline.start()
+
+    def push(self, encoded: EncodedPicture) -> None:
+        """Hand one picture to the pipeline; never waits."""
+        self._deadline.cancel()
+        captured_ns = encoded.picture.frame.captured_ns
+        self._encoded(captured_ns)
+        crowded = self._source.get_property("current-level-buffers") >= _MOST_WAITING
+        self._skipping = crowded or (self._skipping and not encoded.key)
+        if self._skipping:
+            self.dropped += 1
+            return
+        gst = self._libraries.Gst
+        buffer = gst.Buffer.new_wrapped(encoded.data)
+        buffer.pts = buffer.dts = max(0, captured_ns - self._base_ns)
+        if not encoded.key:
+            buffer.set_flags(gst.BufferFlags.DELTA_UNIT)
+        self._source.emit("push-buffer", buffer)
+
+    def fail(self) -> None:
+        """Have whoever waits for the first picture told that none came."""
+        gst, glib = self._libraries.Gst, self._libraries.GLib
+        error = glib.Error.new_literal(gst.StreamError.quark(), "no picture came", 1)
+        self._source.post_message(gst.Message.new_error(self._source, error, None))
+
+    def close(self) -> None:
+        """Stop waiting for the first picture."""
+        self._deadline.cancel()

@@ -1,0 +1,230 @@
+"""A GStreamer RTSP server in a thread of its own, with bounds on everything."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Event, Thread
+from typing import Any
+
+from edge_detect.core import SinkError
+from edge_detect.sinks.encoder import Encoder
+from edge_detect.sinks.rtsp_clients import Clients, Limits
+from edge_detect.sinks.rtsp_feed import LAUNCH, Feed
+from edge_detect.sinks.rtsp_system import load_rtsp_libraries
+
+__all__ = ["Address", "RtspServer"]
+
+_log = logging.getLogger(__name__)
+_TICK_S = 1
+_STOP_S = 1.0
+_REALM = "edge-detect"
+_ROLE = "viewer"
+
+
+@dataclass(slots=True, frozen=True)
+class Address:
+    """Where the server listens, and who may look.
+
+    Attributes:
+        host: Name or number of a network address of this computer.
+        port: TCP port.
+        path: Of the stream, with a leading slash.
+        user: Empty lets everybody in.
+        password: Of the user.
+    """
+
+    host: str
+    port: int
+    path: str
+    user: str = ""
+    password: str = ""
+
+    @property
+    def name(self) -> str:
+        """The URL, without user and password."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"rtsp://{host}:{self.port}{self.path}"
+
+
+class RtspServer:
+    """Serves what an encoder makes to any number of viewers, from `start` to `stop`.
+
+    All of GStreamer's calls into this object, and its own into GStreamer's clients and
+    sessions, happen in the one thread "edge-rtsp".
+
+    Args:
+        address: Where, and for whom.
+        encoder: Has a subscriber while somebody is connected, and nobody otherwise.
+        limits: On clients.
+        flowing: Whether pictures can be expected soon; without, clients are told to come
+            back later (503).
+        encoded: Called with `captured_ns` of each picture that came from the encoder.
+
+    Raises:
+        DependencyError: GStreamer is not there.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        encoder: Encoder,
+        limits: Limits,
+        flowing: Callable[[], bool],
+        encoded: Callable[[int], None],
+    ) -> None:
+        self._libraries = load_rtsp_libraries()
+        self._address = address
+        self._encoder = encoder
+        self._limits = limits
+        self._flowing = flowing
+        self._encoded = encoded
+        self._feeds: dict[Any, Feed] = {}
+        self._dropped = 0
+        self._stopping = Event()
+        self._context = self._libraries.GLib.MainContext.new()
+        self._thread = Thread(target=self._run, name="edge-rtsp", daemon=True)
+
+    @property
+    def streaming(self) -> bool:
+        """Whether anybody looks, or is about to."""
+        return bool(self._feeds)
+
+    @property
+    def viewers(self) -> int:
+        """How many clients play the stream."""
+        return self._clients.viewers
+
+    @property
+    def dropped(self) -> int:
+        """Pictures that were left out because GStreamer's pipeline stood still."""
+        return self._dropped + sum(feed.dropped for feed in list(self._feeds.values()))
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread is at work."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Listen.
+
+        Raises:
+            SinkError: The address or port cannot be had.
+        """
+        rtsp = self._libraries.GstRtspServer
+        server = rtsp.RTSPServer.new()
+        server.set_address(self._address.host)
+        server.set_service(str(self._address.port))
+        server.set_backlog(self._limits.strangers)
+        server.set_content_length_limit(self._limits.body_bytes)
+        # No threads for clients: everything happens in ours.
+        server.get_thread_pool().set_max_threads(0)
+        pool = server.get_session_pool()
+        pool.set_max_sessions(self._limits.clients)
+        self._clients = Clients(self._libraries, pool, self._limits, self._admit, self._joined)
+        server.connect("client-connected", self._clients.add)
+        if self._address.user:
+            server.set_auth(self._make_auth())
+        server.get_mount_points().add_factory(self._address.path, self._make_factory())
+        try:
+            self._listener = server.create_source(None)
+        except self._libraries.GLib.Error as error:
+            raise _cannot_listen(self._address, error) from error
+        self._listener.attach(self._context)
+        self._server = server
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Send everybody away and let go of the port; returns within a second.
+
+        Raises:
+            SinkError: GStreamer does not come to an end.
+        """
+        self._stopping.set()
+        if not self._thread.is_alive():
+            return
+        # A client's first request holds the thread until there is a picture.
+        for feed in list(self._feeds.values()):
+            feed.fail()
+        self._context.wakeup()
+        self._thread.join(_STOP_S)
+        if self._thread.is_alive():
+            raise SinkError(f"{self._address.name!r} does not stop", "restart edge-detect")
+
+    def _run(self) -> None:
+        tick = self._libraries.GLib.timeout_source_new_seconds(_TICK_S)
+        tick.set_callback(self._tick)
+        tick.attach(self._context)
+        while not self._stopping.is_set():
+            self._context.iteration(True)
+        tick.destroy()
+        self._listener.destroy()
+        self._clients.close()
+        while self._context.iteration(False):
+            pass
+        # The objects hold each other; apart they are freed at once, and with them the port.
+        del self._server, self._listener
+
+    def _tick(self, *_: Any) -> bool:
+        self._clients.sweep()
+        return True
+
+    def _make_auth(self) -> Any:
+        rtsp, address = self._libraries.GstRtspServer, self._address
+        auth = rtsp.RTSPAuth.new()
+        # Basic would send the password in clear.
+        auth.set_supported_methods(self._libraries.GstRtsp.RTSPAuthMethod.DIGEST)
+        auth.set_realm(_REALM)
+        token = rtsp.RTSPToken.new()
+        token.set_string("media.factory.role", _ROLE)
+        auth.add_digest(address.user, address.password, token)
+        return auth
+
+    def _make_factory(self) -> Any:
+        rtsp, gst_rtsp = self._libraries.GstRtspServer, self._libraries.GstRtsp
+        factory = rtsp.RTSPMediaFactory.new()
+        factory.set_launch(LAUNCH)
+        factory.set_shared(True)
+        factory.set_latency(0)
+        factory.set_clock(self._libraries.Gst.SystemClock.obtain())
+        lower = gst_rtsp.RTSPLowerTrans
+        factory.set_protocols(lower.UDP | lower.TCP)
+        if self._address.user:
+            role = self._libraries.Gst.Structure.new_from_string(
+                f"{_ROLE}, media.factory.access=(boolean)true,"
+                " media.factory.construct=(boolean)true"
+            )
+            factory.add_role_from_structure(role)
+        factory.connect("media-configure", self._connect_media)
+        return factory
+
+    def _connect_media(self, _factory: Any, media: Any) -> None:
+        feed = Feed(self._libraries, media, self._encoded, self._limits.first_picture_s)
+        self._feeds[media] = feed
+        media.connect("unprepared", self._disconnect_media)
+        self._encoder.subscribe(feed.push)
+
+    def _disconnect_media(self, media: Any) -> None:
+        feed = self._feeds.pop(media, None)
+        if feed is not None:
+            self._encoder.unsubscribe(feed.push)
+            feed.close()
+            self._dropped += feed.dropped
+
+    def _admit(self) -> bool:
+        return bool(self._feeds) or self._flowing()
+
+    def _joined(self) -> None:
+        self._encoder.request_key()
+
+
+def _cannot_listen(address: Address, error: Any) -> SinkError:
+    reason = error.message
+    hint = "name an address of this computer, or 0.0.0.0 for all of them"
+    transient = True
+    if "in use" in reason:
+        hint = f"another program listens there; choose another port, e.g. {address.port + 1}"
+        transient = False
+    elif "denied" in reason:
+        hint = "ports below 1024 belong to the system; choose another one, e.g. 8554"
+        transient = False
+    return SinkError(f"{address.name!r} cannot be served: {reason}", hint, transient=transient)
