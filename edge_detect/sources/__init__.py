@@ -18,7 +18,12 @@ __all__ = ["SCHEMES", "Source", "first_camera", "is_live", "open_source"]
 # decoders and device libraries take long to load and most runs need one of them.
 SCHEMES = {
     "file": ("edge_detect.sources.video", "open_video"),
+    "http": ("edge_detect.sources.stream", "open_stream"),
+    "https": ("edge_detect.sources.stream", "open_stream"),
     "images": ("edge_detect.sources.images", "open_images"),
+    "picamera2": ("edge_detect.sources.csi", "open_picamera2"),
+    "rtsp": ("edge_detect.sources.stream", "open_stream"),
+    "rtsps": ("edge_detect.sources.stream", "open_stream"),
     "synthetic": ("edge_detect.sources.synthetic", "open_synthetic"),
     "v4l2": ("edge_detect.sources.v4l2", "open_v4l2"),
 }
@@ -37,6 +42,7 @@ def open_source(url: str | Path, *, paced: bool | None = None) -> Source:
 
         file://clip.mp4?loop=true&realtime=true
         images://street/*.jpg
+        picamera2://0?size=1280x720&lores=416x234&fps=30
         synthetic://?size=1280x720&fps=30&objects=5&seed=1&frames=300
         v4l2:///dev/video0?size=1280x720&fps=30
 
