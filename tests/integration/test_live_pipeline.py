@@ -1,0 +1,123 @@
+"""What viewers of a live pipeline see: fresh pictures, boxes of known age, whatever fails."""
+
+import json
+import time
+
+import cv2
+import numpy as np
+import pytest
+from waiting import wait_for
+
+import edge_detect as ed
+from edge_detect.core import SinkError, Size, bundled_path
+
+FAST_MODEL = "ssdlite-mobilenet-v2-pedestrian"
+CAMERA = "synthetic://?size=640x360&fps=60&realtime=true"
+
+
+@pytest.fixture
+def detector():
+    with ed.load_model(FAST_MODEL, threads=1) as loaded:
+        yield loaded
+
+
+@pytest.fixture
+def slow_detector(detector, monkeypatch):
+    """A detector on hardware that takes a tenth of a second, without the processor."""
+    run = detector.run
+
+    def run_slowly(buffer, thresholds=None):
+        time.sleep(0.1)
+        return run(buffer, thresholds)
+
+    monkeypatch.setattr(detector, "run", run_slowly)
+    return detector
+
+
+def test_the_picture_keeps_the_cameras_rate_whatever_the_detectors(slow_detector):
+    with ed.Pipeline(CAMERA, model=slow_detector, sinks=["null://?picture=true"]) as pipeline:
+        assert pipeline.overlay == "latest"
+        pipeline.start()
+        rates = pipeline.statistics.rates
+        wait_for(lambda: rates["captured"].count >= 180, 20)
+        rendered, detected = rates["rendered"].count, rates["detected"].count
+        report = pipeline.report()
+    assert rendered >= 0.9 * 180
+    assert detected < 0.25 * 180
+    # The boxes are those of a frame that went through the detector: a tenth of a second old.
+    assert 90 < report.durations_ms["boxes_age"].p50 < 400
+    assert report.durations_ms["capture_to_render"].p50 < 50
+
+
+def test_exact_overlay_shows_detected_frames_alone(slow_detector):
+    sinks = ["null://?picture=true"]
+    with ed.Pipeline(CAMERA, model=slow_detector, sinks=sinks, overlay="exact") as pipeline:
+        pipeline.start()
+        rates = pipeline.statistics.rates
+        wait_for(lambda: rates["detected"].count >= 8, 20)
+        assert rates["rendered"].count <= rates["detected"].count
+        wait_for(lambda: rates["rendered"].count >= 7)
+        assert pipeline.report().durations_ms["boxes_age"].p99 == 0
+
+
+def test_what_is_shown_stays_fresh_with_a_source_ten_times_too_fast(slow_detector):
+    """A minute of 100 frames a second into a detector that manages less than ten."""
+    source = "synthetic://?size=320x180&fps=100&realtime=true"
+    with ed.Pipeline(source, model=slow_detector, sinks=["null://?picture=true"]) as pipeline:
+        pipeline.start()
+        durations = pipeline.statistics.durations
+        watched = {name: durations[name] for name in ("capture_to_detect", "capture_to_render")}
+        first = {name: each.copy() for name, each in watched.items()}
+        assert not pipeline.wait(10)
+        early = {name: each.since(first[name]).percentiles() for name, each in watched.items()}
+        assert not pipeline.wait(40)
+        before_last = {name: each.copy() for name, each in watched.items()}
+        assert not pipeline.wait(10)
+        late = {name: each.since(before_last[name]).percentiles() for name, each in watched.items()}
+    for name in watched:
+        assert late[name].n > 50
+        assert late[name].p95 <= early[name].p95 + 1000 / 100, name
+
+
+def test_a_sink_that_fails_leaves_the_others_alone(detector, tmp_path):
+    lines = tmp_path / "found.jsonl"
+    full = tmp_path / "full.mp4"
+    full.symlink_to("/dev/full")
+    sinks = [full, "jsonl:///dev/full", lines]
+    with ed.Pipeline(CAMERA, model=detector, sinks=sinks) as pipeline:
+        pipeline.start()
+        wait_for(lambda: [each.state for each in pipeline.report().sinks][:2] == ["failed"] * 2)
+        written = lines.stat().st_size
+        wait_for(lambda: lines.stat().st_size > written + 1000)
+        failed = pipeline.report().sinks
+    assert "No space left" in failed[0].reason
+    assert failed[2].state == "open"
+    for line in lines.read_text().splitlines():
+        json.loads(line)
+
+
+def test_the_last_sink_that_fails_ends_the_pipeline_with_its_error(detector):
+    with (
+        pytest.raises(SinkError, match="No space left"),
+        ed.Pipeline(CAMERA, model=detector, sinks=["jsonl:///dev/full"]) as pipeline,
+    ):
+        pipeline.start()
+        pipeline.wait(20)
+
+
+def test_boxes_found_in_the_small_image_lie_right_on_the_large_one(detector):
+    clip = ed.open_source(bundled_path("demo") / "street.mp4", paced=False)
+    with clip:
+        for _ in range(60):
+            frame = clip.read()
+    small = cv2.resize(frame.image, (320, 240), interpolation=cv2.INTER_AREA)
+    buffer = detector.new_buffer()
+    detector.prepare(frame.image, buffer)
+    found_large, _ = detector.run(buffer)
+    detector.prepare(small, buffer, Size(*frame.image.shape[1::-1]))
+    found_small, _ = detector.run(buffer)
+    strong = found_large[found_large.scores > 0.7]
+    assert len(strong) > 0
+    for box in strong.boxes:
+        distance = np.abs(found_small.boxes - box).max(axis=1).min()
+        assert distance < 0.1 * (box[3] - box[1])
