@@ -139,7 +139,7 @@ class StreamDecoder:
         return float(rate)
 
 
-def _decode(packet: av.Packet[av.VideoStream]) -> list[av.VideoFrame]:
+def _decode(packet: "av.Packet[av.VideoStream]") -> list[av.VideoFrame]:
     try:
         return packet.decode()
     except av.error.FFmpegError:
