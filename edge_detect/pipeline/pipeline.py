@@ -18,6 +18,7 @@ from edge_detect.models import Detector, InputBuffer, load_model
 from edge_detect.pipeline import stages
 from edge_detect.pipeline.crew import Crew
 from edge_detect.pipeline.mailbox import Closed, Mailbox
+from edge_detect.pipeline.newest import Newest
 from edge_detect.pipeline.outlet import Outlet
 from edge_detect.pipeline.report import Reporter, status_line
 from edge_detect.pipeline.retry import WatchedSource, watch_source
@@ -312,7 +313,7 @@ class Pipeline:
     def _assemble(self) -> None:
         """Create the stages from the end to the beginning, each with the box it reads."""
         source, detector, statistics = self.source, self.detector, self.statistics
-        newest = stages.Newest()
+        newest = Newest()
         frames, inputs = self._box(), self._box()
         free: SimpleQueue[InputBuffer] = SimpleQueue()
         for _ in range(inputs.capacity + 2):
@@ -322,7 +323,7 @@ class Pipeline:
         exact = to_draw if self.overlay == "exact" else None
 
         def publish(result: Result) -> None:
-            newest.result = result
+            newest.put(result)
             if self._results is not None and self._results.put(result) is not None:
                 statistics.count_drop("iterate")
             if exact is not None and exact.put(result) is not None:
@@ -376,7 +377,7 @@ class Pipeline:
             self._crew.add(sink.name, _delivery(outlet, box), outlet.close)
         return results, pictures
 
-    def _add_render(self, pictures: Feeds, newest: stages.Newest) -> Mailbox[Any]:
+    def _add_render(self, pictures: Feeds, newest: Newest) -> Mailbox[Any]:
         box, statistics = self._box(), self.statistics
         overlay = Overlay(self.detector.labels)
         self._crew.add(

@@ -6,19 +6,17 @@ from queue import Empty, SimpleQueue
 
 import numpy as np
 
-from edge_detect.core import NS_PER_S, Frame, Picture, Result, monotonic_ns
+from edge_detect.core import Frame, Picture, Result, monotonic_ns
 from edge_detect.core.buffers import ImagePool
 from edge_detect.models import Detector, InputBuffer, Thresholds
 from edge_detect.pipeline.mailbox import Mailbox
+from edge_detect.pipeline.newest import Newest
 from edge_detect.pipeline.outlet import Outlet
 from edge_detect.pipeline.statistics import Statistics
 from edge_detect.render import Overlay
 from edge_detect.sources import Source
 
-__all__ = ["Newest", "Prepared", "capture", "detect", "prepare", "render"]
-
-# Boxes that are older than this are not drawn: the source was away, or the detector hangs.
-_OLDEST_BOXES_NS = 2 * NS_PER_S
+__all__ = ["Prepared", "capture", "detect", "prepare", "render"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -27,15 +25,6 @@ class Prepared:
 
     frame: Frame
     buffer: InputBuffer
-
-
-class Newest:
-    """The detections that pictures are drawn with in mode `latest`: one writer, one reader."""
-
-    __slots__ = ("result",)
-
-    def __init__(self) -> None:
-        self.result: Result | None = None
 
 
 def capture(
@@ -148,7 +137,7 @@ def render(
         if wanting:
             started_ns = monotonic_ns()
             frame = item.frame if isinstance(item, Result) else item
-            result = item if isinstance(item, Result) else _fitting(newest.result, item)
+            result = item if isinstance(item, Result) else newest.result_for(item)
             image = pool.take(frame.image.shape[0], frame.image.shape[1])
             np.copyto(image, frame.image)
             overlay.draw(image, None if result is None else result.detections, status())
@@ -163,11 +152,3 @@ def render(
                     outlet.dropped += 1
             del frame, result, image, picture
         del item, wanting
-
-
-def _fitting(result: Result | None, frame: Frame) -> Result | None:
-    """The result if its boxes still say something about this frame."""
-    if result is None or result.frame.size != frame.size:
-        return None
-    old = frame.captured_ns - result.frame.captured_ns > _OLDEST_BOXES_NS
-    return None if old else result
