@@ -17,6 +17,7 @@ SCHEMES = {
     "file": ("edge_detect.sinks.video", "open_video_sink"),
     "http": ("edge_detect.sinks.web", "open_web_sink"),
     "jsonl": ("edge_detect.sinks.jsonl", "open_jsonl_sink"),
+    "mp4": ("edge_detect.sinks.recorder", "open_recorder_sink"),
     "null": ("edge_detect.sinks.null", "open_null_sink"),
     "rtsp": ("edge_detect.sinks.rtsp", "open_rtsp_sink"),
 }
@@ -32,6 +33,7 @@ def open_sink(url: str | Path) -> Sink:
     A bare `*.mp4`, `*.mkv` or `*.jsonl` path and `-` (JSON lines on standard output) are
     understood as well as URLs: `file:///out.mp4`, `jsonl:///out.jsonl`, `jsonl://-`, `null://`.
     `rtsp://[user:password@][address]:8554/live` serves an RTSP stream.
+    `mp4:///directory?segment=60s&keep=10GB` records, `&events=person` around events only.
 
     Raises:
         SinkError: No sink handles this URL or file ending.

@@ -1,0 +1,122 @@
+"""What tests of sinks for encoded pictures need: numbered pictures, and readers of videos."""
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from servers import pattern
+
+from edge_detect.core import (
+    NS_PER_S,
+    Detections,
+    Frame,
+    Picture,
+    PipelineStatus,
+    Result,
+    Timings,
+    monotonic_ns,
+)
+from edge_detect.sinks import Encoders, Sink, StreamInfo
+
+__all__ = ["LABELS", "Camera", "check_plays", "numbers", "probe", "stream_info"]
+
+LABELS = ("person", "car", "dog")
+
+
+def no_report() -> PipelineStatus:
+    raise AssertionError("recorders do not ask for the pipeline's state")
+
+
+def stream_info(fps: float | None = 30.0, encoded: list[int] | None = None) -> StreamInfo:
+    """What a pipeline would tell a sink."""
+    times = [] if encoded is None else encoded
+    return StreamInfo(None, fps, Encoders(fps), no_report, times.append)
+
+
+@dataclass
+class Camera:
+    """Makes numbered pictures whose times are those of a camera, however fast they are made.
+
+    Attributes:
+        start_ns: CLOCK_MONOTONIC time of the first picture; an hour ago, so that recordings of
+            minutes are made in seconds.
+        skip_ns: Added to the times of all pictures to come.
+    """
+
+    width: int = 320
+    height: int = 240
+    fps: float = 30.0
+    number: int = 0
+    start_ns: int = field(default_factory=lambda: monotonic_ns() - 3600 * NS_PER_S)
+    skip_ns: int = 0
+    noise: bool = False
+    _noise: np.random.Generator = field(default_factory=lambda: np.random.default_rng(1))
+
+    def picture(self, *seen: tuple[str, float]) -> Picture:
+        """The next picture, annotated with objects of these labels and scores."""
+        elapsed_ns = round(self.number * NS_PER_S / self.fps) + self.skip_ns
+        captured_ns = self.start_ns + elapsed_ns
+        image = pattern.draw(self.width, self.height, self.number, captured_ns)
+        if self.noise:
+            lower = image[self.height // 2 :]
+            lower[:] = self._noise.integers(0, 256, lower.shape, np.uint8)
+        frame = Frame(image, captured_ns, self.number, "camera", elapsed_ns)
+        self.number += 1
+        return Picture(frame, image, _result(frame, seen))
+
+    def feed(self, sink: Sink, count: int, *seen: tuple[str, float]) -> None:
+        """Write some pictures, all with the same objects."""
+        for _ in range(count):
+            sink.write_picture(self.picture(*seen))
+
+
+def _result(frame: Frame, seen: tuple[tuple[str, float], ...]) -> Result:
+    boxes = [[10 * index, 20, 10 * index + 50, 100.5] for index in range(len(seen))]
+    detections = Detections(
+        np.array(boxes, np.float32).reshape(-1, 4),
+        np.array([score for _, score in seen], np.float32),
+        np.array([LABELS.index(label) for label, _ in seen], np.int32),
+        LABELS,
+    )
+    return Result(frame, detections, Timings())
+
+
+def numbers(path: Path) -> list[int | None]:
+    """The numbers of the pictures in a video; None for damaged ones."""
+    with av.open(str(path)) as container:
+        images = (frame.to_ndarray(format="bgr24") for frame in container.decode(video=0))
+        stamps = [pattern.read(image) for image in images]
+    return [None if stamp is None else stamp.number for stamp in stamps]
+
+
+def probe(path: Path) -> dict[str, str]:
+    """What ffprobe says about a video's one stream."""
+    need("ffprobe")
+    command = ["ffprobe", "-v", "error", "-count_frames", "-show_streams", "-of", "json"]
+    done = subprocess.run([*command, str(path)], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    (stream,) = json.loads(done.stdout)["streams"]
+    return stream
+
+
+def check_plays(path: Path) -> None:
+    """Have ffmpeg decode a video, which must find nothing wrong with it."""
+    need("ffmpeg")
+    command = ["ffmpeg", "-v", "warning", "-xerror", "-i", str(path), "-f", "null", "-"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
+def need(program: str) -> None:
+    """Fail in CI, and skip elsewhere, without a program of ffmpeg's."""
+    if shutil.which(program) is None:
+        message = f"{program} is missing: apt-get install ffmpeg"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
