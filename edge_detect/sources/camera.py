@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Capability", "first_camera", "parse_capability"]
+__all__ = ["Capability", "first_camera", "parse_capability", "query_capability"]
 
 # struct v4l2_capability of <linux/videodev2.h>: driver[16], card[32], bus_info[32],
 # version, capabilities, device_caps, reserved[3].
@@ -76,19 +76,32 @@ def first_camera(devices: Path = Path("/dev"), ioctl: Ioctl = fcntl.ioctl) -> st
     return None
 
 
-def _query(path: Path, ioctl: Ioctl) -> Capability | None:
+def query_capability(device: int, ioctl: Ioctl = fcntl.ioctl) -> Capability:
+    """Ask a video device what it is.
+
+    Args:
+        device: Its file descriptor.
+        ioctl: How the kernel is asked: `fcntl.ioctl`.
+
+    Raises:
+        OSError: It is no video device.
+    """
     answer = bytearray(_CAPABILITY.size)
+    ioctl(device, VIDIOC_QUERYCAP, answer)
+    return parse_capability(answer)
+
+
+def _query(path: Path, ioctl: Ioctl) -> Capability | None:
     try:
-        device = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        device = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
     try:
-        ioctl(device, VIDIOC_QUERYCAP, answer)
+        return query_capability(device, ioctl)
     except OSError:
         return None
     finally:
         os.close(device)
-    return parse_capability(answer)
 
 
 def _text(field: bytes) -> str:

@@ -1,170 +1,237 @@
 """Frames of a USB camera."""
 
+import logging
+import os
 import threading
-from pathlib import Path
 
-import av
-import av.error
-import av.logging
-
-from edge_detect.core import NS_PER_S, Frame, Image, Size, SourceError, monotonic_ns
+from edge_detect.core import NS_PER_S, ConfigError, Frame, Image, Size, SourceError, monotonic_ns
 from edge_detect.core.buffers import ImagePool
 from edge_detect.core.url import Url
-from edge_detect.sources.pixels import BgrConverter
+from edge_detect.sources import v4l2_calls
+from edge_detect.sources.camera import query_capability
 from edge_detect.sources.source import Source
+from edge_detect.sources.v4l2_controls import parse_controls, set_controls
+from edge_detect.sources.v4l2_errors import explain, not_a_camera
+from edge_detect.sources.v4l2_modes import DEFAULT_SIZE, Choice, Wanted, choose, describe
+from edge_detect.sources.v4l2_pixels import READABLE, open_decoder
+from edge_detect.sources.v4l2_stream import CaptureStream, Filled
+from edge_detect.sources.wake import Wake
 
 __all__ = ["V4l2Source", "captured_at", "open_v4l2"]
 
+_logger = logging.getLogger(__name__)
+
 # A camera that gives nothing for so long counts as gone; auto-exposure in the dark may
 # stretch a frame to a second.
-_SILENCE_S = 5.0
-# How often a device that has no frame yet is asked again.
-_POLL_S = 0.002
+_SILENCE_NS = 5 * NS_PER_S
 _CLOSE_WAIT_S = 0.4
-_HINT = "check the cable, and that no other program uses the camera"
+# Of a driver that ran out of buffers, a frame older than so many periods is not worth showing.
+_STALE_PERIODS = 2
+_FALLBACK_FPS = 30.0
 
 
 class V4l2Source(Source):
     """Captures from a Video4Linux2 device.
 
-    The device is opened without blocking and asked until it has a frame, because FFmpeg's
-    waiting in the kernel could not be ended by `close`.
+    The newest frame wins: what was captured while nobody read is skipped, and the sequence
+    numbers tell how much that was.
 
     Args:
-        device: Path of the device node.
-        size: Wanted; the driver takes the nearest that it can.
-        fps: Wanted; likewise.
+        device: Path of the device node, or of a link to it as in /dev/v4l/by-id.
+        wanted: Size, rate and pixel format; what is None is chosen.
+        controls: Settings of the camera by name, as `v4l2-ctl --list-ctrls` shows them.
+
+    Attributes:
+        fourcc: Pixel format that is captured.
+        damaged: Pictures that were incomplete and therefore skipped.
 
     Raises:
-        SourceError: The device cannot be opened or gives no frames.
+        SourceError: The device cannot be opened, or has not what is asked for.
+        ConfigError: The camera has no such control.
     """
 
     live = True
 
-    def __init__(self, device: str, size: Size, fps: float) -> None:
+    def __init__(
+        self, device: str, wanted: Wanted, controls: tuple[tuple[str, int], ...] = ()
+    ) -> None:
         self.name = f"v4l2://{device}"
-        self._device = device
-        self._converter = BgrConverter(ImagePool())
+        self.damaged = 0
         self._lock = threading.Lock()
-        self._closed = threading.Event()
-        self._sequence = 0
-        av.logging.set_level(av.logging.PANIC)
-        self._container = _open_device(device, size, fps)
-        self._stream = self._container.streams.video[0]
-        self._packets = self._container.demux(self._stream)
-        rate = self._stream.average_rate
-        self.fps: float | None = float(rate) if rate else fps
-        self._first: Frame | None = self._capture()
-        if self._first is None:
-            raise self._silent()
-        self.size = self._first.size
+        self._stream: CaptureStream | None = None
+        self._wake = Wake()
+        self._fd = -1
+        try:
+            self._open(device, wanted, controls)
+        except OSError as error:
+            self._release()
+            raise explain(device, error) from error
+        except (SourceError, ConfigError):
+            self._release()
+            raise
+        self._last_ns = 0
+        self._origin_ns = 0
 
     def read(self) -> Frame | None:
         """Wait for the next frame; None after `close`.
 
         Raises:
-            SourceError: The camera was unplugged or gives no frames any more.
+            SourceError: The camera was unplugged, or gives no good frames any more.
         """
-        frame, self._first = self._first, None
-        return frame or self._capture()
+        with self._lock:
+            try:
+                return self._next()
+            except OSError as error:
+                raise SourceError(
+                    f"{self.name} was lost: {error.strerror}",
+                    "check the cable and the power supply",
+                    transient=True,
+                ) from error
+            finally:
+                # `close` may have given up waiting for the lock.
+                if self._wake.is_set:
+                    self._release()
 
     def close(self) -> None:
         """Let go of the device; a waiting `read` returns None within milliseconds."""
-        self._closed.set()
+        self._wake.set()
         if self._lock.acquire(timeout=_CLOSE_WAIT_S):
             try:
-                self._container.close()
+                self._release()
             finally:
                 self._lock.release()
 
-    def _capture(self) -> Frame | None:
-        give_up_ns = monotonic_ns() + round(_SILENCE_S * NS_PER_S)
-        while monotonic_ns() < give_up_ns:
-            with self._lock:
-                if self._closed.is_set():
-                    return None
-                taken = self._take()
-            if taken is not None:
-                image, captured_ns = taken
-                if self._sequence == 0:
-                    self._origin_ns = captured_ns
-                media_ns = captured_ns - self._origin_ns
-                frame = Frame(image, captured_ns, self._sequence, self.name, media_ns)
-                self._sequence += 1
-                return frame
-            if self._closed.wait(_POLL_S):
-                return None
-        raise self._silent()
-
-    def _take(self) -> tuple[Image, int] | None:
-        """What the device has ready, with its time; None if that is nothing."""
-        try:
-            packet = next(self._packets)
-        except av.error.BlockingIOError:
-            # The generator is used up by the error; a new one goes on where it was.
-            self._packets = self._container.demux(self._stream)
-            return None
-        except (StopIteration, av.error.FFmpegError) as error:
+    def _open(self, device: str, wanted: Wanted, controls: tuple[tuple[str, int], ...]) -> None:
+        self._fd = os.open(device, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        if not query_capability(self._fd).is_camera:
+            raise not_a_camera(device)
+        choice = _choose(self._fd, device, wanted)
+        layout = v4l2_calls.set_format(self._fd, choice.fourcc, choice.size)
+        if layout.fourcc not in READABLE:
             raise SourceError(
-                f"{self.name} stopped giving frames", _HINT, transient=True
-            ) from error
-        try:
-            pictures = packet.decode()
-        except av.error.FFmpegError:
-            # Cameras send damaged JPEG pictures now and then, mostly the first ones.
-            return None
-        if not pictures:
-            return None
-        base = packet.time_base
-        stamp = None if packet.pts is None else round(packet.pts * base * NS_PER_S)
-        return self._converter.convert(pictures[0]), captured_at(stamp, monotonic_ns())
+                f"camera {device} gives {layout.fourcc} when asked for {choice.fourcc}",
+                f"ask for another format with fourcc=, one of {', '.join(READABLE)}",
+            )
+        rate = v4l2_calls.set_rate(self._fd, choice.fps)
+        set_controls(self._fd, device, controls)
+        self.size: Size = layout.size
+        self.fourcc = layout.fourcc
+        self.fps = None if rate is None else float(rate)
+        self._stale_ns = round(_STALE_PERIODS * NS_PER_S / (self.fps or _FALLBACK_FPS))
+        self._decode = open_decoder(layout, ImagePool())
+        self._stream = CaptureStream(self._fd, self._wake)
 
-    def _silent(self) -> SourceError:
-        return SourceError(f"{self.name} gives no frames", _HINT, transient=True)
+    def _next(self) -> Frame | None:
+        give_up_ns = monotonic_ns() + _SILENCE_NS
+        damaged_before = self.damaged
+        may_refuse_stale = True
+        while self._stream is not None and not self._wake.is_set:
+            left_ns = give_up_ns - monotonic_ns()
+            if left_ns <= 0:
+                raise self._silent(self.damaged - damaged_before)
+            self._stream.wait(left_ns / NS_PER_S)
+            with self._stream.newest() as filled:
+                if filled is None:
+                    continue
+                now_ns = monotonic_ns()
+                if may_refuse_stale and self._is_stale(filled, now_ns):
+                    # Once: on a machine that is always late, a late picture beats none.
+                    may_refuse_stale = False
+                    continue
+                image = self._decoded(filled)
+                if image is not None:
+                    return self._frame(image, filled, now_ns)
+        return None
+
+    def _is_stale(self, filled: Filled, now_ns: int) -> bool:
+        old = filled.stamp_ns is None or now_ns - filled.stamp_ns > self._stale_ns
+        return filled.starved and old
+
+    def _decoded(self, filled: Filled) -> Image | None:
+        image = None if filled.damaged or not len(filled.data) else self._decode(filled.data)
+        if image is None:
+            self.damaged += 1
+        return image
+
+    def _frame(self, image: Image, filled: Filled, now_ns: int) -> Frame:
+        # Drivers that compute times from the camera's clock let them run back now and then.
+        captured_ns = max(captured_at(filled.stamp_ns, now_ns), self._last_ns + 1)
+        self._last_ns = captured_ns
+        self._origin_ns = self._origin_ns or captured_ns
+        media_ns = captured_ns - self._origin_ns
+        return Frame(image, captured_ns, filled.sequence, self.name, media_ns)
+
+    def _silent(self, damaged: int) -> SourceError:
+        seconds = _SILENCE_NS // NS_PER_S
+        found = f"only {damaged} damaged pictures" if damaged else "no frames"
+        return SourceError(
+            f"{self.name} gave {found} in {seconds} s",
+            "check the cable and the power supply; MJPG at a smaller size needs less of the bus",
+            transient=True,
+        )
+
+    def _release(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+            if self.damaged:
+                _logger.info("%s: %d damaged pictures were skipped", self.name, self.damaged)
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        self._wake.close()
 
 
 def open_v4l2(url: Url, paced: bool | None) -> V4l2Source:  # noqa: ARG001, FBT001
-    """Open `v4l2:///dev/video0?size=1280x720&fps=30` or a bare `/dev/videoN`.
+    """Open `v4l2:///dev/video0?size=1280x720&fps=30&fourcc=MJPG` or a bare `/dev/videoN`.
 
     Raises:
-        SourceError: The device cannot be opened or gives no frames.
+        SourceError: The device cannot be opened, or has not what is asked for.
         ConfigError: An option is misspelt or has an impossible value.
     """
-    url.check_options("size", "fps")
-    return V4l2Source(url.location, url.size("size", Size(1280, 720)), url.number("fps", 30.0))
+    url.check_options("size", "fps", "fourcc", "controls")
+    wanted = Wanted(
+        url.size("size", DEFAULT_SIZE) if "size" in url.options else None,
+        url.number("fps", _FALLBACK_FPS) if "fps" in url.options else None,
+        url.options["fourcc"].upper() if "fourcc" in url.options else None,
+    )
+    if wanted.fourcc not in {None, *READABLE}:
+        raise ConfigError(
+            f"{url.name!r}: cannot read pictures in the format {wanted.fourcc!r}",
+            f"use one of {', '.join(READABLE)}, or leave fourcc out",
+        )
+    return V4l2Source(url.location, wanted, parse_controls(url))
 
 
 def captured_at(stamp_ns: int | None, now_ns: int) -> int:
     """The capture time of a frame.
 
     Args:
-        stamp_ns: What the driver says; drivers may use CLOCK_REALTIME or nothing at all.
+        stamp_ns: What the driver says, if it uses CLOCK_MONOTONIC; drivers err.
         now_ns: CLOCK_MONOTONIC now.
 
     Returns:
-        The driver's time if it can be one of CLOCK_MONOTONIC, else now.
+        The driver's time if it can be true, else now.
     """
     plausible = stamp_ns is not None and now_ns - NS_PER_S < stamp_ns <= now_ns
     return stamp_ns if stamp_ns is not None and plausible else now_ns
 
 
-def _open_device(device: str, size: Size, fps: float) -> av.container.InputContainer:
-    try:
-        with Path(device).open("rb", buffering=0):
-            pass
-    except OSError as error:
-        hint = "check `v4l2-ctl --list-devices`; users need the group video"
-        raise SourceError(f"cannot open camera {device}: {error.strerror}", hint) from error
-    wanted = {"video_size": str(size), "framerate": f"{fps:g}", "fflags": "nonblock"}
-    # Most USB cameras reach 720p at 30 fps in JPEG only; those that have none get a second try.
-    for formats in ({"input_format": "mjpeg"}, {}):
-        try:
-            return av.open(
-                device,
-                format="video4linux2",
-                options=wanted | formats,
-                timeout=_SILENCE_S,
-            )
-        except (av.error.FFmpegError, OSError) as error:
-            reason = error.strerror
-    raise SourceError(f"{device} cannot be used as a camera: {reason}", _HINT)
+def _choose(fd: int, device: str, wanted: Wanted) -> Choice:
+    modes = v4l2_calls.list_modes(fd, wanted.size or DEFAULT_SIZE)
+    choice = choose(modes, wanted, READABLE)
+    if choice is not None:
+        return choice
+    readable = [mode for mode in modes if mode.fourcc in READABLE]
+    if not readable:
+        formats = ", ".join(dict.fromkeys(mode.fourcc for mode in modes)) or "no pictures"
+        raise SourceError(
+            f"camera {device} gives {formats} and none of {', '.join(READABLE)}",
+            "a camera on the CSI connector is read with picamera2://0",
+        )
+    asked = [wanted.fourcc or "", str(wanted.size or "")]
+    asked.append("" if wanted.fps is None else f"{wanted.fps:g} fps")
+    raise SourceError(
+        f"camera {device} has no {' '.join(part for part in asked if part)}",
+        f"it offers {describe(readable)}",
+    )
