@@ -101,8 +101,11 @@ def _add_pictures(app: FastAPI, stage: Stage) -> None:
 
     @app.get(
         "/stream.mjpg",
-        response_class=PictureStream,
-        responses={503: {"description": "Too many are watching already."}},
+        response_class=Response,
+        responses={
+            200: {"content": {PictureStream.media_type: {}}, "description": "JPEGs without end."},
+            503: {"description": "Too many are watching already."},
+        },
         tags=["picture"],
     )
     async def stream(fps: Fps = None, width: Width = None, quality: Quality = 80) -> Response:
@@ -154,8 +157,11 @@ def _add_detections(app: FastAPI, feed: Feed) -> None:
 
     @app.get(
         "/api/detections/stream",
-        response_class=EventStream,
-        responses={503: {"description": "Too many are listening already."}},
+        response_class=Response,
+        responses={
+            200: {"content": {EventStream.media_type: {}}, "description": "Events without end."},
+            503: {"description": "Too many are listening already."},
+        },
         tags=["detections"],
     )
     async def events(fps: Fps = None) -> Response:
