@@ -6,6 +6,7 @@ not wait for NumPy.
 
 import argparse
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from edge_detect import __version__
 from edge_detect.core.errors import EdgeDetectError
+from edge_detect.core.geometry import Size
 
 __all__ = ["main"]
 
@@ -62,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_detect(commands)
     _add_models(commands)
     _add_bench(commands)
+    _add_latency(commands)
     _add_warmup(commands)
     return parser
 
@@ -223,6 +226,34 @@ def _add_bench(commands: "_Commands") -> None:
     bench.set_defaults(work=("edge_detect.app.bench", "bench"))
 
 
+def _add_latency(commands: "_Commands") -> None:
+    latency = commands.add_parser(
+        "latency",
+        help="measure how old the picture is that a viewer sees",
+        description="Serve a synthetic camera that shows its clock over RTSP on this computer, "
+        "read it back in another process, and compare: the delay from the sensor to a "
+        "viewer's pixels, stage by stage.",
+    )
+    latency.add_argument("--model", metavar="NAME", help="default: yolov3-tiny-coco")
+    latency.add_argument("--threads", type=_positive_int, default=1, metavar="N", help="default: 1")
+    latency.add_argument("--runtime", choices=["litert", "tflite-runtime"])
+    latency.add_argument(
+        "--size", type=_size, default="1280x720", metavar="WxH", help="default: 1280x720"
+    )
+    latency.add_argument("--fps", type=_positive_float, default=30.0, help="default: 30")
+    latency.add_argument(
+        "--duration", type=_positive_float, default=20.0, metavar="S", help="default: 20"
+    )
+    latency.add_argument(
+        "--client",
+        choices=["own", "gstreamer"],
+        default="own",
+        help="what reads the stream: this program's own source, or GStreamer (default: own)",
+    )
+    latency.add_argument("--json", action="store_true", help="print one JSON object")
+    latency.set_defaults(work=("edge_detect.app.latency", "latency"))
+
+
 def _add_warmup(commands: "_Commands") -> None:
     warmup = commands.add_parser(
         "warmup", help="compile the post-processing, once after installing"
@@ -269,6 +300,13 @@ def _positive_float(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")
     return value
+
+
+def _size(text: str) -> Size:
+    match = re.fullmatch(r"(\d{2,5})[xX](\d{2,5})", text, re.ASCII)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text} is not a size such as 1280x720")
+    return Size(int(match[1]), int(match[2]))
 
 
 def _labels(text: str) -> list[str]:

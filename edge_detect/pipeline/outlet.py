@@ -42,6 +42,8 @@ class Outlet:
         encoded: Rate at which pictures leave its encoder.
         capture_to_encode: Their age then.
         dropped: Pictures and results that it was too slow for.
+        on_encoded: Called with `captured_ns` and the time now for each picture that left the
+            sink's encoder, for whoever measures; must return at once.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Outlet:
         self.encoded = RateMeter()
         self.capture_to_encode = RecentHistogram()
         self.dropped = 0
+        self.on_encoded: Callable[[int, int], None] = _nothing
         self._retry = retry
         self._given_up = given_up
         self._backoff = Backoff()
@@ -85,6 +88,7 @@ class Outlet:
         now_ns = monotonic_ns()
         self.encoded.add(now_ns)
         self.capture_to_encode.add(now_ns - captured_ns)
+        self.on_encoded(captured_ns, now_ns)
 
     def open(self, stream: StreamInfo) -> None:
         """Open the sink for the first time.
@@ -193,6 +197,10 @@ class Outlet:
         elif new:
             # Said once for each reason: a server may be away for weeks.
             _log.warning("%s: %s; trying again until it works", self.sink.name, error.message)
+
+
+def _nothing(_captured_ns: int, _encoded_ns: int) -> None:
+    """Nobody measures."""
 
 
 def _as_known(error: Exception) -> EdgeDetectError:

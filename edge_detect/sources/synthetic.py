@@ -15,6 +15,7 @@ from edge_detect.core import (
     monotonic_ns,
 )
 from edge_detect.core.buffers import ImagePool
+from edge_detect.core.burned_clock import burn_clock
 from edge_detect.core.url import Url
 from edge_detect.sources.pacing import Pacer
 from edge_detect.sources.source import Source
@@ -55,16 +56,26 @@ class SyntheticSource(Source):
         seed: Of their positions, sizes, speeds and colours.
         frames: Where the source ends; 0 for never.
         paced: Whether a clock sets the pace.
+        clock: Whether each picture shows its time of capture, for `core.burned_clock`.
     """
 
     def __init__(
-        self, size: Size, fps: float, objects: int, seed: int, frames: int, *, paced: bool
+        self,
+        size: Size,
+        fps: float,
+        objects: int,
+        seed: int,
+        frames: int,
+        *,
+        paced: bool,
+        clock: bool = False,
     ) -> None:
         self.name = f"synthetic://?size={size}&objects={objects}&seed={seed}"
         self.size: Size = size
         self.fps: float = fps
         self.live = paced
         self._frames = frames
+        self._clock = clock
         self._sequence = 0
         self._pacer = Pacer(active=paced)
         self._pool = ImagePool()
@@ -85,7 +96,9 @@ class SyntheticSource(Source):
         if not self._pacer.wait(media_ns):
             return None
         self._sequence += 1
-        return Frame(image, monotonic_ns(), sequence, self.name, media_ns)
+        now_ns = monotonic_ns()
+        captured_ns = burn_clock(image, now_ns) if self._clock else now_ns
+        return Frame(image, captured_ns, sequence, self.name, media_ns)
 
     def ground_truth(self, sequence: int) -> list[Detection]:
         """The objects in one frame, parts hidden behind others included.
@@ -109,26 +122,27 @@ class SyntheticSource(Source):
 
 
 def open_synthetic(url: Url, paced: bool | None) -> SyntheticSource:  # noqa: FBT001
-    """Open `synthetic://?size=1280x720&fps=30&objects=5&seed=1&frames=300&realtime=false`.
+    """Open `synthetic://?size=1280x720&fps=30&objects=5&seed=1&frames=300&realtime=false&clock=false`.
 
     Raises:
         SourceError: There is text between `//` and `?`.
         ConfigError: An option is misspelt or has an impossible value.
     """
-    url.check_options("size", "fps", "objects", "seed", "frames", "realtime")
+    url.check_options("size", "fps", "objects", "seed", "frames", "realtime", "clock")
     if url.location:
         raise SourceError(
             f"{url.name!r} names something after 'synthetic://'",
             "options follow a question mark, e.g. synthetic://?size=1280x720",
         )
-    realtime = url.flag("realtime")
+    realtime, size = url.flag("realtime"), url.size("size", Size(1280, 720))
     return SyntheticSource(
-        url.size("size", Size(1280, 720)),
+        size,
         url.number("fps", 30.0),
         url.integer("objects", 5),
         url.integer("seed", 1),
         url.integer("frames", 0),
         paced=realtime if paced is None else paced,
+        clock=url.flag("clock"),
     )
 
 

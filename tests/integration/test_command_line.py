@@ -10,8 +10,10 @@ from pathlib import Path
 
 import av
 import cv2
+import httpx
 import numpy as np
 import pytest
+from waiting import wait_for
 
 from edge_detect.core import bundled_path
 
@@ -46,7 +48,7 @@ def photo(tmp_path_factory):
 def test_help_names_every_command():
     result = edge_detect("--help")
     assert result.returncode == 0
-    for command in ("run", "detect", "models", "bench", "warmup"):
+    for command in ("run", "detect", "models", "bench", "latency", "warmup"):
         assert command in result.stdout
 
 
@@ -55,7 +57,8 @@ def test_nothing_heavy_is_imported_for_help():
         "import sys; from edge_detect.app.cli import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: pass\n"
-        "heavy = {'cv2', 'numba', 'av', 'pydantic', 'ai_edge_litert'} & set(sys.modules)\n"
+        "heavy = {'cv2', 'numba', 'av', 'pydantic', 'ai_edge_litert', 'gi', 'fastapi'}\n"
+        "heavy &= set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     result = subprocess.run(
@@ -163,18 +166,74 @@ def test_model_that_was_not_pulled_says_how_to_get_it(photo, tmp_path):
     assert "models pull" in result.stderr
 
 
-def test_run_without_a_source_takes_the_bundled_clip_and_says_so(tmp_path):
-    result = edge_detect("run", "--duration", "3", cwd=tmp_path)
+def test_run_of_a_file_without_sinks_writes_a_video_and_its_boxes(tmp_path):
+    result = edge_detect("run", CLIP, "--duration", "3", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "bundled clip" in result.stderr
-    assert "fps:" in result.stderr
     assert "capture → detected" in result.stderr
+    assert "written  output/edge-detect.mp4" in result.stderr
     lines = (tmp_path / "output" / "edge-detect.jsonl").read_text().splitlines()
     assert len(lines) > 15
     assert any(json.loads(line)["detections"] for line in lines)
     with av.open(str(tmp_path / "output" / "edge-detect.mp4")) as video:
         frames = list(video.decode(video=0))
     assert len(frames) > 15
+
+
+def test_run_without_a_source_serves_the_bundled_clip_and_prints_both_addresses(tmp_path):
+    process = start("run", "--model", FAST_MODEL, cwd=tmp_path)
+    try:
+        said = read_until(process, "fps:")
+        assert "bundled clip" in said
+        assert "rtsp://127.0.0.1:8554/live" in said
+        assert "http://127.0.0.1:8080" in said
+        wait_for(lambda: picture_of("rtsp://127.0.0.1:8554/live") is not None, 20)
+        page = httpx.get("http://127.0.0.1:8080/", timeout=5)
+        assert page.status_code == 200
+        assert httpx.get("http://127.0.0.1:8080/api/state").json()["source"]["state"] == "live"
+    finally:
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=10)[1]
+    assert process.returncode == 0
+    assert "capture → detected" in said
+
+
+def test_run_without_a_camera_that_is_named_waits_for_it_and_says_so(tmp_path):
+    process = start("run", "rtsp://127.0.0.1:9/none", "--sink", "null://", cwd=tmp_path)
+    try:
+        said = read_until(process, "connecting for")
+        assert "trying again" in said
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=10)
+    assert process.returncode == 0
+
+
+def start(*arguments, cwd):
+    return subprocess.Popen(
+        [*PROGRAM, *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def read_until(process, text):
+    """What the program says up to a line with this text; the test's own timeout bounds it."""
+    said = ""
+    while text not in said:
+        line = process.stderr.readline()
+        assert line, said
+        said += line
+    return said
+
+
+def picture_of(url):
+    try:
+        with av.open(url, options={"rtsp_transport": "tcp"}, timeout=5) as video:
+            return next(video.decode(video=0))
+    except av.error.FFmpegError:
+        return None
 
 
 def test_run_writes_json_lines_to_standard_output_and_nothing_else(tmp_path):

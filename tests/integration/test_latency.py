@@ -1,0 +1,54 @@
+"""The self-test of the delay from sensor to viewer, with both kinds of clients."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+FAST_MODEL = "ssdlite-mobilenet-v2-pedestrian"
+
+
+def measure(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "edge_detect.app.cli", "latency", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("client", ["own", "gstreamer"])
+def test_every_stage_from_sensor_to_client_is_measured(client):
+    arguments = ["--model", FAST_MODEL, "--size", "640x360", "--duration", "4", "--json"]
+    done = measure(*arguments, "--client", client)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    stages, end_to_end = figures["stages_ms"], figures["end_to_end_ms"]
+    assert list(stages) == [
+        "capture_to_detect",
+        "capture_to_render",
+        "capture_to_encode",
+        "encode_to_client",
+    ]
+    for each in (*stages.values(), end_to_end):
+        assert 0 < each["p50"] <= each["p95"] <= each["p99"]
+        assert each["n"] > 60
+    assert figures["unreadable"] == 0
+    assert figures["fps"] == pytest.approx(30, abs=3)
+    # What is seen can be no younger than what was encoded.
+    assert end_to_end["p50"] > stages["capture_to_encode"]["p50"]
+
+
+def test_a_table_says_the_same_to_people():
+    done = measure("--model", FAST_MODEL, "--size", "320x240", "--duration", "2")
+    assert done.returncode == 0, done.stderr
+    assert "capture → client" in done.stdout
+    assert "pictures a second" in done.stdout
+
+
+def test_a_misspelt_size_is_an_error_that_shows_a_right_one():
+    done = measure("--size", "big")
+    assert done.returncode == 2
+    assert "1280x720" in done.stderr
