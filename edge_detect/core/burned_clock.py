@@ -68,7 +68,7 @@ def read_clock(image: Image, now_ns: int) -> int | None:
 def _side(image: Image) -> int:
     """Side of a square in pixels: an eightieth of the width."""
     height, width = image.shape[:2]
-    side = max(_SMALLEST_SIDE, width // 80)
+    side: int = max(_SMALLEST_SIDE, width // 80)
     if width < side * _COLUMNS or height < side * _ROWS:
         raise ValueError(f"image must have at least 88x8 pixels for a clock, got {width}x{height}")
     return side
