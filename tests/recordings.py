@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import subprocess
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,6 +76,22 @@ class Camera:
         """Write some pictures, all with the same objects."""
         for _ in range(count):
             sink.write_picture(self.picture(*seen))
+
+    def feed_live(self, sink: Sink, until: Callable[[], object], timeout_s: float = 20.0) -> None:
+        """Write pictures as they come from a camera until something is so.
+
+        Raises:
+            TimeoutError: It never was.
+        """
+        self.start_ns = monotonic_ns() - round(self.number * NS_PER_S / self.fps)
+        deadline_ns = monotonic_ns() + round(timeout_s * NS_PER_S)
+        while not until():
+            picture = self.picture()
+            wait_ns = picture.frame.captured_ns - monotonic_ns()
+            time.sleep(max(0, wait_ns) / NS_PER_S)
+            sink.write_picture(picture)
+            if monotonic_ns() > deadline_ns:
+                raise TimeoutError
 
 
 def _result(frame: Frame, seen: tuple[tuple[str, float], ...]) -> Result:

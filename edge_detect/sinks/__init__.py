@@ -20,6 +20,7 @@ SCHEMES = {
     "mp4": ("edge_detect.sinks.recorder", "open_recorder_sink"),
     "null": ("edge_detect.sinks.null", "open_null_sink"),
     "rtsp": ("edge_detect.sinks.rtsp", "open_rtsp_sink"),
+    "rtsp-push": ("edge_detect.sinks.push", "open_push_sink"),
 }
 # What the ending of a bare path means.
 _SUFFIXES = {".mp4": "file", ".m4v": "file", ".mov": "file", ".mkv": "file", ".jsonl": "jsonl"}
@@ -33,6 +34,7 @@ def open_sink(url: str | Path) -> Sink:
     A bare `*.mp4`, `*.mkv` or `*.jsonl` path and `-` (JSON lines on standard output) are
     understood as well as URLs: `file:///out.mp4`, `jsonl:///out.jsonl`, `jsonl://-`, `null://`.
     `rtsp://[user:password@][address]:8554/live` serves an RTSP stream.
+    `rtsp-push://[user:password@]host:8554/path` publishes the stream on another server.
     `mp4:///directory?segment=60s&keep=10GB` records, `&events=person` around events only.
 
     Raises:

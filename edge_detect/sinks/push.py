@@ -1,0 +1,196 @@
+"""The annotated stream, pushed to a server such as MediaMTX or go2rtc."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from edge_detect.core import ConfigError, Picture, SinkError
+from edge_detect.core.url import Authority, Url
+from edge_detect.sinks.access_units import AccessUnit, UnitQueue, UnitThread, access_unit
+from edge_detect.sinks.encoder import (
+    ENCODER_OPTIONS,
+    EncodedPicture,
+    Encoder,
+    EncoderSettings,
+    encoder_settings,
+)
+from edge_detect.sinks.push_publisher import Publisher
+from edge_detect.sinks.push_rtp import Packetizer, parameter_sets
+from edge_detect.sinks.sink import Sink, StreamInfo
+
+__all__ = ["PushSink", "open_push_sink"]
+
+_DEFAULT_PORT = 554
+_TRANSPORTS = ("tcp", "udp")
+# More than this is not kept for a slow server: its viewers want what happens now.
+_QUEUE_S = 2.0
+_QUEUE_BYTES = 8_000_000
+_LOOK_S = 0.5
+_CLOSE_S = 0.4
+
+
+class PushSink(Sink):
+    """Publishes annotated pictures on an RTSP server.
+
+    The pictures come from the encoder that other sinks may share; a thread of its own sends
+    them, so that a slow server holds up nobody.
+
+    Args:
+        server: Where it is, the path, user and password.
+        settings: Of the encoder.
+        udp: Whether the stream goes by UDP.
+    """
+
+    takes_pictures = True
+
+    def __init__(self, server: Authority, settings: EncoderSettings, *, udp: bool) -> None:
+        host = f"[{server.host}]" if ":" in server.host else server.host
+        self.name = f"rtsp-push://{host}:{server.port}{server.path}"
+        self._server = server
+        self._settings = settings
+        self._udp = udp
+        self._session: _Session | None = None
+        # What was announced last; known, the next connection is made ready at once.
+        self._sets: tuple[bytes, bytes] | None = None
+
+    @property
+    def wants_picture(self) -> bool:
+        """Always while it is open: nobody knows who looks at the server."""
+        return self._session is not None
+
+    def open(self, stream: StreamInfo) -> None:
+        """Connect to the server.
+
+        Raises:
+            SinkError: It cannot be reached, does not answer, or refuses the stream.
+        """
+        proven = self._sets is not None
+        publisher = Publisher(self.name, self._server, udp=self._udp, proven=proven)
+        try:
+            if self._sets is not None:
+                publisher.announce(*self._sets)
+        except BaseException:
+            publisher.close()
+            raise
+        sender = _Sender(publisher, self._sets, self._remember)
+        thread = UnitThread("edge-push", sender.queue, sender.run)
+        encoder = stream.encoders.get(self._settings)
+        session = _Session(
+            publisher, encoder, thread, lambda encoded: _receive(encoded, sender, stream)
+        )
+        encoder.subscribe(session.receive)
+        self._session = session
+
+    def write_picture(self, picture: Picture) -> None:
+        """Have a picture sent.
+
+        Raises:
+            SinkError: The server has gone, or the encoder failed.
+        """
+        session = self._session
+        if session is None:
+            raise ValueError("write_picture needs open before it")
+        session.thread.check()
+        session.encoder.write(picture)
+
+    def close(self) -> None:
+        """Leave the server."""
+        session, self._session = self._session, None
+        if session is None:
+            return
+        session.encoder.unsubscribe(session.receive)
+        if not session.thread.close(_CLOSE_S):
+            session.publisher.abort()
+            session.thread.close(_CLOSE_S)
+
+    def _remember(self, sets: tuple[bytes, bytes] | None) -> None:
+        self._sets = sets
+
+
+class _Session(NamedTuple):
+    """What exists between `open` and `close`."""
+
+    publisher: Publisher
+    encoder: Encoder
+    thread: UnitThread
+    receive: Callable[[EncodedPicture], None]
+
+
+class _Sender:
+    """What the thread of a push does.
+
+    Args:
+        publisher: The connection; closed at the end.
+        announced: The parameter sets that the server was told; None before it was.
+        remember: Told about them when they become known or prove wrong.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        announced: tuple[bytes, bytes] | None,
+        remember: Callable[[tuple[bytes, bytes] | None], None],
+    ) -> None:
+        self.queue = UnitQueue(_QUEUE_S, _QUEUE_BYTES, newest=True)
+        self._publisher = publisher
+        self._announced = announced
+        self._remember = remember
+        self._packetizer: Packetizer | None = None
+
+    def run(self) -> None:
+        """Send until the queue is closed.
+
+        Raises:
+            SinkError: The server has gone or refuses the stream.
+        """
+        try:
+            while not self.queue.closed:
+                unit = self.queue.get(_LOOK_S)
+                self._publisher.check()
+                if isinstance(unit, AccessUnit):
+                    self._send(unit)
+        finally:
+            self._publisher.close()
+
+    def _send(self, unit: AccessUnit) -> None:
+        if unit.key:
+            self._announce(parameter_sets(unit.data))
+        if self._packetizer is None:
+            self._packetizer = Packetizer(unit)
+        self._publisher.send(self._packetizer.cut(unit))
+
+    def _announce(self, sets: tuple[bytes, bytes]) -> None:
+        if sets == self._announced:
+            return
+        if self._announced is not None:
+            self._remember(None)
+            raise SinkError("the video changed; it is announced anew", transient=True)
+        self._publisher.announce(*sets)
+        self._announced = sets
+        self._remember(sets)
+
+
+def open_push_sink(url: Url) -> PushSink:
+    """Open `rtsp-push://[user:password@]host:8554/path?transport=udp`.
+
+    The encoder's options are understood too.
+
+    Raises:
+        SinkError: The URL names no server or no path.
+        ConfigError: An option is misspelt or has an impossible value.
+    """
+    url.check_options("transport", *ENCODER_OPTIONS)
+    server = url.authority(_DEFAULT_PORT)
+    if not server.host or not server.path.strip("/"):
+        raise SinkError(
+            f"{url.name!r} names no {'path' if server.host else 'server'}",
+            "use rtsp-push://host:8554/path",
+        )
+    transport = url.options.get("transport", "tcp")
+    if transport not in _TRANSPORTS:
+        raise ConfigError(f"{url.name!r}: option 'transport' must be tcp or udp, got {transport!r}")
+    return PushSink(server, encoder_settings(url), udp=transport == "udp")
+
+
+def _receive(encoded: EncodedPicture, sender: _Sender, stream: StreamInfo) -> None:
+    sender.queue.put(access_unit(encoded))
+    stream.encoded(encoded.picture.frame.captured_ns)
