@@ -9,14 +9,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge_detect.core import NS_PER_S, Image, Picture, Size, monotonic_ns
+from edge_detect.core import Image, Picture, Size, monotonic_ns
+from edge_detect.sinks.web.pace import Pace
 
 __all__ = ["Audience", "AudienceFullError", "Jpeg", "Rendition", "Viewer"]
 
 # Every one costs an encoding of each picture, on a machine that has better things to do.
 _MOST_RENDITIONS = 4
-# Of an interval: cameras do not keep time to the millisecond.
-_SLACK = 0.1
 
 
 class AudienceFullError(Exception):
@@ -63,8 +62,7 @@ class Viewer:
 
     def __init__(self, rendition: Rendition, fps: float | None) -> None:
         self.rendition = rendition
-        self._interval_ns = round(NS_PER_S / fps) if fps else 0
-        self._next_ns = 0
+        self._pace = Pace(fps)
         self._waiting = False
         self._ended = False
         self._jpeg: Jpeg | None = None
@@ -77,7 +75,7 @@ class Viewer:
 
     def due(self, now_ns: int) -> bool:
         """Whether a picture would be sent at once: one who is still busy is left out."""
-        return self._waiting and now_ns >= self._next_ns - _SLACK * self._interval_ns
+        return self._waiting and self._pace.due(now_ns)
 
     def claim(self) -> None:
         """Be due no more until the next picture is waited for: one is on its way."""
@@ -98,7 +96,7 @@ class Viewer:
         finally:
             self._waiting = False
         if self._jpeg is not None:
-            self._next_ns = max(self._next_ns + self._interval_ns, monotonic_ns())
+            self._pace.take(monotonic_ns())
         return self._jpeg
 
     def give(self, jpeg: Jpeg) -> None:

@@ -5,14 +5,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from edge_detect.core import NS_PER_S, Result, monotonic_ns
+from edge_detect.core import Result, monotonic_ns
 from edge_detect.sinks.jsonl import format_result
+from edge_detect.sinks.web.pace import Pace
 
 __all__ = ["Feed", "FeedFullError", "Listener"]
 
 # A listener that is slower than the detector hears of the newest ones.
 _MOST_WAITING = 8
-_SLACK = 0.1
 
 
 class FeedFullError(Exception):
@@ -27,8 +27,7 @@ class Listener:
     """
 
     def __init__(self, fps: float | None) -> None:
-        self._interval_ns = round(NS_PER_S / fps) if fps else 0
-        self._next_ns = 0
+        self._pace = Pace(fps)
         self._ended = False
         self._waiting: deque[tuple[int, str]] = deque(maxlen=_MOST_WAITING)
         self._arrived = asyncio.Event()
@@ -41,8 +40,8 @@ class Listener:
     def give(self, sequence: int, text: str) -> None:
         """Hand over a result; the oldest waiting one is forgotten where there are too many."""
         now_ns = monotonic_ns()
-        if now_ns >= self._next_ns - _SLACK * self._interval_ns:
-            self._next_ns = max(self._next_ns + self._interval_ns, now_ns)
+        if self._pace.due(now_ns):
+            self._pace.take(now_ns)
             self._waiting.append((sequence, text))
             self._arrived.set()
 
