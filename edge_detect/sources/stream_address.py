@@ -104,8 +104,8 @@ def _ffmpeg_options(url: Url) -> dict[str, str]:
         )
     options = {
         "protocol_whitelist": _PROTOCOLS,
-        # Describe the stream from what comes first instead of from five seconds of it.
-        "fflags": "nobuffer",
+        # Describe the stream from what comes first instead of from five seconds of it. Not with
+        # `nobuffer`: that throws away what was read for it, and with it the first key frame.
         "analyzeduration": "100000",
         "probesize": "65536",
         "fpsprobesize": "0",

@@ -10,6 +10,7 @@ from av.codec.context import Flags
 from edge_detect.core import NS_PER_S, SourceError, monotonic_ns
 from edge_detect.sources.stream_address import StreamAddress
 from edge_detect.sources.stream_clock import ArrivalClock, Backlog
+from edge_detect.sources.stream_damage import Damage
 from edge_detect.sources.stream_errors import disconnected, nothing_decodable
 
 __all__ = ["ReceivedPicture", "StreamDecoder"]
@@ -76,6 +77,7 @@ class StreamDecoder:
         self._has_clock = container.format.name not in _WITHOUT_CLOCK
         self._clock = ArrivalClock(round(address.read_s * NS_PER_S))
         self._backlog = Backlog()
+        self._damage = Damage()
         self._undecodable_s = max(_LONGEST_UNDECODABLE_S, 2 * address.read_s)
         self._last_picture_ns = monotonic_ns()
         self._sequence = 0
@@ -108,14 +110,24 @@ class StreamDecoder:
             asked_ns, arrived_ns, key=packet.is_keyframe
         ):
             return []
+        if packet.is_corrupt:
+            self._damage.note(arrived_ns)
+        try:
+            pictures = cast("av.Packet[av.VideoStream]", packet).decode()
+        except av.error.FFmpegError:
+            self._damage.note(arrived_ns)
+            return []
+        if pictures:
+            self._last_picture_ns = arrived_ns
         return [
-            self._receive_picture(picture, arrived_ns)
-            for picture in _decode(cast("av.Packet[av.VideoStream]", packet))
-            if not picture.is_corrupt
+            self._describe(picture, arrived_ns)
+            for picture in pictures
+            if not self._damage.hides(
+                arrived_ns, corrupt=picture.is_corrupt, key=bool(picture.key_frame)
+            )
         ]
 
-    def _receive_picture(self, picture: av.VideoFrame, arrived_ns: int) -> ReceivedPicture:
-        self._last_picture_ns = arrived_ns
+    def _describe(self, picture: av.VideoFrame, arrived_ns: int) -> ReceivedPicture:
         stamp_ns = self._stamp_ns(picture)
         if stamp_ns is not None:
             if self._first_ns is None:
@@ -133,15 +145,8 @@ class StreamDecoder:
         return pts * base.numerator * NS_PER_S // base.denominator
 
     def _fps(self) -> float | None:
-        rate = self._stream.average_rate or self._stream.guessed_rate
+        # Not `guessed_rate`: for MPEG-TS that is the rate of fields.
+        rate = self._stream.average_rate or self._stream.codec_context.framerate
         if not self._has_clock or not rate or not _SLOWEST_FPS <= rate <= _FASTEST_FPS:
             return None
         return float(rate)
-
-
-def _decode(packet: "av.Packet[av.VideoStream]") -> list[av.VideoFrame]:
-    try:
-        return packet.decode()
-    except av.error.FFmpegError:
-        # Damaged on the way; the decoder finds its way back at the next key frame.
-        return []

@@ -12,7 +12,9 @@ __all__ = ["disconnected", "explain", "no_answer", "nothing_decodable"]
 _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN}
 
 
-def explain(error: Exception, address: StreamAddress, *, connected: bool) -> SourceError:
+def explain(
+    error: Exception, address: StreamAddress, *, connected: bool, timed_out: bool
+) -> SourceError:
     """Say what an error of FFmpeg means.
 
     Args:
@@ -20,6 +22,7 @@ def explain(error: Exception, address: StreamAddress, *, connected: bool) -> Sou
             outside of the handler, or `from None`.
         address: What was connected to.
         connected: Whether the stream had been opened.
+        timed_out: Whether connecting took all of its time; FFmpeg gives several errors then.
     """
     name = address.name
     if isinstance(error, (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)):
@@ -28,7 +31,7 @@ def explain(error: Exception, address: StreamAddress, *, connected: bool) -> Sou
         return SourceError(
             f"there is no stream at {name}", "check the path after the host", transient=True
         )
-    if isinstance(error, (av.error.ExitError, TimeoutError)):
+    if timed_out or isinstance(error, (av.error.ExitError, TimeoutError)):
         return no_answer(address, connected=connected)
     if isinstance(error, ConnectionRefusedError):
         return SourceError(
@@ -42,15 +45,8 @@ def explain(error: Exception, address: StreamAddress, *, connected: bool) -> Sou
         return SourceError(
             f"{name} is no video that can be read", "check the path after the host", transient=True
         )
-    number = getattr(error, "errno", None)
     reason = getattr(error, "strerror", None) or type(error).__name__
-    # FFmpeg reports names that cannot be resolved, and failed TLS, as an input/output error.
-    hint = (
-        "check the network"
-        if number in _UNREACHABLE
-        else "check the name or address of the host, and the network"
-    )
-    return SourceError(f"cannot connect to {name}: {reason}", hint, transient=True)
+    return SourceError(f"cannot open {name}: {reason}", _hint(error, address), transient=True)
 
 
 def no_answer(address: StreamAddress, *, connected: bool) -> SourceError:
@@ -58,7 +54,7 @@ def no_answer(address: StreamAddress, *, connected: bool) -> SourceError:
     if connected:
         fact = f"{address.name} sent nothing for {address.read_s:g} s"
     else:
-        fact = f"{address.name} gave no answer within {address.open_s:g} s"
+        fact = f"{address.name} showed no video within {address.open_s:g} s"
     return SourceError(fact, "check the camera and the network", transient=True)
 
 
@@ -76,6 +72,15 @@ def nothing_decodable(address: StreamAddress, silent_s: float) -> SourceError:
         "set the camera to H.264 with a key frame every second or two",
         transient=True,
     )
+
+
+def _hint(error: Exception, address: StreamAddress) -> str:
+    """FFmpeg reports names that cannot be resolved, and bad certificates, as input/output errors."""
+    if getattr(error, "errno", None) in _UNREACHABLE:
+        return "check the network"
+    if address.options["tls_verify"] == "1":
+        return "check the address, and that the certificate is the one in tls_ca and names the host"
+    return "check the name or address of the host, and the network"
 
 
 def _refused(name: str, *, has_user: bool) -> SourceError:

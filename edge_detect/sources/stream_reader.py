@@ -74,13 +74,15 @@ class StreamReader:
 
     def _run(self) -> None:
         error: Exception | None = None
+        give_up_ns = monotonic_ns() + round(self._address.open_s * NS_PER_S)
         try:
             with closing(_connect(self._address)) as container:
                 self._receive(container)
         except SourceError as failure:
             error = failure
         except (av.error.FFmpegError, OSError) as failure:
-            error = explain(failure, self._address, connected=self._connected)
+            timed_out = not self._connected and monotonic_ns() >= give_up_ns
+            error = explain(failure, self._address, connected=self._connected, timed_out=timed_out)
         except Exception as failure:  # noqa: BLE001 - nothing is lost: `take` raises it
             error = failure
         with self._changed:

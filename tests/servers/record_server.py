@@ -42,7 +42,7 @@ def main() -> None:
     server.get_mount_points().add_factory("/live", _factory(with_user=bool(options.user)))
     if not server.attach(None):
         sys.exit("cannot listen")
-    print(server.get_bound_port(), flush=True)
+    _tell(server.get_bound_port())
     threading.Thread(target=_end_with_input, daemon=True).start()
     GLib.MainLoop().run()
 
@@ -89,7 +89,7 @@ def _decode(units: "queue.SimpleQueue[bytes | None]") -> None:
                 "age_ms": age_ms,
                 "size": [frame.width, frame.height],
             }
-            print(json.dumps(told), flush=True)
+            _tell(json.dumps(told))
 
 
 def _authentication(user: str, password: str, *, digest: bool) -> Any:
@@ -102,6 +102,11 @@ def _authentication(user: str, password: str, *, digest: bool) -> Any:
     else:
         auth.add_basic(GstRtspServer.RTSPAuth.make_basic(user, password), token)
     return auth
+
+
+def _tell(line: object) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _end_with_input() -> None:
