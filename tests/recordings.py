@@ -26,7 +26,7 @@ from edge_detect.core import (
 )
 from edge_detect.sinks import Encoders, Sink, StreamInfo
 
-__all__ = ["LABELS", "Camera", "check_plays", "numbers", "probe", "stream_info"]
+__all__ = ["LABELS", "Camera", "check_plays", "need", "numbers", "probe", "stream_info"]
 
 LABELS = ("person", "car", "dog")
 
