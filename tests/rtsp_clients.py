@@ -1,8 +1,10 @@
 """A camera whose pictures tell their number, and real clients that read it back over RTSP."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from threading import Event, Thread
+from time import sleep
 from types import TracebackType
 from typing import Self
 
@@ -26,7 +28,8 @@ BITS = 16
 BLOCK = 16
 SIZE = Size(640, 360)
 BOX_COLORS = ((40, 40, 220), (60, 200, 60), (220, 80, 40))
-LOW_DELAY = {"rtsp_transport": "tcp", "fflags": "nobuffer", "flags": "low_delay"}
+# Not `nobuffer`: it throws away what arrives while the stream is probed, seconds of it.
+LOW_DELAY = {"flags": "low_delay", "analyzeduration": "200000"}
 
 
 def free_port() -> int:
@@ -37,17 +40,18 @@ def free_port() -> int:
 
 
 def stream_info(
-    state: SourceState = "live", encoders: Encoders | None = None, encoded=lambda _ns: None
+    state: Callable[[], SourceState] = lambda: "live",
+    encoders: Encoders | None = None,
+    encoded: Callable[[int], None] = lambda _captured_ns: None,
 ) -> StreamInfo:
     """What a pipeline tells its sinks, with a source in the given state."""
-    status = PipelineStatus(
-        1.0,
-        "live",
-        "latest",
-        SourceStatus("test", state, 1.0),
-        ModelStatus("test", Size(300, 300), "none", 1, 0.5),
-    )
-    return StreamInfo(None, 30.0, encoders or Encoders(30.0), lambda: status, encoded)
+
+    def report() -> PipelineStatus:
+        source = SourceStatus("test", state(), 1.0)
+        model = ModelStatus("test", Size(300, 300), "none", 1, 0.5)
+        return PipelineStatus(1.0, "live", "latest", source, model)
+
+    return StreamInfo(None, 30.0, encoders or Encoders(30.0), report, encoded)
 
 
 def boxes_of(number: int, size: Size) -> list[tuple[int, int, int, int]]:
@@ -107,6 +111,7 @@ class Camera:
         sink: Opened already.
         size: Of the pictures.
         fps: Their rate.
+        noise: Whether the lower half is noise, as much as the encoder's bitrate lets pass.
 
     Attributes:
         written: Number of each picture the sink was given, by its time of capture.
@@ -114,10 +119,13 @@ class Camera:
         error: What the sink raised, which ends the camera.
     """
 
-    def __init__(self, sink: Sink, size: Size = SIZE, fps: float = 30.0) -> None:
+    def __init__(
+        self, sink: Sink, size: Size = SIZE, fps: float = 30.0, *, noise: bool = False
+    ) -> None:
         self._sink = sink
         self._size = size
         self._interval_ns = round(1e9 / fps)
+        self._random = np.random.default_rng(1) if noise else None
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="test-camera", daemon=True)
         self.written: dict[int, int] = {}
@@ -150,6 +158,9 @@ class Camera:
             if not self._sink.wants_picture:
                 continue
             image = draw_picture(number, self._size)
+            if self._random is not None:
+                lower = image[self._size.height // 2 :]
+                lower[:] = self._random.integers(0, 256, lower.shape, np.uint8)
             captured_ns = monotonic_ns()
             picture = Picture(Frame(image, captured_ns, number, "test", captured_ns), image, None)
             self.written[number] = captured_ns
@@ -168,3 +179,143 @@ def decoded(url: str, transport: str = "tcp", timeout_s: float = 10.0) -> Iterat
         container.streams.video[0].thread_count = 1
         for frame in container.decode(video=0):
             yield frame.to_ndarray(format="bgr24")
+
+
+class Watcher:
+    """An FFmpeg client that looks at every picture in a thread of its own.
+
+    Args:
+        url: Of the stream.
+        transport: `tcp` or `udp`.
+
+    Attributes:
+        numbers: What it saw, in order.
+        worst: Largest `worst_block` of all pictures.
+        error: What ended it, unless `stop` did.
+    """
+
+    def __init__(self, url: str, transport: str = "tcp") -> None:
+        self._url = url
+        self._transport = transport
+        self._stopping = Event()
+        self._thread = Thread(target=self._run, name="test-watcher", daemon=True)
+        self.numbers: list[int] = []
+        self.worst = 0.0
+        self.error: Exception | None = None
+        self._thread.start()
+
+    def wait_for(self, count: int, timeout_s: float = 20.0) -> None:
+        """Wait until that many more pictures have been seen."""
+        wanted = len(self.numbers) + count
+        wait_until(lambda: len(self.numbers) >= wanted or self.error, timeout_s)
+        assert self.error is None, self.error
+        assert len(self.numbers) >= wanted
+
+    def stop(self) -> None:
+        """Leave."""
+        self._stopping.set()
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+    @property
+    def lost(self) -> int:
+        """How many pictures are missing between the first and the last."""
+        return sum(b - a - 1 for a, b in pairwise(self.numbers))
+
+    def _run(self) -> None:
+        try:
+            for image in decoded(self._url, self._transport):
+                number = read_number(image)
+                self.worst = max(self.worst, worst_block(image, number))
+                self.numbers.append(number)
+                if self._stopping.is_set():
+                    return
+        except Exception as error:  # noqa: BLE001 - raised again by the test's thread
+            self.error = error
+
+
+def wait_until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+    """Wait for a condition; fails when it does not come true in time."""
+    deadline = monotonic_ns() + timeout_s * 1e9
+    while not condition():
+        assert monotonic_ns() < deadline, "waited in vain"
+        sleep(0.01)
+
+
+class RawClient:
+    """Speaks RTSP by hand, so that it can do what no decent client does.
+
+    Args:
+        port: Of the server, on the loopback address.
+        path: Of the stream.
+    """
+
+    def __init__(self, port: int, path: str = "/live") -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self._url = f"rtsp://127.0.0.1:{port}{path}"
+        self._sequence = 0
+        self._session = ""
+
+    def request(self, method: str, headers: str = "", suffix: str = "") -> tuple[int, str]:
+        """Send one request; returns the status and the text of the answer."""
+        self._sequence += 1
+        session = f"Session: {self._session}\r\n" if self._session else ""
+        self.send(
+            f"{method} {self._url}{suffix} RTSP/1.0\r\nCSeq: {self._sequence}\r\n"
+            f"{session}{headers}\r\n".encode()
+        )
+        head = self.receive_answer()
+        for line in head.splitlines():
+            if line.lower().startswith("session:"):
+                self._session = line.split(":", 1)[1].split(";")[0].strip()
+        return int(head.split()[1]), head
+
+    def send(self, data: bytes) -> None:
+        """Send anything."""
+        self._socket.sendall(data)
+
+    def play(self, transport: str = "RTP/AVP/TCP;unicast;interleaved=0-1") -> int:
+        """Go through DESCRIBE, SETUP and PLAY; returns the first status that is not 200."""
+        steps = (
+            ("DESCRIBE", "", ""),
+            ("SETUP", f"Transport: {transport}\r\n", "/stream=0"),
+            ("PLAY", "", ""),
+        )
+        for method, headers, suffix in steps:
+            status, _ = self.request(method, headers, suffix)
+            if status != 200:
+                return status
+        return 200
+
+    def receive_answer(self) -> str:
+        """Read head and body of an answer."""
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            byte = self._socket.recv(1)
+            assert byte, f"the server hung up after {head!r}"
+            head += byte
+        text = head.decode("latin-1")
+        for line in text.splitlines():
+            if line.lower().startswith("content-length:"):
+                left = int(line.split(":")[1])
+                while left:
+                    body = self._socket.recv(left)
+                    left -= len(body)
+                    text += body.decode("latin-1")
+        return text
+
+    def wait_for_end(self, timeout_s: float) -> bool:
+        """Whether the server hangs up in time; what it still sends is thrown away."""
+        self._socket.settimeout(timeout_s)
+        try:
+            while self._socket.recv(65536):
+                pass
+        except TimeoutError:
+            return False
+        except ConnectionError:
+            return True
+        return True
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()

@@ -1,5 +1,7 @@
 """The connections of an RTSP server: who plays, who is idle, and who has to go."""
 
+import logging
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +10,11 @@ from edge_detect.core import NS_PER_S, monotonic_ns
 from edge_detect.sinks.rtsp_system import RtspLibraries
 
 __all__ = ["Clients", "Limits"]
+
+_log = logging.getLogger(__name__)
+# What the system keeps for a client that reads slowly is delay; this is a third of a second
+# of the default bitrate. The system doubles it.
+_SEND_BUFFER_BYTES = 98_304
 
 
 @dataclass(slots=True, frozen=True)
@@ -20,6 +27,8 @@ class Limits:
             without a session goes, so that a flood does not lock viewers out.
         idle_s: A connection without a session is closed after this time.
         session_s: A session is dropped when its client gave no sign of life for this long.
+        stuck_s: A connection that takes no data for this long is cut. GStreamer itself keeps
+            ten seconds of the stream for a slow viewer, then gives up on it.
         first_picture_s: The first viewer is answered with 503 when no picture comes in time.
         body_bytes: Longest body of a request.
     """
@@ -28,6 +37,7 @@ class Limits:
     strangers: int = 48
     idle_s: float = 10.0
     session_s: int = 30
+    stuck_s: float = 15.0
     first_picture_s: float = 3.0
     body_bytes: int = 65_536
 
@@ -80,6 +90,7 @@ class Clients:
         """Take a new connection; handles the server's signal."""
         if len(self._connections) >= self._limits.clients + self._limits.strangers:
             self._evict()
+        self._tune(client.get_connection().get_read_socket())
         self._connections[client] = _Connection(monotonic_ns())
         client.connect("closed", self._remove)
         client.connect("pre-describe-request", self._check_describe)
@@ -89,17 +100,22 @@ class Clients:
         client.connect("teardown-request", self._pause)
 
     def sweep(self) -> None:
-        """Drop sessions that timed out and connections that do nothing; called every second."""
+        """Drop who timed out, does nothing or cannot keep up; called every second."""
         self._sessions.cleanup()
         now_ns = monotonic_ns()
         oldest_ns = now_ns - round(self._limits.idle_s * NS_PER_S)
         for client, connection in list(self._connections.items()):
-            if client.session_filter(None):
+            sessions = client.session_filter(None)
+            connection.plays = connection.plays and bool(sessions)
+            if sessions:
                 connection.alive_ns = now_ns
-            elif connection.alive_ns < oldest_ns:
+            # GStreamer takes the stream from a client that is ten seconds behind, but leaves
+            # it connected; closed, its player knows that it must come again.
+            cut_off = connection.plays and any(_is_cut_off(session) for session in sessions)
+            if cut_off:
+                _log.info("a viewer that fell ten seconds behind was sent away")
+            if cut_off or connection.alive_ns < oldest_ns:
                 client.close()
-            else:
-                connection.plays = False
 
     def close(self) -> None:
         """Close all connections and end all sessions."""
@@ -107,6 +123,13 @@ class Clients:
             client.close()
         remove = self._libraries.GstRtspServer.RTSPFilterResult.REMOVE
         self._sessions.filter(lambda *_: remove)
+
+    def _tune(self, tcp: Any) -> None:
+        # Pictures do not wait until the one before them is acknowledged.
+        tcp.set_option(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        tcp.set_option(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        stuck_ms = round(self._limits.stuck_s * 1000)
+        tcp.set_option(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stuck_ms)
 
     def _evict(self) -> None:
         for client in self._connections:
@@ -134,3 +157,13 @@ class Clients:
         connection = self._connections.get(client)
         if connection is not None:
             connection.plays = False
+
+
+def _is_cut_off(session: Any) -> bool:
+    """Whether GStreamer has stopped sending to a session that plays."""
+    for played in session.filter(None):
+        transport = played.get_transport(0)
+        active = played.get_media().get_stream(0).transport_filter(None)
+        if transport is not None and transport not in active:
+            return True
+    return False

@@ -1,5 +1,6 @@
 """The way of encoded pictures into one GStreamer pipeline."""
 
+import logging
 from collections.abc import Callable
 from threading import Timer
 from typing import Any
@@ -10,7 +11,9 @@ from edge_detect.sinks.rtsp_system import RtspLibraries
 
 __all__ = ["LAUNCH", "Feed"]
 
-# The stream leaves the encoder as RTP wants it, with parameter sets in every key frame.
+_log = logging.getLogger(__name__)
+# Pictures leave the encoder as RTP wants them, with parameter sets in every key frame, so
+# that no parser is needed between.
 LAUNCH = (
     "( appsrc name=video is-live=true format=time block=false"
     " caps=video/x-h264,stream-format=byte-stream,alignment=au"
@@ -26,15 +29,15 @@ _HEAD_START_NS = 10 * NS_PER_S
 class Feed:
     """Pushes encoded pictures into one media, stamped with their time of capture.
 
-    When the pipeline stands still (it does between a client's first request and its PLAY),
+    While the pipeline stands still (it does between a client's first request and its PLAY),
     pictures are left out up to the next key frame, so that delay never builds up.
 
     Args:
         libraries: GStreamer.
         media: A GstRTSPMedia made of `LAUNCH`, not yet prepared.
         encoded: Called with `captured_ns` for each picture that came from the encoder.
-        patience_s: When no picture has come after this time the media fails, which answers
-            the client that waits for it with 503.
+        patience_s: When no picture has come after this time the media fails, and the client
+            that waits for it is answered with 503.
 
     Attributes:
         dropped: Pictures left out.
@@ -57,6 +60,7 @@ class Feed:
         self._base_ns = monotonic_ns() - _HEAD_START_NS
         pipeline.set_start_time(libraries.Gst.CLOCK_TIME_NONE)
         pipeline.set_base_time(self._base_ns)
+        self._last_ns = -1
         self._skipping = False
         self.dropped = 0
         self._deadline = Timer(patience_s, self.fail)
@@ -69,24 +73,37 @@ class Feed:
         self._deadline.cancel()
         captured_ns = encoded.picture.frame.captured_ns
         self._encoded(captured_ns)
-        crowded = self._source.get_property("current-level-buffers") >= _MOST_WAITING
-        self._skipping = crowded or (self._skipping and not encoded.key)
-        if self._skipping:
+        pts_ns = captured_ns - self._base_ns
+        if self._leaves_out(encoded, pts_ns):
             self.dropped += 1
             return
+        self._last_ns = pts_ns
         gst = self._libraries.Gst
         buffer = gst.Buffer.new_wrapped(encoded.data)
-        buffer.pts = buffer.dts = max(0, captured_ns - self._base_ns)
+        buffer.pts = buffer.dts = pts_ns
         if not encoded.key:
             buffer.set_flags(gst.BufferFlags.DELTA_UNIT)
         self._source.emit("push-buffer", buffer)
 
     def fail(self) -> None:
-        """Have whoever waits for the first picture told that none came."""
+        """Have whoever waits for the first picture told that none came; later, do nothing."""
+        if self._last_ns >= 0:
+            return
         gst, glib = self._libraries.Gst, self._libraries.GLib
         error = glib.Error.new_literal(gst.StreamError.quark(), "no picture came", 1)
-        self._source.post_message(gst.Message.new_error(self._source, error, None))
+        self._source.post_message(gst.Message.new_error(self._source, error, ""))
 
     def close(self) -> None:
         """Stop waiting for the first picture."""
         self._deadline.cancel()
+
+    def _leaves_out(self, encoded: EncodedPicture, pts_ns: int) -> bool:
+        """Whether the picture has to be left out."""
+        waiting = self._source.get_property("current-level-buffers")
+        # GStreamer's server aborts the process (an assertion on the queues of slow clients)
+        # when time ever goes backwards.
+        crowded = waiting >= _MOST_WAITING or pts_ns <= self._last_ns
+        if crowded and not self._skipping:
+            _log.debug("the RTSP pipeline stands still; waiting for the next key frame")
+        self._skipping = crowded or (self._skipping and not encoded.key)
+        return self._skipping

@@ -81,8 +81,6 @@ class RtspServer:
         self._feeds: dict[Any, Feed] = {}
         self._dropped = 0
         self._stopping = Event()
-        self._context = self._libraries.GLib.MainContext.new()
-        self._thread = Thread(target=self._run, name="edge-rtsp", daemon=True)
 
     @property
     def streaming(self) -> bool:
@@ -110,27 +108,28 @@ class RtspServer:
         Raises:
             SinkError: The address or port cannot be had.
         """
-        rtsp = self._libraries.GstRtspServer
-        server = rtsp.RTSPServer.new()
+        server = self._libraries.GstRtspServer.RTSPServer.new()
         server.set_address(self._address.host)
         server.set_service(str(self._address.port))
         server.set_backlog(self._limits.strangers)
         server.set_content_length_limit(self._limits.body_bytes)
         # No threads for clients: everything happens in ours.
         server.get_thread_pool().set_max_threads(0)
-        pool = server.get_session_pool()
-        pool.set_max_sessions(self._limits.clients)
-        self._clients = Clients(self._libraries, pool, self._limits, self._admit, self._joined)
-        server.connect("client-connected", self._clients.add)
-        if self._address.user:
-            server.set_auth(self._make_auth())
-        server.get_mount_points().add_factory(self._address.path, self._make_factory())
         try:
             self._listener = server.create_source(None)
         except self._libraries.GLib.Error as error:
             raise _cannot_listen(self._address, error) from error
-        self._listener.attach(self._context)
+        sessions = server.get_session_pool()
+        sessions.set_max_sessions(self._limits.clients)
+        self._clients = Clients(self._libraries, sessions, self._limits, self._admit, self._joined)
+        server.connect("client-connected", self._clients.add)
+        if self._address.user:
+            server.set_auth(self._make_auth())
+        server.get_mount_points().add_factory(self._address.path, self._make_factory())
         self._server = server
+        self._context = self._libraries.GLib.MainContext.new()
+        self._listener.attach(self._context)
+        self._thread = Thread(target=self._run, name="edge-rtsp", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -140,8 +139,6 @@ class RtspServer:
             SinkError: GStreamer does not come to an end.
         """
         self._stopping.set()
-        if not self._thread.is_alive():
-            return
         # A client's first request holds the thread until there is a picture.
         for feed in list(self._feeds.values()):
             feed.fail()
@@ -149,6 +146,8 @@ class RtspServer:
         self._thread.join(_STOP_S)
         if self._thread.is_alive():
             raise SinkError(f"{self._address.name!r} does not stop", "restart edge-detect")
+        # It holds a file descriptor, which shall not wait for the garbage collector.
+        del self._context
 
     def _run(self) -> None:
         tick = self._libraries.GLib.timeout_source_new_seconds(_TICK_S)
