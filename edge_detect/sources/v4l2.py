@@ -148,7 +148,7 @@ class V4l2Source(Source):
         return filled.starved and old
 
     def _decoded(self, filled: Filled) -> Image | None:
-        image = None if filled.damaged or not len(filled.data) else self._decode(filled.data)
+        image = None if filled.damaged else self._decode(filled.data)
         if image is None:
             self.damaged += 1
         return image

@@ -92,6 +92,9 @@ class JpegDecoder:
 
     def __call__(self, data: NDArray[np.uint8]) -> Image | None:
         """Decode one picture; None if it is damaged."""
+        if not len(data):
+            # To FFmpeg this would be the end of the stream.
+            return None
         try:
             pictures = self._codec.decode(av.Packet(data.tobytes()))
         except av.error.FFmpegError:

@@ -28,14 +28,15 @@ _BUFFERS = 4
 _MOST_BUFFERS = 32
 _LOST_EVENTS = select.POLLERR | select.POLLHUP | select.POLLNVAL
 _NS_PER_US = 1000
+_NOTHING = np.empty(0, np.uint8)
 
 
-@dataclass(slots=True, frozen=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Filled:
-    """A buffer that the driver has filled, for as long as it is borrowed.
+    """A buffer that the driver has filled.
 
     Attributes:
-        data: (n,) uint8, the bytes in the driver's memory; not to be kept.
+        data: (n,) uint8, the bytes in the driver's memory; nothing once it was given back.
         sequence: Number of the frame, from 0; gaps are frames that were lost or skipped.
         stamp_ns: CLOCK_MONOTONIC time of capture; None where the driver uses another clock.
         starved: Whether the driver had no buffer left to fill, so this may not be the newest
@@ -132,10 +133,12 @@ class CaptureStream:
                 raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
             yield None
             return
+        filled = self._filled(buffer, sequence, starved=taken == len(self._maps))
         try:
-            starved = taken == len(self._maps)
-            yield self._filled(buffer, sequence, starved=starved)
+            yield filled
         finally:
+            # The memory is the driver's again, and an array would keep it from being unmapped.
+            filled.data = _NOTHING
             v4l2_calls.queue(self._fd, buffer.index)
 
     def close(self) -> None:

@@ -6,8 +6,6 @@ kernel's driver. Here are the files that describe it.
 
 import os
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -24,8 +22,10 @@ _FLAGS = _CAPTURE | _STREAMING
 def build(folder: Path) -> Path:
     """Compile the driver; needs gcc, libc6-dev and linux-libc-dev."""
     library = folder / "fake_v4l2.so"
-    command = ["gcc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O1", "-fPIC", "-shared"]
-    subprocess.run([*command, "-o", library, *sorted(HERE.glob("*.c"))], check=True)
+    # Only the functions that take the place of the C library's may be seen by other code.
+    flags = "-std=gnu11 -Wall -Wextra -Werror -O1 -fPIC -fvisibility=hidden -shared"
+    sources = sorted(HERE.glob("*.c"))
+    subprocess.run(["gcc", *flags.split(), "-o", library, *sources], check=True)
     return library
 
 
@@ -51,12 +51,12 @@ class FakeCamera:
         return f"v4l2://{self.node}{query and '?'}{query}"
 
     def plug(self, *lines: str) -> None:
-        """Create the device; lines as `describe` in kernel.c takes them."""
+        """Create the device; lines as `describe` in description.c takes them."""
         caps = f"caps {_FLAGS | _DEVICE_CAPS:x} {_FLAGS:x}"
         for line in lines:
             kind, *fields = line.split()
-            if kind == "mode":
-                self._show(fields[0], int(fields[1]), int(fields[2]), int(fields[3]))
+            if kind == "mode" and fields[0] in ENCODERS:
+                self.picture(fields[0], *map(int, fields[1:4]))
         text = "\n".join(
             ["driver uvcvideo", "card Made-up Camera", caps, f"pictures {PICTURES}", *lines]
         )
@@ -70,7 +70,7 @@ class FakeCamera:
         self.node.unlink()
 
     def go_wrong(self, words: str = "") -> None:
-        """What is the matter from now on, in words that kernel.c knows; empty for nothing."""
+        """What is the matter from now on, in words that the driver knows; empty for nothing."""
         written = self.node.with_suffix(".wrong")
         written.write_text(words)
         written.rename(self.node.with_suffix(".faults"))
@@ -84,7 +84,8 @@ class FakeCamera:
         file = self.folder / "violations"
         return file.read_text() if file.exists() else ""
 
-    def _show(self, fourcc: str, width: int, height: int, stride: int) -> None:
+    def picture(self, fourcc: str, width: int, height: int, stride: int) -> None:
+        """Make the pictures of one mode."""
         folder = self.folder / f"{fourcc}-{width}x{height}"
         folder.mkdir(exist_ok=True)
         for number in range(PICTURES):
@@ -123,14 +124,6 @@ def color_error(image: np.ndarray) -> int:
     return worst
 
 
-def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 20.0) -> None:
-    """Wait until something is true."""
-    give_up = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < give_up, f"not in {timeout_s} s: {what}"
-        time.sleep(0.01)
-
-
 def _yuv(image: np.ndarray) -> np.ndarray:
     """(height, width, 3) Y, Cb, Cr of ITU-R BT.601, limited range."""
     # Rows: Y, Cb, Cr; columns: B, G, R.
@@ -158,7 +151,7 @@ def _nv12(image: np.ndarray, stride: int) -> bytes:
     return _padded(y, stride) + _padded(color, stride)
 
 
-def _jpeg(image: np.ndarray, stride: int) -> bytes:  # noqa: ARG001
+def _jpeg(image: np.ndarray, stride: int) -> bytes:
     sampling = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422)
     done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 95, *sampling])
     assert done
