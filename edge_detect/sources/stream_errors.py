@@ -75,7 +75,7 @@ def nothing_decodable(address: StreamAddress, silent_s: float) -> SourceError:
 
 
 def _hint(error: Exception, address: StreamAddress) -> str:
-    """FFmpeg reports names that cannot be resolved, and bad certificates, as input/output errors."""
+    """Guess: to FFmpeg an unknown name and a bad certificate both are "input/output error"."""
     if getattr(error, "errno", None) in _UNREACHABLE:
         return "check the network"
     if address.options["tls_verify"] == "1":

@@ -52,7 +52,8 @@ class VideoSource(Source):
             The frame; None at the end of the file and after `close`.
 
         Raises:
-            SourceError: The file gives nothing any more when it is to start over.
+            SourceError: The file gives nothing any more when it is to start over; transient if
+                it stands for a camera, that is, if paced.
         """
         with self._lock:
             decoded = self._next()
@@ -98,10 +99,18 @@ class VideoSource(Source):
         if decoded is None:
             self._round_ns += self._decoder.end_ns
             self._release()
-            # Opening again is the one way back to the start that works for every format.
             if self._loop and not self._pacer.closed:
-                return self._start()
+                return self._start_over()
         return decoded
+
+    def _start_over(self) -> DecodedImage:
+        """Go back to the start; opening again is the one way that works for every format."""
+        try:
+            return self._start()
+        except SourceError as error:
+            # As with a camera that was unplugged: a file that was there may come back.
+            error.transient = self.live
+            raise
 
     def _release(self) -> None:
         self._first = None
