@@ -1,6 +1,7 @@
 """Frames of a camera on a CSI connector."""
 
 import errno
+import gc
 import logging
 import threading
 from collections.abc import Iterator
@@ -31,10 +32,8 @@ _SILENCE_S = 5.0
 _SILENCE_FRAMES = 10
 # An answer to a request that was being given while it was cancelled.
 _LAST_MOMENT_S = 0.3
-# How long `close` waits for a reader at its copying, and for the drivers: libcamera was seen
-# to hang for good after a cable had come loose.
-_READER_WAIT_S = 0.4
-_DRIVER_WAIT_S = 5.0
+# How long `close` waits for the drivers: some never answer again after a cable came loose.
+_CLOSE_WAIT_S = 5.0
 _HINT = "check the cable; `rpicam-hello --list-cameras` tells what the system sees"
 
 
@@ -57,6 +56,7 @@ class CsiSource(Source):
         self.name = f"picamera2://{number}"
         self._library = load_library()
         self._closed = threading.Event()
+        self._closing = threading.Lock()
         # Held while a frame is asked for, so that nothing is asked of a closed camera.
         self._asking = threading.Lock()
         # Held while a frame is waited for and copied.
@@ -98,9 +98,6 @@ class CsiSource(Source):
                 raise SourceError(
                     f"{self.name} stopped giving frames: {error}", _HINT, transient=True
                 ) from error
-            finally:
-                if self._closed.is_set():
-                    self._release()
         if frame is None and not self._closed.is_set():
             raise SourceError(
                 f"{self.name} has given no frame for {self._silence_s:g} s", _HINT, transient=True
@@ -109,19 +106,14 @@ class CsiSource(Source):
 
     def close(self) -> None:
         """Let go of the camera; a waiting `read` returns None within milliseconds."""
-        with self._asking:
-            self._closed.set()
-            camera = self._camera
-        if camera is None:
+        if not self._closing.acquire(blocking=False):
             return
-        # Without this, picamera2 would put its own stop behind the request that waits.
-        camera.cancel_all_and_flush()
-        if self._reading.acquire(timeout=_READER_WAIT_S):
-            try:
-                self._release()
-            finally:
-                self._reading.release()
-        # Else the reader is at its copy, and releases the camera when it is done.
+        self._closed.set()
+        closer = threading.Thread(target=self._shut, name="edge-csi-close", daemon=True)
+        closer.start()
+        closer.join(_CLOSE_WAIT_S)
+        if closer.is_alive():
+            _log.warning("%s does not close: its driver does not answer", self.name)
 
     def _set_up(self, options: CsiOptions) -> None:
         """Configure the camera, set its controls and start it."""
@@ -198,18 +190,18 @@ class CsiSource(Source):
         with self._library.picamera2.MappedArray(request, stream, write=False) as mapped:
             return copier.copy(mapped.array)
 
-    def _release(self) -> None:
-        """Close the camera, once; called by whoever holds `_reading`."""
-        camera, self._camera = self._camera, None
-        if camera is None:
-            return
-        closer = threading.Thread(
-            target=_close_camera, args=(self.name, camera), name="edge-csi-close", daemon=True
-        )
-        closer.start()
-        closer.join(_DRIVER_WAIT_S)
-        if closer.is_alive():
-            _log.warning("%s does not close: its driver does not answer", self.name)
+    def _shut(self) -> None:
+        """Close the camera, however long its driver takes."""
+        try:
+            with self._asking:
+                # A request that waits would end neither the reader nor picamera2's own stop,
+                # which takes its turn behind it.
+                self._camera.cancel_all_and_flush()
+            with self._reading:
+                camera, self._camera = self._camera, None
+                camera.close()
+        except (RuntimeError, OSError) as error:
+            _log.warning("%s was not closed well: %s", self.name, error)
 
 
 def open_picamera2(url: Url, paced: bool | None) -> CsiSource:  # noqa: ARG001, FBT001
@@ -253,6 +245,8 @@ def _open_camera(library: Library, number: int) -> Any:
             raise SourceError(f"there is no camera {number}", f"there are {known}", transient=True)
         hint = "check the cable; users need the group video; `rpicam-hello --list-cameras`"
         raise SourceError("libcamera sees no camera", hint, transient=True)
+    # A closed Picamera2 is a ring of references, and keeps three descriptors until collected.
+    gc.collect()
     try:
         return library.picamera2.Picamera2(number)
     except (RuntimeError, OSError) as error:
@@ -302,10 +296,3 @@ def _rate(
         )
     duration_us = min(max(duration_us, shortest_us), longest_us)
     return 1e6 / duration_us, duration_us
-
-
-def _close_camera(name: str, camera: Any) -> None:
-    try:
-        camera.close()
-    except (RuntimeError, OSError) as error:
-        _log.warning("%s was not closed well: %s", name, error)

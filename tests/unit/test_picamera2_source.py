@@ -1,0 +1,359 @@
+"""CSI cameras, against an imitation of picamera2 that fails where the original would."""
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_detect.core import ConfigError, Size, SourceError
+from edge_detect.sources import csi, open_source
+
+FAKES = Path(__file__).parents[1] / "fakes" / "picamera2"
+PACKAGES = ("csi_hardware", "libcamera", "picamera2")
+SMALL = "picamera2://0?size=320x240&lores=128x96&fps=100"
+
+pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+
+
+def forget_packages() -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def hardware(monkeypatch, tmp_path):
+    """The board and its sensors; afterwards nothing may be borrowed and all memory is back."""
+    monkeypatch.syspath_prepend(str(FAKES))
+    monkeypatch.setenv("FAKE_CSI_LOCKS", str(tmp_path))
+    forget_packages()
+    module = import_module("csi_hardware")
+    # A turn of the original's event loop, which every close waits for, is 0.2 s.
+    monkeypatch.setattr(import_module("picamera2.picamera2"), "_TURN_S", 0.01)
+    memory = module.board.cma_left
+    yield module
+    assert module.board.outstanding() == 0
+    assert module.board.cma_left == memory
+    forget_packages()
+
+
+@pytest.fixture
+def sensor(hardware):
+    return hardware.board.sensors[0]
+
+
+def until(condition, timeout_s: float = 5.0) -> None:
+    """Wait for a condition, and fail if it does not come about."""
+    give_up = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < give_up, "waited in vain"
+        time.sleep(0.002)
+
+
+def read_in_thread(source) -> tuple[threading.Thread, list]:
+    """Read once in another thread; the list gets the result and the moment."""
+    results: list = []
+
+    def read() -> None:
+        results.append(source.read())
+        results.append(time.monotonic())
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    return thread, results
+
+
+def test_frames_are_numbered_and_timed_by_the_sensor(hardware) -> None:
+    with open_source(SMALL) as source:
+        before = time.monotonic_ns()
+        frames = [source.read() for _ in range(12)]
+        after = time.monotonic_ns()
+    assert (source.live, source.fps, source.size) == (True, 100, Size(320, 240))
+    times = [frame.captured_ns for frame in frames]
+    assert times == sorted(set(times))
+    assert before - 1e9 < times[0]
+    assert times[-1] < after
+    first = hardware.number_of(frames[0].image)
+    assert frames[0].sequence == frames[0].media_ns == 0
+    for frame in frames:
+        # Each exposure has its own colours: gaps in the numbers are the exposures not seen.
+        assert (hardware.number_of(frame.image) - first - frame.sequence) % 8 == 0
+        assert frame.media_ns == frame.captured_ns - times[0]
+        assert frame.source == "picamera2://0"
+
+
+def test_the_small_image_is_of_the_same_exposure(hardware) -> None:
+    with open_source(SMALL) as source:
+        for _ in range(5):
+            frame = source.read()
+            assert frame.small.shape == (96, 128, 3)
+            assert frame.small.flags.c_contiguous
+            assert frame.image.flags.c_contiguous
+            assert hardware.number_of(frame.small) == hardware.number_of(frame.image)
+
+
+def test_images_outlive_the_buffers_they_came_from(hardware) -> None:
+    with open_source(SMALL) as source:
+        frames = [source.read() for _ in range(20)]
+        first = hardware.number_of(frames[0].image)
+    for frame in frames:
+        assert (hardware.number_of(frame.image) - first - frame.sequence) % 8 == 0
+        assert (hardware.number_of(frame.small) - first - frame.sequence) % 8 == 0
+
+
+@pytest.mark.parametrize("name", ["RGB888", "BGR888", "XRGB8888", "XBGR8888", "YUV420", "NV12"])
+@pytest.mark.parametrize("size", ["322x242", "1280x720"])
+def test_every_format_gives_the_same_colours(hardware, name, size) -> None:
+    # 720p is coded by BT.709 and smaller pictures by BT.601, as the libraries have it.
+    with open_source(f"picamera2://?size={size}&lores=130x98&format={name}&fps=10") as source:
+        frame = source.read()
+        assert source._main.format == name
+    assert hardware.number_of(frame.image) == hardware.number_of(frame.small)
+
+
+def test_the_format_that_the_camera_chose_counts(hardware, sensor) -> None:
+    sensor.formats = ("YUYV",)
+    with open_source(SMALL) as source:
+        frame = source.read()
+    assert hardware.number_of(frame.image) == hardware.number_of(frame.small)
+
+
+def test_a_format_that_is_not_known_is_refused(hardware, sensor, monkeypatch) -> None:
+    sensor.formats = ("MJPEG",)
+    with pytest.raises(ConfigError, match="gives MJPEG only"):
+        open_source(SMALL)
+
+
+def test_without_lores_inference_uses_the_picture(hardware) -> None:
+    with open_source("picamera2://0?size=320x240&lores=none&fps=100") as source:
+        assert source.read().small is None
+
+
+def test_a_slow_reader_gets_the_newest_frame_and_knows_what_it_missed(hardware) -> None:
+    with open_source(SMALL) as source:
+        first = source.read()
+        number = hardware.number_of(first.image)
+        for _ in range(4):
+            time.sleep(0.15)
+            frame = source.read()
+            age_ns = time.monotonic_ns() - frame.captured_ns
+            assert age_ns < 100e6
+            assert (hardware.number_of(frame.image) - number - frame.sequence) % 8 == 0
+    assert frame.sequence > 40
+
+
+def test_frames_without_a_sensors_time_count_from_their_arrival(hardware, sensor) -> None:
+    sensor.stamp = lambda _: None
+    with open_source(SMALL) as source:
+        for _ in range(3):
+            before = time.monotonic_ns()
+            frame = source.read()
+            assert before < frame.captured_ns < time.monotonic_ns()
+
+
+@pytest.mark.parametrize(
+    ("query", "flipped"),
+    [
+        ("hflip", [1, 0, 3, 2]),
+        ("vflip", [2, 3, 0, 1]),
+        ("rotation=180", [3, 2, 1, 0]),
+        ("rotation=180&hflip", [2, 3, 0, 1]),
+    ],
+)
+def test_pictures_are_turned_by_the_camera(hardware, query, flipped) -> None:
+    with open_source(f"{SMALL}&{query}") as source:
+        frame = source.read()
+    for image in (frame.image, frame.small):
+        height, width = image.shape[:2]
+        corners = [image[y, x] for y in (0, height - 1) for x in (0, width - 1)]
+        upright = np.array([corners[place] for place in flipped]).astype(int)
+        assert any(np.abs(upright - hardware.colors(n)).max() <= 3 for n in range(8))
+
+
+def test_a_camera_that_cannot_turn_its_picture_says_so(hardware, sensor) -> None:
+    sensor.flips = False
+    with pytest.raises(ConfigError, match="cannot turn its picture"):
+        open_source(f"{SMALL}&vflip")
+
+
+def test_controls_reach_the_camera(hardware, sensor) -> None:
+    with open_source(f"{SMALL}&exposure=8000&gain=2.5&ev=-1&awb=daylight&denoise=high-quality"):
+        assert sensor.applied == {
+            "ExposureTime": 8000,
+            "AnalogueGain": 2.5,
+            "ExposureValue": -1.0,
+            "AwbMode": 5,
+            "NoiseReductionMode": 2,
+            "AeEnable": False,
+            "FrameDurationLimits": (10000, 10000),
+        }
+
+
+def test_a_rate_beyond_the_camera_is_an_error_only_if_asked_for(hardware, sensor) -> None:
+    with pytest.raises(ConfigError, match=r"gives .* to 120 frames a second at this size"):
+        open_source("picamera2://0?size=320x240&fps=200")
+    sensor.controls["FrameDurationLimits"] = (69_735, 112_015_956, 69_735)
+    with open_source("picamera2://0?size=320x240") as source:
+        assert source.fps == pytest.approx(14.34, abs=0.01)
+
+
+def test_a_camera_without_a_rate_to_set_is_taken_as_it_is(hardware, sensor) -> None:
+    del sensor.controls["FrameDurationLimits"]
+    with open_source("picamera2://0?size=320x240") as source:
+        assert source.fps is None
+        assert source.read() is not None
+    with pytest.raises(ConfigError, match="does not let its rate be set"):
+        open_source(SMALL)
+
+
+@pytest.mark.parametrize("unplugged", [True, False])
+def test_close_ends_a_read_at_once(hardware, sensor, unplugged) -> None:
+    source = open_source(SMALL if unplugged else "picamera2://0?size=320x240&fps=0.2")
+    if unplugged:
+        source.read()
+        sensor.plugged = False
+    thread, results = read_in_thread(source)
+    until(source._reading.locked)
+    closed = time.monotonic()
+    source.close()
+    thread.join(5)
+    assert results[0] is None
+    assert results[1] - closed < 0.5
+
+
+def test_close_at_any_moment_of_a_read_is_safe(hardware) -> None:
+    for attempt in range(40):
+        source = open_source(SMALL)
+        thread, _ = read_in_thread(source)
+        time.sleep(attempt * 0.0006)
+        source.close()
+        thread.join(5)
+        assert not thread.is_alive()
+        assert hardware.board.outstanding() == 0
+        assert source.read() is None
+
+
+def test_a_source_that_is_closed_stays_closed(hardware) -> None:
+    source = open_source(SMALL)
+    source.close()
+    source.close()
+    assert source.read() is None
+
+
+def test_a_camera_that_falls_silent_is_lost_and_can_be_opened_again(
+    hardware, sensor, monkeypatch
+) -> None:
+    monkeypatch.setattr(csi, "_SILENCE_S", 0.2)
+    monkeypatch.setattr(csi, "_SILENCE_FRAMES", 1)
+    with open_source(SMALL) as source:
+        source.read()
+        sensor.plugged = False
+        with pytest.raises(SourceError, match=r"picamera2://0 has given no frame for 0\.2 s") as it:
+            for _ in range(3):
+                source.read()
+        assert it.value.transient
+        # The frame that comes after all must not be handed to nobody.
+        sensor.plugged = True
+        until(lambda: source._camera.completed_requests)
+        assert hardware.board.outstanding() == 0
+    with open_source(SMALL) as again:
+        assert again.read() is not None
+
+
+@pytest.mark.parametrize(("fps", "silence_s"), [("100", 5), ("30", 5), ("1", 10)])
+def test_silence_is_five_seconds_or_ten_frames(hardware, fps, silence_s) -> None:
+    with open_source(f"picamera2://0?size=320x240&fps={fps}") as source:
+        assert source._silence_s == pytest.approx(silence_s)
+
+
+def test_a_camera_that_does_not_start_leaves_nothing_behind(hardware, sensor) -> None:
+    sensor.plugged = False
+    with pytest.raises(SourceError, match="does not start: Failed to start camera") as caught:
+        open_source(SMALL)
+    assert caught.value.transient
+    sensor.plugged = True
+    open_source(SMALL).close()
+
+
+def test_missing_memory_is_told_with_its_cure(hardware) -> None:
+    hardware.board.cma_left, whole = 1 << 20, hardware.board.cma_left
+    with pytest.raises(SourceError, match="no memory for its buffers") as caught:
+        open_source("picamera2://0?size=1280x720")
+    assert "cma" in caught.value.hint
+    assert hardware.board.cma_left == 1 << 20
+    hardware.board.cma_left = whole
+
+
+def test_a_camera_in_use_is_told_from_a_broken_one(hardware) -> None:
+    with open_source(SMALL), pytest.raises(SourceError, match="in use by another") as caught:
+        open_source(SMALL)
+    assert caught.value.transient
+    program = (
+        "import picamera2, sys; camera = picamera2.Picamera2(); print('open', flush=True);"
+        "sys.stdin.read()"
+    )
+    environment = os.environ | {"PYTHONPATH": str(FAKES)}
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+    ) as other:
+        assert other.stdout.readline() == b"open\n"
+        with pytest.raises(SourceError, match="in use by another program"):
+            open_source(SMALL)
+        other.stdin.close()
+        assert other.wait(10) == 0
+    open_source(SMALL).close()
+
+
+def test_the_cameras_are_listed_for_a_number_that_is_none(hardware) -> None:
+    with pytest.raises(SourceError, match="there is no camera 3") as caught:
+        open_source("picamera2://3")
+    assert caught.value.hint == "there are 0: imx219 (/base/soc/i2c0mux/i2c@1/imx219@10)"
+    hardware.board.sensors.clear()
+    with pytest.raises(SourceError, match="libcamera sees no camera"):
+        open_source("picamera2://")
+    with pytest.raises(ConfigError, match="names no camera"):
+        open_source("picamera2://front")
+
+
+def test_a_driver_that_hangs_does_not_keep_close(hardware, sensor, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(csi, "_CLOSE_WAIT_S", 0.3)
+    source = open_source(SMALL)
+    source.read()
+    sensor.driver_hangs.set()
+    began = time.monotonic()
+    source.close()
+    assert time.monotonic() - began < 3
+    assert "picamera2://0 does not close" in caplog.text
+    with pytest.raises(SourceError, match="in use"):
+        open_source(SMALL)
+    sensor.driver_hangs.clear()
+    until(lambda: hardware.board.cma_left == 64 << 20)
+    until(lambda: sensor._lock is None)
+
+
+def test_two_hundred_openings_leave_no_thread_and_no_descriptor(hardware) -> None:
+    def count() -> tuple[int, int]:
+        return threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
+
+    open_source(SMALL).close()
+    before = count()
+    for turn in range(200):
+        with open_source(SMALL) as source:
+            if turn % 10 == 0:
+                assert source.read() is not None
+    assert count() <= before
+
+
+def test_opening_is_told_once_and_the_libraries_are_quiet(hardware, caplog) -> None:
+    with caplog.at_level(logging.INFO, "edge_detect"):
+        open_source(SMALL).close()
+    assert caplog.messages == ["picamera2://0 gives RGB888 320x240 and 128x96"]
