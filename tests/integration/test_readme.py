@@ -10,6 +10,7 @@ import av
 import pytest
 
 from edge_detect.core import bundled_path
+from edge_detect.sinks import open_sink
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -73,3 +74,19 @@ def test_every_command_of_the_readme_parses():
             check=False,
         )
         assert result.returncode == 0, line
+
+
+def test_every_sink_of_the_readme_is_understood():
+    """Also the options that the table names, apart from the values that stand for a choice."""
+    sinks = re.findall(r"--sink ('[^']+'|[^\s\"]+)", README)
+    assert len(sinks) > 5
+    for sink in sinks:
+        open_sink(sink.strip("'")).close()
+    table = README.partition("| sink | is |")[2].partition("\n\n")[0]
+    options = 0
+    for line in re.findall(r"^\| `((?:rtsp|rtsp-push|mp4)://.*)$", table, re.MULTILINE):
+        scheme = line.partition(":")[0]
+        for key, value in re.findall(r"`\?(\w+)=([^`…]+)`", line):
+            open_sink(f"{scheme}://127.0.0.1:1/x?{key}={value}").close()
+            options += 1
+    assert options > 6
