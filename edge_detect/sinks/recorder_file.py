@@ -92,7 +92,8 @@ class SegmentFile:
         self._held = (unit, at_ns)
         self.frames += 1
         written = self._disk.length > before
-        if written:
+        if written and before:
+            # What is written first is the header, which alone is no video.
             self._disk.good = self._disk.length
             if monotonic_ns() - self._synced_ns > _SYNC_NS:
                 self._disk.sync()
@@ -121,9 +122,14 @@ class SegmentFile:
         self._disk.sync()
         return end_ns
 
-    def close(self) -> None:
-        """Close the file; without `finish`, or if that failed, at its last whole fragment."""
+    def close(self) -> bool:
+        """Close the file; without `finish`, or if that failed, at its last whole fragment.
+
+        Returns:
+            Whether there is anything in it.
+        """
         self._disk.close()
+        return self._disk.good > 0
 
     def _mux(self, end_ns: int) -> None:
         """Write the unit that is held."""

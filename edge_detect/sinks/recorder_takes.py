@@ -134,8 +134,8 @@ class Take(ABC):
             OSError: The system does not even allow that.
         """
         file, self._file = self._file, None
-        if file is not None:
-            file.close()
+        if file is not None and not file.close():
+            self._path.unlink(missing_ok=True)
 
     @abstractmethod
     def _take_unit(self, timed: _Timed) -> None:
@@ -151,7 +151,11 @@ class Take(ABC):
         """Open a recording; the unit is its first, and is added by `_add`."""
         self._store.tend(0)
         self._path, file = self._store.create(timed.unit.captured_ns)
-        self._file = SegmentFile(file, timed.unit, self._make_room)
+        try:
+            self._file = SegmentFile(file, timed.unit, self._make_room)
+        except BaseException:
+            self._path.unlink(missing_ok=True)
+            raise
         self._began_ns = timed.at_ns
 
     def _add(self, timed: _Timed) -> None:
@@ -174,7 +178,8 @@ class Take(ABC):
             end_ns = file.finish(None if following is None else following.at_ns)
             self._tell(file.frames, end_ns, complete=True)
         finally:
-            file.close()
+            if not file.close():
+                self._path.unlink(missing_ok=True)
             self._store.finished(self._paths())
 
     def _tell(self, frames: int, end_ns: int, *, complete: bool) -> None:  # noqa: B027

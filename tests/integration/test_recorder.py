@@ -1,20 +1,43 @@
 """Recordings are read back with FFmpeg, which did not write them."""
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
 import pytest
 from recordings import Camera, check_plays, numbers, probe, stream_info
 
+from edge_detect.core import SinkError
 from edge_detect.sinks import open_sink
+
+TESTS = Path(__file__).parent.parent
+FRAGMENT = 30
 
 
 def segments(root):
     return sorted(root.glob("*/*.mp4"))
 
 
+def wait_for(condition, timeout_s=10.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)
+
+
 def test_pieces_hold_every_picture_once_and_play_at_the_right_speed(tmp_path) -> None:
-    encoded = []
+    encoded: list[int] = []
     camera = Camera()
     with open_sink(f"mp4://{tmp_path}/new?segment=5s") as sink:
+        assert not sink.wants_picture
         sink.open(stream_info(encoded=encoded))
+        assert sink.wants_picture
         camera.feed(sink, 400)
     paths = segments(tmp_path / "new")
     assert [len(numbers(path)) for path in paths] == [150, 150, 100]
@@ -27,3 +50,216 @@ def test_pieces_hold_every_picture_once_and_play_at_the_right_speed(tmp_path) ->
         assert float(stream["duration"]) == pytest.approx(frames / 30, abs=0.001)
         assert stream["avg_frame_rate"] == "30/1"
         assert stream["codec_tag_string"] == "avc1"
+        assert (stream["color_space"], stream["color_range"]) == ("smpte170m", "tv")
+
+
+def test_names_are_local_date_and_time_of_the_first_picture(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kathmandu")
+    time.tzset()
+    try:
+        camera = Camera(start_ns=time.monotonic_ns() - 90 * 10**9)
+        expected = time.localtime(time.time() - 90)
+        with open_sink(f"mp4://{tmp_path}") as sink:
+            sink.open(stream_info())
+            camera.feed(sink, 5)
+        (path,) = segments(tmp_path)
+        name = f"{path.parent.name} {path.stem}"
+        begun = time.mktime(time.strptime(name, "%Y-%m-%d %H-%M-%S"))
+        assert begun == pytest.approx(time.mktime(expected), abs=1)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_pictures_that_were_left_out_leave_the_speed_right(tmp_path) -> None:
+    camera = Camera()
+    with open_sink(f"mp4://{tmp_path}") as sink:
+        sink.open(stream_info())
+        camera.feed(sink, 30)
+        for _ in range(30):
+            camera.picture()
+        camera.feed(sink, 30)
+    (path,) = segments(tmp_path)
+    assert numbers(path) == [*range(30), *range(60, 90)]
+    assert float(probe(path)["duration"]) == pytest.approx(3, abs=0.001)
+
+
+def test_a_file_that_is_read_fast_is_recorded_at_its_own_speed(tmp_path) -> None:
+    camera = Camera(start_ns=time.monotonic_ns())
+    with open_sink(f"mp4://{tmp_path}") as sink:
+        sink.open(stream_info())
+        for _ in range(60):
+            picture = camera.picture()
+            object.__setattr__(picture.frame, "captured_ns", time.monotonic_ns())
+            sink.write_picture(picture)
+    (path,) = segments(tmp_path)
+    assert float(probe(path)["duration"]) == pytest.approx(2, abs=0.001)
+
+
+def test_a_recorder_and_another_sink_share_one_encode(tmp_path) -> None:
+    stream, camera = stream_info(), Camera()
+    first = open_sink(f"mp4://{tmp_path}/a")
+    second = open_sink(f"mp4://{tmp_path}/b")
+    with first, second:
+        first.open(stream)
+        second.open(stream)
+        for _ in range(90):
+            picture = camera.picture()
+            first.write_picture(picture)
+            second.write_picture(picture)
+    one, other = segments(tmp_path / "a"), segments(tmp_path / "b")
+    assert numbers(one[0]) == numbers(other[0]) == list(range(90))
+    assert one[0].read_bytes() == other[0].read_bytes()
+
+
+def test_a_second_recorder_in_the_same_directory_is_refused(tmp_path) -> None:
+    with open_sink(f"mp4://{tmp_path}") as first, open_sink(f"mp4://{tmp_path}") as second:
+        first.open(stream_info())
+        with pytest.raises(SinkError, match="another recorder") as caught:
+            second.open(stream_info())
+        assert caught.value.transient
+        first.close()
+        second.open(stream_info())
+
+
+def test_without_pictures_the_recording_is_finished_and_goes_on_in_a_new_one(
+    tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr("edge_detect.sinks.recorder._IDLE_S", 0.3)
+    camera = Camera()
+    with open_sink(f"mp4://{tmp_path}") as sink:
+        sink.open(stream_info())
+        camera.feed(sink, 40)
+        (path,) = segments(tmp_path)
+        wait_for(lambda: path.stat().st_size > 0 and len(numbers(path)) == 40)
+        check_plays(path)
+        camera.skip_ns += 3_600_000_000_000
+        camera.feed(sink, 20)
+    first, second = segments(tmp_path)
+    assert numbers(first) == list(range(40))
+    assert numbers(second) == list(range(40, 60))
+    assert float(probe(second)["duration"]) == pytest.approx(20 / 30, abs=0.001)
+
+
+def test_nothing_stays_behind_after_many_recordings(tmp_path) -> None:
+    stream, camera = stream_info(), Camera(64, 48)
+    before = None
+    with open_sink(f"mp4://{tmp_path}") as sink:
+        for _ in range(50):
+            sink.open(stream)
+            camera.feed(sink, 2)
+            sink.close()
+            counts = (threading.active_count(), psutil.Process().num_fds())
+            before = before or counts
+        assert counts == before
+    assert sum(len(numbers(path)) for path in segments(tmp_path)) == 100
+
+
+@pytest.mark.parametrize("path", ["/proc/recordings", "{here}/file"])
+def test_a_directory_that_cannot_be_made_is_an_error_with_a_hint(tmp_path, path) -> None:
+    (tmp_path / "file").touch()
+    sink = open_sink(f"mp4://{path.format(here=tmp_path)}")
+    with pytest.raises(SinkError, match="cannot write") as caught:
+        sink.open(stream_info())
+    assert not caught.value.transient
+    sink.close()
+
+
+def test_what_does_not_come_back_at_once_is_tried_again_if_it_worked_before(tmp_path) -> None:
+    root, camera = tmp_path / "disk", Camera()
+    with open_sink(f"mp4://{root}") as sink:
+        sink.open(stream_info())
+        camera.feed(sink, 5)
+        sink.close()
+        root.rename(tmp_path / "away")
+        root.touch()
+        with pytest.raises(SinkError) as caught:
+            sink.open(stream_info())
+        assert caught.value.transient
+
+
+RECORDER = """
+import sys
+from recordings import Camera, stream_info
+from edge_detect.sinks import open_sink
+
+camera = Camera()
+with open_sink(sys.argv[1]) as sink:
+    sink.open(stream_info())
+    while True:
+        camera.feed(sink, 1, *([("person", 0.9)] if camera.number > 150 else []))
+        if camera.number == 400:
+            print(400, flush=True)
+"""
+
+
+def kill_while_it_records(url: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    recorder = subprocess.Popen(
+        [sys.executable, "-c", RECORDER, url], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    try:
+        assert recorder.stdout is not None
+        assert recorder.stdout.readline() == "400\n"
+    finally:
+        os.kill(recorder.pid, signal.SIGKILL)
+        recorder.communicate(timeout=10)
+
+
+def test_recordings_of_a_killed_process_play_up_to_their_last_second(tmp_path) -> None:
+    kill_while_it_records(f"mp4://{tmp_path}?segment=5s")
+    *whole, last = segments(tmp_path)
+    if not (found := numbers(last) if last.stat().st_size > 2000 else []):
+        # It was killed in the first second of this one.
+        last = whole.pop()
+        found = numbers(last)
+    check_plays(last)
+    recorded = [number for path in whole for number in numbers(path)] + found
+    assert recorded == list(range(len(recorded)))
+    # The queue and the running fragment may be missing: the pictures come as fast as they can.
+    assert len(recorded) >= 400 - 5 * FRAGMENT
+    with open_sink(f"mp4://{tmp_path}?keep=1kB&reserve=0MB") as sink:
+        sink.open(stream_info())
+        assert segments(tmp_path) == []
+
+
+def test_a_full_disk_pauses_or_makes_room_but_spoils_nothing(tmp_path) -> None:
+    disk, out = tmp_path / "disk", tmp_path / "out"
+    disk.mkdir()
+    out.mkdir()
+    mount = f"mount -t tmpfs -o size=5m tmpfs {disk} && exec {sys.executable} "
+    command = ["unshare", "-rm", "sh", "-c", f"{mount} {TESTS / 'small_disk.py'} {disk} {out}"]
+    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode and ("unshare:" in done.stderr or "mount:" in done.stderr):
+        if os.environ.get("CI"):
+            pytest.fail(f"no disk of its own: {done.stderr}")
+        pytest.skip("needs user namespaces: sysctl kernel.unprivileged_userns_clone=1")
+    assert done.stderr == ""
+    acts = json.loads(done.stdout)
+
+    pause = acts["pause"]
+    assert "pauses: No space left on device" in pause["message"] == pause["again"]
+    assert pause["transient"]
+    assert "keep=" in pause["hint"]
+    assert pause["empty"] == []
+    before = [number for path in segments(out / "before") for number in numbers(path)]
+    assert before == list(range(len(before)))
+    assert len(before) > 150
+    assert numbers(out / "after.mp4") == list(range(pause["resumed"], pause["resumed"] + 30))
+
+    assert acts["keep"]["most"] <= 2_000_000 + 700_000
+    assert acts["reserve"]["least_free"] >= 2_000_000 - 700_000
+    for name in ("keep", "reserve", "full"):
+        kept = [number for path in segments(out / name) for number in numbers(path)]
+        assert kept == list(range(kept[0], 750))
+        assert kept[0] > 0
+    for path in [*out.rglob("*.mp4")]:
+        check_plays(path)
+
+    assert acts["crowded"] == {
+        "message": f"recording to {disk}/crowded pauses: 0 MB are free on the disk, and 1 MB are "
+        "to stay free",
+        "transient": True,
+        "kept": True,
+    }
