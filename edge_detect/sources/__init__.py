@@ -44,7 +44,7 @@ def open_source(url: str | Path, *, paced: bool | None = None) -> Source:
         images://street/*.jpg
         picamera2://0?size=1280x720&lores=416x234&fps=30
         synthetic://?size=1280x720&fps=30&objects=5&seed=1&frames=300
-        v4l2:///dev/video0?size=1280x720&fps=30
+        v4l2:///dev/video0?size=1280x720&fps=30&fourcc=MJPG
 
     Args:
         url: What to open.
@@ -87,7 +87,7 @@ def _scheme_of_path(path: str) -> str:
         mode = Path(path).stat().st_mode
     except OSError:
         mode = 0
-    if stat.S_ISCHR(mode) or path.startswith("/dev/video"):
+    if stat.S_ISCHR(mode) or path.startswith(("/dev/video", "/dev/v4l/")):
         return "v4l2"
     if stat.S_ISDIR(mode) or Path(path).suffix.lower() in _IMAGE_SUFFIXES:
         return "images"

@@ -22,6 +22,7 @@ _DEVICE_CAPS = 0x80000000
 # A Raspberry Pi shows its codecs, its image processor and the raw receivers of its CSI
 # connectors as capture devices. The first are no cameras; the receivers give raw Bayer data
 # that only libcamera can use.
+_CSI_RECEIVERS = re.compile(r"bcm2835-unicam|unicam|rp1-cfe")
 _NOT_CAMERAS = re.compile(r"bcm2835-(codec|isp|unicam)|unicam|pispbe|rp1-cfe|rpi-?hevc|rpivid")
 
 Ioctl = Callable[[int, int, bytearray], int]
@@ -42,6 +43,11 @@ class Capability(NamedTuple):
             and not self.device_caps & _MEMORY_TO_MEMORY
             and not _NOT_CAMERAS.match(self.driver)
         )
+
+    @property
+    def is_csi_receiver(self) -> bool:
+        """Whether it hands on a CSI camera's raw data, which only libcamera can use."""
+        return bool(_CSI_RECEIVERS.match(self.driver))
 
 
 def parse_capability(data: bytes | bytearray) -> Capability:

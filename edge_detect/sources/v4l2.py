@@ -10,6 +10,7 @@ from edge_detect.core.url import Url
 from edge_detect.sources import v4l2_calls
 from edge_detect.sources.camera import query_capability
 from edge_detect.sources.source import Source
+from edge_detect.sources.v4l2_calls import PictureFormat
 from edge_detect.sources.v4l2_controls import parse_controls, set_controls
 from edge_detect.sources.v4l2_errors import explain, not_a_camera
 from edge_detect.sources.v4l2_modes import DEFAULT_SIZE, Choice, Wanted, choose, describe
@@ -19,7 +20,7 @@ from edge_detect.sources.wake import Wake
 
 __all__ = ["V4l2Source", "captured_at", "open_v4l2"]
 
-_logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 # A camera that gives nothing for so long counts as gone; auto-exposure in the dark may
 # stretch a frame to a second.
@@ -61,16 +62,15 @@ class V4l2Source(Source):
         self._stream: CaptureStream | None = None
         self._wake = Wake()
         self._fd = -1
+        self._last_ns = 0
+        self._origin_ns = 0
         try:
             self._open(device, wanted, controls)
         except OSError as error:
-            self._release()
             raise explain(device, error) from error
-        except (SourceError, ConfigError):
-            self._release()
-            raise
-        self._last_ns = 0
-        self._origin_ns = 0
+        finally:
+            if self._stream is None:
+                self._release()
 
     def read(self) -> Frame | None:
         """Wait for the next frame; None after `close`.
@@ -103,15 +103,12 @@ class V4l2Source(Source):
 
     def _open(self, device: str, wanted: Wanted, controls: tuple[tuple[str, int], ...]) -> None:
         self._fd = os.open(device, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        if not query_capability(self._fd).is_camera:
-            raise not_a_camera(device)
+        capability = query_capability(self._fd)
+        if not capability.is_camera:
+            raise not_a_camera(device, capability)
         choice = _choose(self._fd, device, wanted)
         layout = v4l2_calls.set_format(self._fd, choice.fourcc, choice.size)
-        if layout.fourcc not in READABLE:
-            raise SourceError(
-                f"camera {device} gives {layout.fourcc} when asked for {choice.fourcc}",
-                f"ask for another format with fourcc=, one of {', '.join(READABLE)}",
-            )
+        _check_given(device, layout, choice, wanted)
         rate = v4l2_calls.set_rate(self._fd, choice.fps)
         set_controls(self._fd, device, controls)
         self.size: Size = layout.size
@@ -175,7 +172,7 @@ class V4l2Source(Source):
             self._stream.close()
             self._stream = None
             if self.damaged:
-                _logger.info("%s: %d damaged pictures were skipped", self.name, self.damaged)
+                _log.info("%s: %d damaged pictures were skipped", self.name, self.damaged)
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -200,6 +197,8 @@ def open_v4l2(url: Url, paced: bool | None) -> V4l2Source:  # noqa: ARG001, FBT0
             f"{url.name!r}: cannot read pictures in the format {wanted.fourcc!r}",
             f"use one of {', '.join(READABLE)}, or leave fourcc out",
         )
+    if not url.location or "\0" in url.location:
+        raise SourceError(f"{url.name!r} names no device", "use v4l2:///dev/video0")
     return V4l2Source(url.location, wanted, parse_controls(url))
 
 
@@ -215,6 +214,17 @@ def captured_at(stamp_ns: int | None, now_ns: int) -> int:
     """
     plausible = stamp_ns is not None and now_ns - NS_PER_S < stamp_ns <= now_ns
     return stamp_ns if stamp_ns is not None and plausible else now_ns
+
+
+def _check_given(device: str, given: PictureFormat, choice: Choice, wanted: Wanted) -> None:
+    """Refuse what a driver makes of our choice, in spite of its list, if it is no use."""
+    fits = wanted.size in {None, given.size} and wanted.fourcc in {None, given.fourcc}
+    if not fits or given.fourcc not in READABLE:
+        raise SourceError(
+            f"camera {device} gives {given.fourcc} {given.size} "
+            f"when asked for {choice.fourcc} {choice.size}",
+            f"use other values for size= and fourcc= ({', '.join(READABLE)}), or leave them out",
+        )
 
 
 def _choose(fd: int, device: str, wanted: Wanted) -> Choice:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from edge_detect.core import SourceError
-from edge_detect.sources.camera import first_camera
+from edge_detect.sources.camera import Capability, first_camera
 
 __all__ = ["explain", "not_a_camera"]
 
@@ -56,8 +56,18 @@ def explain(device: str, error: OSError) -> SourceError:
     )
 
 
-def not_a_camera(device: str) -> SourceError:
-    """The error for what exists and gives no pictures: metadata nodes, codecs, other files."""
+def not_a_camera(device: str, capability: Capability | None = None) -> SourceError:
+    """The error for what exists and gives no pictures: metadata nodes, codecs, other files.
+
+    Args:
+        device: Path of the device node.
+        capability: What it says about itself; None if that is nothing.
+    """
+    if capability is not None and capability.is_csi_receiver:
+        return SourceError(
+            f"{device} is the CSI connector itself, not a camera",
+            "cameras on the CSI connector are read with picamera2://0",
+        )
     camera = first_camera(Path(os.path.realpath(device)).parent)
     return SourceError(
         f"{device} is not a camera",

@@ -128,7 +128,7 @@ def _rows(data: NDArray[np.uint8], height: int, stride: int, used: int) -> NDArr
     # Some drivers leave the padding of the last row out.
     if len(data) < (height - 1) * stride + used:
         return None
-    return np.lib.stride_tricks.as_strided(data, (height, used), (stride, 1), writeable=False)
+    return np.ndarray((height, used), np.uint8, data, strides=(stride, 1))
 
 
 def _open_codec(*, strict: bool) -> av.VideoCodecContext:

@@ -39,8 +39,8 @@ class Filled:
         data: (n,) uint8, the bytes in the driver's memory; nothing once it was given back.
         sequence: Number of the frame, from 0; gaps are frames that were lost or skipped.
         stamp_ns: CLOCK_MONOTONIC time of capture; None where the driver uses another clock.
-        starved: Whether the driver had no buffer left to fill, so this may not be the newest
-            frame of the camera.
+        starved: Whether the driver may have had no buffer left to fill, so that the camera's
+            newest frames were lost and this is an older one.
         damaged: Whether the driver says that bytes are missing.
     """
 
@@ -133,7 +133,9 @@ class CaptureStream:
                 raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
             yield None
             return
-        filled = self._filled(buffer, sequence, starved=taken == len(self._maps))
+        # One more may have been with us for too long a time.
+        starved = taken >= max(2, len(self._maps) - 1)
+        filled = self._filled(buffer, sequence, starved=starved)
         try:
             yield filled
         finally:

@@ -77,6 +77,14 @@ def test_codecs_and_image_processors_are_no_cameras(answer) -> None:
     assert not parse_capability(answer).is_camera
 
 
+def test_only_receivers_of_the_csi_connector_are_told_to_be_that() -> None:
+    drivers = ("unicam", "bcm2835-unicam", "rp1-cfe", "pispbe", "uvcvideo")
+    receivers = [
+        name for name in drivers if parse_capability(capability(name, CAPTURE)).is_csi_receiver
+    ]
+    assert receivers == ["unicam", "bcm2835-unicam", "rp1-cfe"]
+
+
 def test_the_camera_with_the_lowest_number_is_first(tmp_path) -> None:
     answers = {
         "video0": None,

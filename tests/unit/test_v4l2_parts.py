@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_detect.core import ConfigError, Size
+from edge_detect.core import ConfigError, Size, SourceError
 from edge_detect.core.buffers import ImagePool
 from edge_detect.core.url import parse_url
+from edge_detect.sources import open_source
 from edge_detect.sources import v4l2_structs as v4l2
 from edge_detect.sources.v4l2 import open_v4l2
 from edge_detect.sources.v4l2_calls import PictureFormat
@@ -146,6 +147,19 @@ def test_raw_pictures_are_read_only_when_whole(fourcc, length) -> None:
 def test_impossible_options_are_told_before_the_device_is_touched(query, fact) -> None:
     with pytest.raises(ConfigError, match=fact):
         open_v4l2(parse_url(f"v4l2:///dev/video97?{query}"), None)
+
+
+@pytest.mark.parametrize("url", ["v4l2://", "v4l2://?fps=30", "v4l2:///dev/video%00"])
+def test_a_url_must_name_a_device(url) -> None:
+    with pytest.raises(SourceError, match="names no device"):
+        open_v4l2(parse_url(url), None)
+
+
+@pytest.mark.parametrize("path", ["/dev/video97", "/dev/v4l/by-id/usb-gone-video-index0"])
+def test_a_device_that_is_not_there_may_come(path) -> None:
+    with pytest.raises(SourceError, match=f"there is no camera at {path}") as caught:
+        open_source(path)
+    assert caught.value.transient
 
 
 def test_controls_are_read_in_their_order() -> None:

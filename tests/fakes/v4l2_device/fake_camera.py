@@ -4,12 +4,13 @@ The camera itself runs in `kernel.c`, which a process loads with LD_PRELOAD in t
 kernel's driver. Here are the files that describe it.
 """
 
-import os
 import subprocess
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from edge_detect.sources import Source
 
 HERE = Path(__file__).parent
 PICTURES = 16
@@ -27,11 +28,6 @@ def build(folder: Path) -> Path:
     sources = sorted(HERE.glob("*.c"))
     subprocess.run(["gcc", *flags.split(), "-o", library, *sources], check=True)
     return library
-
-
-def environment(library: Path, folder: Path) -> dict[str, str]:
-    """The variables under which a process sees the cameras of a folder."""
-    return os.environ | {"LD_PRELOAD": str(library), "FAKE_V4L2_DIR": str(folder)}
 
 
 class FakeCamera:
@@ -111,6 +107,12 @@ def number_in(image: np.ndarray) -> int:
     height, width = image.shape[:2]
     centres = [(height // 8, width // 4 * bit + width // 8) for bit in range(4)]
     return sum(int(image[centre].mean() > 128) << bit for bit, centre in enumerate(centres))
+
+
+def read_numbers(source: Source, count: int) -> list[tuple[int, int]]:
+    """Sequence number and number in the picture of some frames."""
+    frames = [source.read() for _ in range(count)]
+    return [(frame.sequence, number_in(frame.image)) for frame in frames]
 
 
 def color_error(image: np.ndarray) -> int:

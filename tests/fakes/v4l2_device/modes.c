@@ -5,7 +5,7 @@
 static struct mode nearest(const struct client *client, const struct v4l2_pix_format *pix)
 {
     struct mode best = client->modes[0];
-    double least = 1e18;
+    double least = fault(client, "stubborn") ? -1 : 1e18;
     for (int i = 0; i < client->mode_count; i++) {
         struct mode mode = client->modes[i];
         if (mode.step) {
