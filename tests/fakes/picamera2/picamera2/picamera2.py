@@ -168,7 +168,7 @@ class Picamera2:
             return
         self._sensor.applied = dict(self._controls)
         for buffers in self._buffers:
-            self.queue_request(SimpleNamespace(buffers=buffers, metadata={}))
+            self._queue_request(SimpleNamespace(buffers=buffers, metadata={}))
         self.started = True
         self._halt.clear()
         self._pipeline = threading.Thread(target=self._expose, daemon=True)
@@ -252,11 +252,11 @@ class Picamera2:
         assert flush is None
         return self.dispatch_functions([partial(self.capture_request_)], wait, signal_function)
 
-    def queue_request(self, request):
+    def _queue_request(self, request):
         """Give the camera buffers to fill."""
         self._queued.append(request)
 
-    def process_requests(self):
+    def _process_requests(self):
         """One turn of the event loop."""
         with self.lock:
             requests, self._arrived = self._arrived, []
@@ -273,7 +273,7 @@ class Picamera2:
         while not self._abort.is_set():
             if self._notified.wait(_TURN_S):
                 self._notified.clear()
-                self.process_requests()
+                self._process_requests()
 
     def _expose(self):
         """The sensor and the image processor: an exposure without a free buffer is lost."""

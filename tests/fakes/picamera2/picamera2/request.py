@@ -33,7 +33,7 @@ class CompletedRequest:
                     if not buffer.closed:
                         csi_hardware.spoil(buffer)
                 if self.stop_count == self.picam2.stop_count and self.picam2.started:
-                    self.picam2.queue_request(self.request)
+                    self.picam2._queue_request(self.request)
                 self.request = None
                 self.config = {}
 
