@@ -13,8 +13,18 @@ import av.container
 from edge_detect.core import NS_PER_S, Size, monotonic_ns
 from edge_detect.sinks.encoder import EncodedPicture
 
-__all__ = ["AccessUnit", "UnitQueue", "UnitThread", "access_unit", "add_video_stream"]
+__all__ = [
+    "AccessUnit",
+    "UnitQueue",
+    "UnitThread",
+    "access_unit",
+    "add_video_stream",
+    "parameter_sets",
+]
 
+_START_CODE = b"\x00\x00\x01"
+# Kinds of units in the stream (ITU-T H.264, table 7-1).
+_SPS, _PPS, _PICTURES = 7, 8, (1, 5)
 # Notes are small; this many are minutes of them.
 _MOST_NOTES = 2000
 
@@ -65,6 +75,28 @@ def add_video_stream(container: av.container.OutputContainer, key: AccessUnit) -
         return container.add_stream_from_template(parsed.streams.video[0])
 
 
+def parameter_sets(key: bytes) -> tuple[bytes, bytes]:
+    """The sequence and picture parameter sets in front of a key frame.
+
+    Args:
+        key: An access unit in Annex B form.
+
+    Returns:
+        Both without start codes; empty where missing.
+    """
+    found = {_SPS: b"", _PPS: b""}
+    begin = key.find(_START_CODE) + len(_START_CODE)
+    while begin >= len(_START_CODE) and begin < len(key):
+        kind = key[begin] & 31
+        if kind in _PICTURES:
+            break
+        end = key.find(_START_CODE, begin)
+        if kind in found:
+            found[kind] = key[begin : end if end >= 0 else len(key)].rstrip(b"\x00")
+        begin = end + len(_START_CODE)
+    return found[_SPS], found[_PPS]
+
+
 class UnitQueue:
     """Access units and whatever else goes with them, from many threads to one.
 
@@ -91,12 +123,6 @@ class UnitQueue:
         self._begun = False
         self._closed = False
         self.dropped = 0
-
-    @property
-    def notes(self) -> int:
-        """How many notes are waiting."""
-        with self._changed:
-            return len(self._items) - len(self._units)
 
     @property
     def closed(self) -> bool:

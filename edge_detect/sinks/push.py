@@ -5,7 +5,13 @@ from typing import NamedTuple
 
 from edge_detect.core import ConfigError, Picture, SinkError
 from edge_detect.core.url import Authority, Url
-from edge_detect.sinks.access_units import AccessUnit, UnitQueue, UnitThread, access_unit
+from edge_detect.sinks.access_units import (
+    AccessUnit,
+    UnitQueue,
+    UnitThread,
+    access_unit,
+    parameter_sets,
+)
 from edge_detect.sinks.encoder import (
     ENCODER_OPTIONS,
     EncodedPicture,
@@ -14,7 +20,7 @@ from edge_detect.sinks.encoder import (
     encoder_settings,
 )
 from edge_detect.sinks.push_publisher import Publisher
-from edge_detect.sinks.push_rtp import Packetizer, parameter_sets
+from edge_detect.sinks.push_rtp import Packetizer
 from edge_detect.sinks.sink import Sink, StreamInfo
 
 __all__ = ["PushSink", "open_push_sink"]

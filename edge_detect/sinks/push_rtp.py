@@ -12,13 +12,11 @@ from edge_detect.core import NS_PER_S
 from edge_detect.sinks.access_units import AccessUnit, add_video_stream
 from edge_detect.sinks.yuv import TICKS_PER_S
 
-__all__ = ["Packetizer", "describe", "is_rtcp", "parameter_sets"]
+__all__ = ["Packetizer", "describe", "is_rtcp"]
 
 _PAYLOAD_TYPE = 96
 # Fits into an Ethernet frame with the headers of IPv6 and a tunnel.
 _PACKET_BYTES = 1400
-_START_CODE = b"\x00\x00\x01"
-_SPS, _PPS, _FIRST_OF_PICTURE = 7, 8, (1, 5)
 
 
 class Packetizer:
@@ -79,28 +77,6 @@ class _Packets:
 def is_rtcp(packet: bytes) -> bool:
     """Whether a packet is a report about the stream and not a part of it (RFC 5761)."""
     return 192 <= packet[1] <= 223
-
-
-def parameter_sets(key: bytes) -> tuple[bytes, bytes]:
-    """The sequence and picture parameter sets in front of a key frame.
-
-    Args:
-        key: An access unit in Annex B form.
-
-    Returns:
-        Both without start codes; empty where missing.
-    """
-    found = {_SPS: b"", _PPS: b""}
-    begin = key.find(_START_CODE) + len(_START_CODE)
-    while begin >= len(_START_CODE) and begin < len(key):
-        kind = key[begin] & 31
-        if kind in _FIRST_OF_PICTURE:
-            break
-        end = key.find(_START_CODE, begin)
-        if kind in found:
-            found[kind] = key[begin : end if end >= 0 else len(key)].rstrip(b"\x00")
-        begin = end + len(_START_CODE)
-    return found[_SPS], found[_PPS]
 
 
 def describe(sps: bytes, pps: bytes, host: str, control: str) -> bytes:

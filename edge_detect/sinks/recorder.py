@@ -37,7 +37,7 @@ _QUEUE_S = 8.0
 _QUEUE_BYTES = 32_000_000
 # With half of that waiting, the pipeline is held up: it leaves pictures out before they are
 # encoded, or reads a file more slowly.
-_PATIENCE_S = 2.0
+_PATIENCE_S = 1.0
 # Thumbnails are made where they hold nobody up, of pictures that wait in the queue.
 _MOST_WAITING_PICTURES = 4
 # Without pictures for this long, what is open is finished.
@@ -129,10 +129,9 @@ class RecorderSink(Sink):
         session.encoder.write(picture)
         queue = session.thread.queue
         queue.wait_for_room(_PATIENCE_S)
-        if self._watch is not None:
-            sighting = self._watch.look(picture, keep=queue.notes < _MOST_WAITING_PICTURES)
-            if sighting is not None:
-                queue.put_note(sighting)
+        sighting = None if self._watch is None else self._watch.look(picture)
+        if sighting is not None:
+            queue.put_note(sighting)
 
     def close(self) -> None:
         """Finish the running recording.
@@ -235,13 +234,13 @@ class _Watch:
         self.rules = rules
         self._last: tuple[int, int] | None = None
         self._checked: tuple[str, ...] | None = None
+        self._waiting: list[Sighting] = []
 
-    def look(self, picture: Picture, *, keep: bool) -> Sighting | None:
+    def look(self, picture: Picture) -> Sighting | None:
         """What makes an event in the result of a picture; None if nothing does.
 
         Args:
             picture: The next one.
-            keep: Whether the picture may go with it, for a thumbnail.
 
         Raises:
             SinkError: The model does not know one of the classes.
@@ -258,7 +257,16 @@ class _Watch:
         if not found:
             return None
         age_ns = picture.frame.media_ns - result.frame.media_ns
-        return Sighting(found, result.frame.captured_ns, age_ns, picture if keep else None)
+        sighting = Sighting(found, result.frame.captured_ns, age_ns, picture)
+        self._hold(sighting)
+        return sighting
+
+    def _hold(self, sighting: Sighting) -> None:
+        """Let only the best of the waiting sightings keep their pictures."""
+        self._waiting = [each for each in self._waiting if each.picture is not None]
+        self._waiting.append(sighting)
+        if len(self._waiting) > _MOST_WAITING_PICTURES:
+            min(reversed(self._waiting), key=lambda each: each.score).picture = None
 
     def _matters(self, detection: Detection) -> bool:
         return not self.rules.labels or detection.label in self.rules.labels

@@ -33,7 +33,7 @@ class EventRules:
     post_ns: int
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Sighting:
     """The detections of one result that make an event.
 
@@ -41,13 +41,18 @@ class Sighting:
         detections: At least one, best first.
         captured_ns: CLOCK_MONOTONIC time of the frame in which they were found.
         age_ns: How much older that frame is than the picture in which they were drawn.
-        picture: The annotated picture; None where it could not be kept.
+        picture: The annotated picture; taken away where too many wait that are better.
     """
 
     detections: tuple[Detection, ...]
     captured_ns: int
     age_ns: int
     picture: Picture | None
+
+    @property
+    def score(self) -> float:
+        """Of the best detection."""
+        return max(detection.score for detection in self.detections)
 
 
 @dataclass(slots=True)
@@ -72,6 +77,7 @@ class EventStory:
         begun_ns: CLOCK_MONOTONIC time of the first picture.
         begun_at_ns: The same on the recorder's time line.
         continues: Name of the clip that ends where this one begins.
+        thumbnail: A JPEG file of the best picture so far, at first that of the clip before.
     """
 
     video: Path
@@ -80,13 +86,14 @@ class EventStory:
     size: Size
     begun_ns: int
     begun_at_ns: int
-    continues: str | None
+    continues: str | None = None
+    thumbnail: bytes = b""
     _seen: dict[str, _Seen] = field(default_factory=dict)
     _first_ns: int = 0
     _last_ns: int = 0
     _best_score: float = 0.0
-    _thumbnail: bytes = b""
-    _thumbnail_changed: bool = False
+    _written: bytes = b""
+    _told: bool = False
 
     @property
     def paths(self) -> list[Path]:
@@ -94,9 +101,9 @@ class EventStory:
         return [self.video, self.video.with_suffix(".jpg"), self.video.with_suffix(".json")]
 
     @property
-    def empty(self) -> bool:
-        """Whether nothing was seen so far."""
-        return not self._seen
+    def untold(self) -> bool:
+        """Whether it is worth writing before the end, for whoever looks early or after a crash."""
+        return not self._told or bool(self.thumbnail and not self._written)
 
     def add(self, sighting: Sighting, at_ns: int) -> None:
         """Take in what was found.
@@ -118,11 +125,10 @@ class EventStory:
                 seen.best, seen.captured_ns, seen.at_ns = detection, sighting.captured_ns, at_ns
         for label, count in counts.items():
             self._seen[label].most = max(self._seen[label].most, count)
-        best = max(detection.score for detection in sighting.detections)
-        if sighting.picture is not None and best > self._best_score:
-            self._best_score = best
-            self._thumbnail = _encode_jpeg(sighting.picture.image)
-            self._thumbnail_changed = True
+        picture, sighting.picture = sighting.picture, None
+        if picture is not None and sighting.score > self._best_score:
+            self._best_score = sighting.score
+            self.thumbnail = _encode_jpeg(picture.image)
 
     def write(self, frames: int, end_ns: int, end_at_ns: int, *, complete: bool) -> None:
         """Put thumbnail and JSON beside the clip, each as a whole or not at all.
@@ -137,17 +143,18 @@ class EventStory:
             OSError: The disk is full or the like.
         """
         _, thumbnail, facts = self.paths
-        if self._thumbnail_changed:
-            _replace(thumbnail, self._thumbnail)
-            self._thumbnail_changed = False
+        if self.thumbnail is not self._written:
+            _replace(thumbnail, self.thumbnail)
+            self._written = self.thumbnail
         told = self._tell(frames, end_ns, end_at_ns, complete=complete)
+        self._told = bool(self._seen)
         _replace(facts, (json.dumps(told, ensure_ascii=False, indent=2) + "\n").encode())
 
     def _tell(self, frames: int, end_ns: int, end_at_ns: int, *, complete: bool) -> dict[str, Any]:
         video, thumbnail, _ = self.paths
         return {
             "video": video.name,
-            "thumbnail": thumbnail.name if self._thumbnail else None,
+            "thumbnail": thumbnail.name if self.thumbnail else None,
             "complete": complete,
             "source": self.source,
             "size": list(self.size),

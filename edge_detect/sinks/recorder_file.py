@@ -10,8 +10,8 @@ import av.container
 import av.error
 import av.logging
 
-from edge_detect.core import NS_PER_S, Size, monotonic_ns
-from edge_detect.sinks.access_units import AccessUnit, add_video_stream
+from edge_detect.core import NS_PER_S, monotonic_ns
+from edge_detect.sinks.access_units import AccessUnit, add_video_stream, parameter_sets
 from edge_detect.sinks.yuv import TICKS_PER_S
 
 __all__ = ["SegmentFile"]
@@ -42,7 +42,7 @@ class SegmentFile:
     """
 
     def __init__(self, file: int, first: AccessUnit, make_room: Callable[[], bool]) -> None:
-        self.size: Size = first.size
+        self._sets = parameter_sets(first.data)
         self.frames = 0
         self._origin_ns = 0
         self._last_duration_ns = NS_PER_S // 25
@@ -68,6 +68,10 @@ class SegmentFile:
     def bytes(self) -> int:
         """Length of the file; what belongs to the running fragment is not in it yet."""
         return self._disk.length
+
+    def fits(self, unit: AccessUnit) -> bool:
+        """Whether a unit can be in the same video: not after a change of size or encoder."""
+        return not unit.key or parameter_sets(unit.data) == self._sets
 
     def add(self, unit: AccessUnit, at_ns: int) -> bool:
         """Add a unit.

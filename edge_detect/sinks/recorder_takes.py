@@ -197,7 +197,7 @@ class Take(ABC):
         large = self._most_bytes is not None and self._file.bytes >= self._most_bytes
         if (long or large) and not timed.unit.key:
             self._request_key()
-        return long or large or timed.unit.size != self._file.size
+        return long or large or not self._file.fits(timed.unit)
 
     def _make_room(self) -> bool:
         return self._store.make_room(least_bytes=1)
@@ -250,9 +250,9 @@ class EventTake(Take):
             self._keep(timed)
             return
         if self._is_due(timed) and timed.unit.key:
-            continued = self._path.name
+            before = self._story
             self._end(timed)
-            self._begin_clip(timed, continued)
+            self._begin_clip(timed, before)
         self._add(timed)
 
     def _take_sighting(self, sighting: Sighting) -> None:
@@ -271,28 +271,31 @@ class EventTake(Take):
         self._until_ns = max(self._until_ns, event_ns + self._rules.post_ns)
         if self._story is None:
             raise ValueError("a clip without a story is open")
-        first = self._story.empty
         self._story.add(sighting, event_ns)
-        if first and self._file is not None:
-            # Whoever looks before the end, or after a crash, finds this.
+        if self._story.untold and self._file is not None:
             self._tell(self._file.frames, self._last.at_ns, complete=False)
 
     def _forget(self) -> None:
         self._before.clear()
         self._before_bytes = 0
 
-    def _begin_clip(self, timed: _Timed, continues: str | None) -> None:
+    def _begin_clip(self, timed: _Timed, before: EventStory | None) -> None:
+        """Open a clip.
+
+        Args:
+            timed: Its first unit.
+            before: The story of the clip that it continues.
+        """
         self._begin(timed)
         unit = timed.unit
-        self._story = EventStory(
-            self._path,
-            self._rules,
-            unit.source,
-            unit.size,
-            unit.captured_ns,
-            timed.at_ns,
-            continues,
+        story = EventStory(
+            self._path, self._rules, unit.source, unit.size, unit.captured_ns, timed.at_ns
         )
+        self._story = story
+        if before is not None:
+            story.continues, story.thumbnail = before.video.name, before.thumbnail
+            self._added = timed
+            self._tell(0, timed.at_ns, complete=False)
 
     def _end(self, following: _Timed | None) -> None:
         super()._end(following)
@@ -318,6 +321,7 @@ class EventTake(Take):
         if not self._before and not timed.unit.key:
             return
         if self._before and timed.unit.size != self._before[0].unit.size:
+            # What was before cannot be in one video with what is now.
             self._forget()
         self._before.append(timed)
         self._before_bytes += len(timed.unit.data)
