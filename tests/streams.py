@@ -1,23 +1,61 @@
-"""What sinks are told about a pipeline, for tests that have none."""
+"""What tests of network streams have in common."""
 
-from collections.abc import Callable
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-from edge_detect.core import PipelineStatus, Size, SourceStatus
-from edge_detect.core.status import ModelStatus
-from edge_detect.sinks import Encoders, StreamInfo
+from edge_detect.core import Frame, SourceError
+from edge_detect.sources import Source, open_source
+
+# The test server's login; with everything in it that must be encoded in a URL.
+USER, PASSWORD = "admin", "p@ss:w/rd %?#"
+LOGIN = "admin:p%40ss%3Aw%2Frd%20%25%3F%23"
 
 
-def stream_of(
-    size: Size | None = None,
-    fps: float | None = None,
-    encoded: Callable[[int], None] = lambda _: None,
-) -> StreamInfo:
-    """A stream whose source is live and whose figures are all at their beginning."""
-    report = PipelineStatus(
-        elapsed_s=1.0,
-        mode="live",
-        overlay="latest",
-        source=SourceStatus("test", "live", 1.0, size=size, fps=fps),
-        model=ModelStatus("test-model", Size(300, 300), "litert", 1, 0.5),
+@contextmanager
+def connected(url: str, tries: int = 4) -> Iterator[tuple[Source, Frame]]:
+    """A source that has given its first frame.
+
+    Tried again as the pipeline does: GStreamer's server forgets a client now and then.
+    """
+    for left in reversed(range(tries)):
+        source = open_source(url)
+        try:
+            frame = source.read()
+        except SourceError as error:
+            source.close()
+            if not error.transient or not left:
+                raise
+            continue
+        assert frame is not None
+        break
+    with source:
+        yield source, frame
+
+
+def read_error(url: str) -> SourceError:
+    """The error that ends a stream."""
+    with open_source(url) as source:
+        try:
+            while source.read() is not None:
+                pass
+        except SourceError as error:
+            return error
+    raise AssertionError(f"{source.name} ended without an error")
+
+
+def make_certificate(folder: Path) -> tuple[str, str]:
+    """A certificate for 127.0.0.1 that it signed itself, and its key."""
+    certificate, key = str(folder / "camera.pem"), str(folder / "camera.key")
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "2", "-subj", "/CN=camera", "-keyout", key, "-out", certificate),
+            *("-addext", "subjectAltName=IP:127.0.0.1"),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=30,
     )
-    return StreamInfo(size, fps, Encoders(fps), lambda: report, encoded)
+    return certificate, key

@@ -11,7 +11,7 @@ from edge_detect.core import NS_PER_S, SourceError, monotonic_ns
 from edge_detect.sources.stream_address import StreamAddress
 from edge_detect.sources.stream_clock import ArrivalClock, Backlog
 from edge_detect.sources.stream_damage import Damage
-from edge_detect.sources.stream_errors import disconnected, nothing_decodable
+from edge_detect.sources.stream_errors import disconnected, no_answer, nothing_decodable
 
 __all__ = ["ReceivedPicture", "StreamDecoder"]
 
@@ -91,8 +91,8 @@ class StreamDecoder:
             The pictures that it completes, mostly one; None at the end of a recording.
 
         Raises:
-            SourceError: A live stream ended, or nothing in it can be decoded.
-            av.error.FFmpegError: It broke off or fell silent.
+            SourceError: A live stream ended or fell silent, or nothing in it can be decoded.
+            av.error.FFmpegError: It broke off.
         """
         asked_ns = monotonic_ns()
         packet = next(self._packets, None)
@@ -102,6 +102,9 @@ class StreamDecoder:
             if self.recording and self._position_ns > (self._duration_s - _END_SLACK_S) * NS_PER_S:
                 return None
             raise disconnected(self._address)
+        if arrived_ns - asked_ns >= self._address.read_s * NS_PER_S:
+            # When the time is over, FFmpeg first hands out what its parser had held back.
+            raise no_answer(self._address, connected=True)
         if arrived_ns - self._last_picture_ns > self._undecodable_s * NS_PER_S:
             raise nothing_decodable(self._address, self._undecodable_s)
         if packet.stream_index != self._stream.index:

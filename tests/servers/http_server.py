@@ -6,6 +6,7 @@
     /live.ts?fps=30&size=320x240         endless MPEG-TS with H.264; fps=0: as fast as it goes
     /clip.mp4 /clip.ts /cut.mp4          two seconds at 25 fps; the last breaks off half way
     /private/mjpeg                       the same for user "admin", password "p@ss:w/rd %?#"
+    /local?path=P                        a redirect to a file of the client
     /forbidden /missing /loop /silent /garbage /html /empty
 
 Prints the port as soon as it listens, and ends when its standard input is closed.
@@ -58,6 +59,7 @@ class Handler(BaseHTTPRequestHandler):
         "/cut.mp4": "clip",
         "/forbidden": "forbidden",
         "/loop": "loop",
+        "/local": "local",
         "/silent": "silent",
         "/garbage": "garbage",
         "/html": "html",
@@ -69,6 +71,7 @@ class Handler(BaseHTTPRequestHandler):
         """Find the route."""
         parts = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+        self.query = query
         self.fps = float(query.get("fps", "30"))
         width, height = query.get("size", "320x240").split("x")
         self.width, self.height = int(width), int(height)
@@ -136,8 +139,14 @@ class Handler(BaseHTTPRequestHandler):
         self.send_error(403)
 
     def loop(self) -> None:
+        self.redirect("/loop")
+
+    def local(self) -> None:
+        self.redirect(f"file://{self.query['path']}")
+
+    def redirect(self, target: str) -> None:
         self.send_response(302)
-        self.send_header("Location", "/loop")
+        self.send_header("Location", target)
         self.send_header("Content-Length", "0")
         self.end_headers()
 

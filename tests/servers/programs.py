@@ -12,6 +12,7 @@ from pathlib import Path
 
 __all__ = ["Program", "Proxy", "http_server", "rtsp_server", "silent_port"]
 
+_BLOCK = 1024
 _HERE = Path(__file__).parent
 
 
@@ -82,7 +83,7 @@ class Proxy:
 
     Args:
         port: Of the server.
-        damage: Part of the blocks of 64 bytes that are overwritten with noise, once the first
+        damage: Part of the blocks of 1024 bytes that are overwritten with noise, once the first
             `spared` bytes have passed.
         spared: See there.
     """
@@ -129,9 +130,9 @@ class Proxy:
 
     def _spoil(self, data: bytes) -> bytes:
         spoiled = bytearray(data)
-        for begin in range(0, len(data), 64):
+        for begin in range(0, len(data), _BLOCK):
             if self._random.random() < self._damage:
-                end = min(begin + 64, len(data))
+                end = min(begin + _BLOCK, len(data))
                 spoiled[begin:end] = self._random.randbytes(end - begin)
                 self.damaged += 1
         return bytes(spoiled)

@@ -1,0 +1,223 @@
+"""What goes wrong with cameras on a network is caused for real, and ends in a clear error."""
+
+import contextlib
+import logging
+import threading
+import time
+import traceback
+
+import pytest
+from servers import pattern
+from servers.programs import Proxy, http_server, rtsp_server, silent_port
+from streams import PASSWORD, USER, connected, read_error
+from waiting import wait_for
+
+from edge_detect.core import SourceError
+from edge_detect.sources import open_source
+
+SLOWNESS_S = 1.0
+
+
+@pytest.fixture(scope="module")
+def web():
+    with http_server() as server:
+        yield f"http://127.0.0.1:{server.port}"
+
+
+def stream_threads() -> int:
+    return sum(thread.name == "edge-stream" for thread in threading.enumerate())
+
+
+def read_to_the_end(source) -> tuple[SourceError, float]:
+    """The error that ends a source, and how many seconds it took to come."""
+    start = time.monotonic()
+    with pytest.raises(SourceError) as caught:
+        while source.read() is not None:
+            pass
+    return caught.value, time.monotonic() - start
+
+
+def test_a_camera_that_is_killed_is_a_loss_that_may_pass() -> None:
+    with (
+        rtsp_server() as server,
+        connected(f"rtsp://127.0.0.1:{server.port}/live") as (source, _),
+    ):
+        server.kill()
+        error, seconds = read_to_the_end(source)
+        assert error.transient
+        assert seconds < 1 + SLOWNESS_S
+        # Whoever asks again is told again.
+        with pytest.raises(SourceError):
+            source.read()
+
+
+@pytest.mark.parametrize("start", [rtsp_server, http_server])
+def test_a_camera_that_freezes_is_noticed_by_its_silence(start) -> None:
+    with start() as server:
+        path = f"rtsp://127.0.0.1:{server.port}/live"
+        if start is http_server:
+            path = f"http://127.0.0.1:{server.port}/mjpeg"
+        with connected(f"{path}?read_timeout=1.5") as (source, _):
+            server.freeze()
+            error, seconds = read_to_the_end(source)
+            assert error.transient
+            assert 0.5 < seconds < 1.5 + SLOWNESS_S
+        server.thaw()
+        with connected(path) as (_, frame):
+            assert pattern.read(frame.image) is not None
+
+
+def test_a_camera_may_come_back_with_another_size_and_codec() -> None:
+    with rtsp_server() as server:
+        url = f"rtsp://127.0.0.1:{server.port}/live"
+        with connected(url) as (source, frame):
+            assert frame.size == (320, 240)
+            server.kill()
+            read_to_the_end(source)
+    for arguments, size in (
+        (("--codec", "h265", "--size", "640x368"), (640, 368)),
+        (("--codec", "mjpeg", "--size", "160x120"), (160, 120)),
+        (("--profile", "high", "--size", "320x240", "--fps", "15"), (320, 240)),
+    ):
+        with (
+            rtsp_server(*arguments, "--port", str(server.port)),
+            connected(url) as (source, frame),
+        ):
+            assert frame.size == source.size == size
+            assert pattern.read(frame.image) is not None
+
+
+def watch(url: str, seconds: float, done) -> tuple[int, int]:
+    """Read a bad stream, connecting again when it is lost, until `done` or for some seconds.
+
+    Returns:
+        How many pictures came, and how many of them were damaged.
+    """
+    came = damaged = 0
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not done(came):
+        with open_source(url) as source, contextlib.suppress(SourceError):
+            while time.monotonic() < end and not done(came):
+                frame = source.read()
+                came += 1
+                damaged += pattern.read(frame.image) is None
+    return came, damaged
+
+
+@pytest.mark.parametrize("kind", ["rtsp", "rtsp-mjpeg", "live.ts", "mjpeg"])
+def test_garbage_in_the_bytes_crashes_nothing_and_little_of_it_is_shown(kind) -> None:
+    with contextlib.ExitStack() as stack:
+        if kind.startswith("rtsp"):
+            codec = "mjpeg" if kind == "rtsp-mjpeg" else "h264"
+            server = stack.enter_context(rtsp_server("--codec", codec))
+            path = "rtsp://127.0.0.1:{}/live"
+        else:
+            server = stack.enter_context(http_server())
+            path = f"http://127.0.0.1:{{}}/{kind}"
+        proxy = stack.enter_context(contextlib.closing(Proxy(server.port, damage=0.05)))
+        url = f"{path.format(proxy.port)}?read_timeout=1&open_timeout=2"
+        came, damaged = watch(url, 20, lambda came: came >= 60 and proxy.damaged >= 8)
+        assert proxy.damaged >= 8
+        assert came >= 60
+        # Nothing tells of the damage within a JPEG picture; in H.264 the decoder notices it.
+        if kind in ("rtsp", "live.ts"):
+            assert damaged <= 0.15 * came
+        wait_for(lambda: not stream_threads())
+
+
+@pytest.mark.parametrize(
+    ("path", "fact"),
+    [
+        ("missing", "there is no stream"),
+        ("loop", "cannot open"),
+        ("html", "cannot open|no video"),
+        ("empty", "cannot open|no video"),
+        ("silent?open_timeout=1", "no video within 1 s"),
+        ("garbage?open_timeout=1", "no video within 1 s|no video that"),
+    ],
+)
+def test_what_is_no_camera_on_the_web_is_a_clear_error_in_time(web, path, fact) -> None:
+    start = time.monotonic()
+    with open_source(f"{web}/{path}") as source, pytest.raises(SourceError, match=fact) as caught:
+        source.read()
+    assert time.monotonic() - start < 1.5 + SLOWNESS_S
+    assert caught.value.transient
+    assert caught.value.hint
+
+
+def test_a_wrong_path_and_a_closed_port_are_clear_errors() -> None:
+    with rtsp_server() as server:
+        url = f"rtsp://127.0.0.1:{server.port}"
+        assert "there is no stream at" in read_error(f"{url}/other").message
+    error = read_error(f"{url}/live")
+    assert "nothing listens at" in error.message
+    assert error.transient
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "rtsps", "http", "https"])
+def test_a_half_open_server_is_left_after_the_timeout(scheme) -> None:
+    with silent_port() as port:
+        start = time.monotonic()
+        error = read_error(f"{scheme}://127.0.0.1:{port}/live?open_timeout=1")
+        assert time.monotonic() - start < 1.5 + SLOWNESS_S
+        assert "showed no video within 1 s" in error.message
+        assert error.transient
+        wait_for(lambda: not stream_threads())
+
+
+def test_a_redirect_cannot_reach_local_files(web, write_video, grey_steps) -> None:
+    path = write_video("private.mp4", grey_steps)
+    assert "cannot open" in read_error(f"{web}/local?path={path}").message
+
+
+@pytest.mark.parametrize("kind", ["basic", "digest", "http"])
+def test_a_refused_login_is_final_and_no_text_holds_the_password(kind, caplog, capfd) -> None:
+    caplog.set_level(logging.DEBUG)
+    with contextlib.ExitStack() as stack:
+        if kind == "http":
+            server = stack.enter_context(http_server())
+            place = f"127.0.0.1:{server.port}/private/mjpeg"
+        else:
+            digest = ("--digest",) if kind == "digest" else ()
+            login = ("--user", USER, "--password", PASSWORD)
+            server = stack.enter_context(rtsp_server(*login, *digest))
+            place = f"127.0.0.1:{server.port}/live"
+        scheme = "http" if kind == "http" else "rtsp"
+        wrong = read_error(f"{scheme}://gardener:geheim@{place}?token=geheim")
+        none = read_error(f"{scheme}://{place}")
+    assert not wrong.transient
+    assert not none.transient
+    assert "refused the user or password" in wrong.message
+    assert "asks for a password" in none.message
+    assert "EDGE_DETECT_SOURCE_USER" in none.hint
+    check_silence(wrong, caplog, capfd)
+
+
+def test_no_other_error_holds_the_password_either(web, caplog, capfd) -> None:
+    caplog.set_level(logging.DEBUG)
+    for path in ("missing", "forbidden", "loop", "html", "empty", "silent", "cut.mp4"):
+        url = f"{web.replace('//', '//gardener:geheim@')}/{path}?token=geheim&open_timeout=0.5"
+        check_silence(read_error(url), caplog, capfd)
+    for url in ("rtsp://gardener:geheim@127.0.0.1:9/x", "rtsp://gardener:geheim@camera.invalid/x"):
+        check_silence(read_error(url), caplog, capfd)
+
+
+def check_silence(error: SourceError, caplog, capfd) -> None:
+    """No part of an error, its causes and what was printed shows user or password."""
+    assert error.__cause__ is None
+    assert error.__context__ is None
+    shown = [str(error), repr(error), error.hint, *traceback.format_exception(error)]
+    text = "".join([*shown, caplog.text, *capfd.readouterr()])
+    assert "geheim" not in text
+    assert "gardener" not in text
+
+
+def test_a_reader_that_gives_up_waiting_leaves_no_thread_behind() -> None:
+    with silent_port() as port, open_source(f"rtsp://127.0.0.1:{port}/x?open_timeout=2") as source:
+        reader = threading.Thread(target=source.read)
+        reader.start()
+        wait_for(stream_threads)
+        source.close()
+        reader.join(1)
+        assert not reader.is_alive()
+        wait_for(lambda: not stream_threads(), 5)
