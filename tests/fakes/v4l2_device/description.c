@@ -96,5 +96,7 @@ int is_gone(struct client *client)
     if (!client->gone)
         client->gone = stat(client->node, &node) != 0 || client->made.tv_sec != node.st_ctim.tv_sec
                        || client->made.tv_nsec != node.st_ctim.tv_nsec;
+    if (client->gone)
+        client->streaming = 0;
     return client->gone;
 }
