@@ -7,11 +7,13 @@ from dataclasses import replace
 from threading import Event, Thread
 from typing import Any, NamedTuple
 
+import cv2
 import httpx
 import numpy as np
 
 from edge_detect.core import (
     Detections,
+    Image,
     Percentiles,
     Picture,
     PipelineStatus,
@@ -163,7 +165,7 @@ class Part(NamedTuple):
 
 
 def read_parts(response: httpx.Response) -> Iterator[Part]:
-    """The pictures of a stream, as they come."""
+    """The pictures of a stream, as they come; closed with the last reference to this."""
     data = b""
     for chunk in response.iter_raw():
         data += chunk
@@ -194,3 +196,41 @@ def connect(sink: WebSink, text: bytes = b"", receive_buffer: int = 0) -> socket
     connection.connect((host, port))
     connection.sendall(text)
     return connection
+
+
+def decode(data: bytes) -> Image:
+    """The pixels of a JPEG or PNG file, B, G, R."""
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    return np.asarray(image, np.uint8)
+
+
+def least_difference(
+    camera: Camera, newest: int, image: Image, quality: int, *, boxes: bool
+) -> float:
+    """How far a picture is from the one of the camera's frames that it resembles most.
+
+    Args:
+        camera: Which made it.
+        newest: Number of the last frame that it may be.
+        image: B, G, R.
+        quality: Of the JPEG that it came through.
+        boxes: Whether the frames are compared with their boxes or without.
+
+    Returns:
+        Mean difference of the worst block of 8 by 8 pixels, 0 to 255.
+    """
+    url = parse_url(f"synthetic://?size={SIZE}&fps=25&objects=3&seed=5")
+    source, overlay = open_synthetic(url, paced=False), Overlay(SHAPES)
+    least = 255.0
+    for sequence in range(newest + 1):
+        frame = source.read()
+        assert frame is not None
+        drawn = frame.image.copy()
+        if boxes:
+            overlay.draw(drawn, found_in(camera.source, sequence))
+        _, data = cv2.imencode(".jpg", drawn, (cv2.IMWRITE_JPEG_QUALITY, quality))
+        difference = cv2.absdiff(image, decode(data.tobytes())).mean(axis=2)
+        blocks = difference.reshape(SIZE.height // 8, 8, SIZE.width // 8, 8).mean(axis=(1, 3))
+        least = min(least, float(blocks.max()))
+    return least
