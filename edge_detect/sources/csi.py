@@ -138,7 +138,7 @@ class CsiSource(Source):
         # What a camera offers depends on its configuration.
         offered = camera.camera_controls
         controls = make_controls(options, offered, libcamera.controls)
-        self.fps, duration_us = _rate(self.name, options.fps, offered)
+        self.fps, duration_us = _rate(self.name, options, offered)
         if duration_us:
             controls["FrameDurationLimits"] = (duration_us, duration_us)
         camera.set_controls(controls)
@@ -274,19 +274,23 @@ def _first_cause(error: BaseException) -> str:
 
 
 def _rate(
-    name: str, wanted: float | None, offered: dict[str, tuple[Any, Any, Any]]
+    name: str, options: CsiOptions, offered: dict[str, tuple[Any, Any, Any]]
 ) -> tuple[float | None, int]:
     """The frame rate, and the duration of a frame in microseconds; 0 if it cannot be set.
 
     Raises:
         ConfigError: The camera cannot give as many frames, or its rate cannot be set.
     """
+    wanted = options.fps
     if "FrameDurationLimits" not in offered:
         if wanted is not None:
             raise ConfigError(f"{name} does not let its rate be set", "leave fps out")
         return None, 0
     shortest_us, longest_us = offered["FrameDurationLimits"][:2]
     duration_us = round(1e6 / (wanted or _DEFAULT_FPS))
+    if wanted is None:
+        # The sensor needs some of a frame to be read out; else libcamera cuts the exposure.
+        duration_us = max(duration_us, round(1.01 * options.numbers.get("exposure", 0)))
     # Sensors round to lines: 60 frames a second may be 59.9.
     if wanted is not None and not shortest_us * 0.99 <= duration_us <= longest_us * 1.01:
         raise ConfigError(

@@ -44,7 +44,7 @@ class CsiOptions:
     Attributes:
         size: Of the picture; even numbers.
         lores: Size of the image for inference; None: inference uses the picture.
-        fps: Frames per second; None: 30, or what the camera manages.
+        fps: Frames per second; None: 30, or what the camera manages at the wanted exposure.
         format: One of FORMATS, by picamera2's names.
         hflip: Mirrored left to right.
         vflip: Upside down; with `hflip`, turned by 180 degrees.
@@ -80,10 +80,16 @@ def read_options(url: Url) -> CsiOptions:
             f"{url.name!r} sets the lens and has the camera focus by itself",
             "leave 'lens' or 'af' out",
         )
+    fps = url.number("fps", 30.0) if "fps" in url.options else None
+    if fps and numbers.get("exposure", 0) * fps > 1e6:
+        raise ConfigError(
+            f"{url.name!r}: an exposure of {numbers['exposure']:g} µs is longer than a frame",
+            f"leave fps out, or use at most fps={1e6 / numbers['exposure']:.3g}",
+        )
     return CsiOptions(
         size=size,
         lores=_read_lores(url, size),
-        fps=url.number("fps", 30.0) if "fps" in url.options else None,
+        fps=fps,
         format=_choice(url, "format", FORMATS),
         hflip=url.flag("hflip") != turned,
         vflip=url.flag("vflip") != turned,

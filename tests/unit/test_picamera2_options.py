@@ -99,6 +99,8 @@ def test_the_small_image_is_even_and_fits_into_the_picture(size) -> None:
         ("hflip=perhaps", "true or false"),
         ("gain=much", "'gain' must be a number, got 'much'"),
         ("ev=nan", "'ev' must be a number"),
+        ("exposure=40000&fps=30", "an exposure of 40000 µs is longer than a frame"),
+        ("exposure=40000&fps=30", "leave fps out, or use at most fps=25"),
         ("lens=2&af=auto", "sets the lens and has the camera focus"),
     ],
 )

@@ -203,6 +203,11 @@ def test_a_rate_beyond_the_camera_is_an_error_only_if_asked_for(hardware, sensor
         assert source.fps == pytest.approx(14.34, abs=0.01)
 
 
+def test_a_long_exposure_lengthens_the_frames(hardware) -> None:
+    with open_source("picamera2://0?size=320x240&exposure=100000") as source:
+        assert source.fps == pytest.approx(9.9, abs=0.01)
+
+
 def test_a_camera_without_a_rate_to_set_is_taken_as_it_is(hardware, sensor) -> None:
     del sensor.controls["FrameDurationLimits"]
     with open_source("picamera2://0?size=320x240") as source:
