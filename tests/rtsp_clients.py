@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import pairwise
 from threading import Event, Thread
 from time import sleep
@@ -286,6 +287,12 @@ class RawClient:
             if status != 200:
                 return status
         return 200
+
+    def send_if_possible(self, data: bytes) -> None:
+        """Send anything, to a server that may hang up or stop reading before the end."""
+        self._socket.settimeout(1)
+        with suppress(OSError):
+            self._socket.sendall(data)
 
     def receive_answer(self) -> str:
         """Read head and body of an answer."""

@@ -1,9 +1,12 @@
 """The connections of an RTSP server: who plays, who is idle, and who has to go."""
 
 import logging
+import os
 import socket
+import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 from edge_detect.core import NS_PER_S, monotonic_ns
@@ -13,8 +16,11 @@ __all__ = ["Clients", "Limits"]
 
 _log = logging.getLogger(__name__)
 # What the system keeps for a client that reads slowly is delay; this is a third of a second
-# of the default bitrate. The system doubles it.
+# of the default bitrate. Requests are short. The system doubles both.
 _SEND_BUFFER_BYTES = 98_304
+_RECEIVE_BUFFER_BYTES = 8_192
+# Where Linux counts the bytes received in its `struct tcp_info`, the same on all processors.
+_TCP_INFO_BYTES, _BYTES_RECEIVED = 136, 128
 
 
 @dataclass(slots=True, frozen=True)
@@ -30,7 +36,9 @@ class Limits:
         stuck_s: A connection that takes no data for this long is cut. GStreamer itself keeps
             ten seconds of the stream for a slow viewer, then gives up on it.
         first_picture_s: The first viewer is answered with 503 when no picture comes in time.
-        body_bytes: Longest body of a request.
+        head_start_bytes: A client that sent more than this, and more than `bytes_per_s`
+            since it came, is cut off. An hour of a decent one's requests and reports has 50 kB.
+        bytes_per_s: See there.
     """
 
     clients: int = 16
@@ -39,7 +47,8 @@ class Limits:
     session_s: int = 30
     stuck_s: float = 15.0
     first_picture_s: float = 3.0
-    body_bytes: int = 65_536
+    head_start_bytes: int = 32_768
+    bytes_per_s: int = 4_096
 
 
 @dataclass(slots=True)
@@ -47,16 +56,24 @@ class _Connection:
     """What is known of one client.
 
     Attributes:
+        tcp: The connection once more, for use while GStreamer holds the server's thread.
+        since_ns: When it connected.
         alive_ns: When it connected, or was last seen to have a session.
         plays: Whether it asked to play.
+        sessions: Of GStreamer, which would keep them for a while after the client left.
     """
 
+    tcp: socket.socket
+    since_ns: int
     alive_ns: int
     plays: bool = False
+    sessions: list[Any] = field(default_factory=list)
 
 
 class Clients:
-    """All connections of one server. Used in the server's thread, but for `viewers`.
+    """All connections of one server.
+
+    Used in the server's thread, but for `viewers`, `cut_off_talkers` and `cut_off_all`.
 
     Args:
         libraries: GStreamer.
@@ -90,8 +107,10 @@ class Clients:
         """Take a new connection; handles the server's signal."""
         if len(self._connections) >= self._limits.clients + self._limits.strangers:
             self._evict()
-        self._tune(client.get_connection().get_read_socket())
-        self._connections[client] = _Connection(monotonic_ns())
+        now_ns = monotonic_ns()
+        tcp = socket.socket(fileno=os.dup(client.get_connection().get_read_socket().get_fd()))
+        self._tune(tcp)
+        self._connections[client] = _Connection(tcp, now_ns, now_ns)
         client.connect("closed", self._remove)
         client.connect("pre-describe-request", self._check_describe)
         client.connect("new-session", self._limit_session)
@@ -124,12 +143,34 @@ class Clients:
         remove = self._libraries.GstRtspServer.RTSPFilterResult.REMOVE
         self._sessions.filter(lambda *_: remove)
 
-    def _tune(self, tcp: Any) -> None:
+    def cut_off_talkers(self) -> None:
+        """Cut off who sends too much; called a few times a second from another thread.
+
+        GStreamer reads requests byte by byte, a megabyte a second, and does not return
+        while more is coming: one header without an end would hold the server for ever.
+        """
+        now_ns = monotonic_ns()
+        for connection in list(self._connections.values()):
+            age_s = (now_ns - connection.since_ns) / NS_PER_S
+            allowed = self._limits.head_start_bytes + age_s * self._limits.bytes_per_s
+            # The server's thread may have closed it in the meantime.
+            with suppress(OSError):
+                if _received_bytes(connection.tcp) > allowed:
+                    connection.tcp.shutdown(socket.SHUT_RDWR)
+
+    def cut_off_all(self) -> None:
+        """End whatever clients hold the server's thread with."""
+        for connection in list(self._connections.values()):
+            with suppress(OSError):
+                connection.tcp.shutdown(socket.SHUT_RDWR)
+
+    def _tune(self, tcp: socket.socket) -> None:
         # Pictures do not wait until the one before them is acknowledged.
-        tcp.set_option(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        tcp.set_option(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
         stuck_ms = round(self._limits.stuck_s * 1000)
-        tcp.set_option(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stuck_ms)
+        tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stuck_ms)
 
     def _evict(self) -> None:
         for client in self._connections:
@@ -138,14 +179,21 @@ class Clients:
                 return
 
     def _remove(self, client: Any) -> None:
-        self._connections.pop(client, None)
+        connection = self._connections.pop(client, None)
+        if connection is not None:
+            connection.tcp.close()
+            for session in connection.sessions:
+                self._sessions.remove(session)
 
     def _check_describe(self, _client: Any, _context: Any) -> Any:
         status = self._libraries.GstRtsp.RTSPStatusCode
         return status.OK if self._admit() else status.SERVICE_UNAVAILABLE
 
-    def _limit_session(self, _client: Any, session: Any) -> None:
+    def _limit_session(self, client: Any, session: Any) -> None:
         session.set_timeout(self._limits.session_s)
+        connection = self._connections.get(client)
+        if connection is not None:
+            connection.sessions.append(session)
 
     def _play(self, client: Any, _context: Any) -> None:
         connection = self._connections.get(client)
@@ -167,3 +215,10 @@ def _is_cut_off(session: Any) -> bool:
         if transport is not None and transport not in active:
             return True
     return False
+
+
+def _received_bytes(tcp: socket.socket) -> int:
+    """How much a client has sent so far."""
+    info = tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+    received: int = struct.unpack_from("=Q", info, _BYTES_RECEIVED)[0]
+    return received

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from threading import Timer
 from typing import Any
 
 from edge_detect.core import NS_PER_S, monotonic_ns
@@ -19,8 +18,9 @@ LAUNCH = (
     " caps=video/x-h264,stream-format=byte-stream,alignment=au"
     " ! rtph264pay name=pay0 pt=96 config-interval=0 )"
 )
-# More pictures waiting than this means that the pipeline stands still.
-_MOST_WAITING = 8
+# More pictures waiting than this means that the pipeline stands still. They leave in no
+# time when it goes on.
+_MOST_WAITING = 30
 # The pipeline's time line begins this long before the pipeline, so that pictures taken
 # just before it have a place on it.
 _HEAD_START_NS = 10 * NS_PER_S
@@ -36,19 +36,13 @@ class Feed:
         libraries: GStreamer.
         media: A GstRTSPMedia made of `LAUNCH`, not yet prepared.
         encoded: Called with `captured_ns` for each picture that came from the encoder.
-        patience_s: When no picture has come after this time the media fails, and the client
-            that waits for it is answered with 503.
 
     Attributes:
         dropped: Pictures left out.
     """
 
     def __init__(
-        self,
-        libraries: RtspLibraries,
-        media: Any,
-        encoded: Callable[[int], None],
-        patience_s: float,
+        self, libraries: RtspLibraries, media: Any, encoded: Callable[[int], None]
     ) -> None:
         self._libraries = libraries
         self._encoded = encoded
@@ -63,14 +57,9 @@ class Feed:
         self._last_ns = -1
         self._skipping = False
         self.dropped = 0
-        self._deadline = Timer(patience_s, self.fail)
-        self._deadline.name = "edge-rtsp-first-picture"
-        self._deadline.daemon = True
-        self._deadline.start()
 
     def push(self, encoded: EncodedPicture) -> None:
         """Hand one picture to the pipeline; never waits."""
-        self._deadline.cancel()
         captured_ns = encoded.picture.frame.captured_ns
         self._encoded(captured_ns)
         pts_ns = captured_ns - self._base_ns
@@ -85,17 +74,23 @@ class Feed:
             buffer.set_flags(gst.BufferFlags.DELTA_UNIT)
         self._source.emit("push-buffer", buffer)
 
+    def check(self, patience_s: float) -> None:
+        """Fail when the first picture is overdue.
+
+        Args:
+            patience_s: Time allowed from the construction on.
+        """
+        waited_ns = monotonic_ns() - self._base_ns - _HEAD_START_NS
+        if waited_ns > patience_s * NS_PER_S:
+            self.fail()
+
     def fail(self) -> None:
-        """Have whoever waits for the first picture told that none came; later, do nothing."""
+        """Have the client that waits for the first picture answered with 503, if one does."""
         if self._last_ns >= 0:
             return
         gst, glib = self._libraries.Gst, self._libraries.GLib
         error = glib.Error.new_literal(gst.StreamError.quark(), "no picture came", 1)
         self._source.post_message(gst.Message.new_error(self._source, error, ""))
-
-    def close(self) -> None:
-        """Stop waiting for the first picture."""
-        self._deadline.cancel()
 
     def _leaves_out(self, encoded: EncodedPicture, pts_ns: int) -> bool:
         """Whether the picture has to be left out."""

@@ -16,6 +16,7 @@ __all__ = ["Address", "RtspServer"]
 
 _log = logging.getLogger(__name__)
 _TICK_S = 1
+_WATCH_S = 0.2
 _STOP_S = 1.0
 _REALM = "edge-detect"
 _ROLE = "viewer"
@@ -50,7 +51,9 @@ class RtspServer:
     """Serves what an encoder makes to any number of viewers, from `start` to `stop`.
 
     All of GStreamer's calls into this object, and its own into GStreamer's clients and
-    sessions, happen in the one thread "edge-rtsp".
+    sessions, happen in the one thread "edge-rtsp". A client can hold that thread: with its
+    first request until there is a picture, and with requests that do not end. The thread
+    "edge-rtsp-guard" puts an end to it.
 
     Args:
         address: Where, and for whom.
@@ -112,7 +115,7 @@ class RtspServer:
         server.set_address(self._address.host)
         server.set_service(str(self._address.port))
         server.set_backlog(self._limits.strangers)
-        server.set_content_length_limit(self._limits.body_bytes)
+        server.set_content_length_limit(self._limits.head_start_bytes)
         # No threads for clients: everything happens in ours.
         server.get_thread_pool().set_max_threads(0)
         try:
@@ -130,7 +133,9 @@ class RtspServer:
         self._context = self._libraries.GLib.MainContext.new()
         self._listener.attach(self._context)
         self._thread = Thread(target=self._run, name="edge-rtsp", daemon=True)
+        self._guard = Thread(target=self._watch, name="edge-rtsp-guard", daemon=True)
         self._thread.start()
+        self._guard.start()
 
     def stop(self) -> None:
         """Send everybody away and let go of the port; returns within a second.
@@ -139,11 +144,12 @@ class RtspServer:
             SinkError: GStreamer does not come to an end.
         """
         self._stopping.set()
-        # A client's first request holds the thread until there is a picture.
         for feed in list(self._feeds.values()):
             feed.fail()
+        self._clients.cut_off_all()
         self._context.wakeup()
         self._thread.join(_STOP_S)
+        self._guard.join(_STOP_S)
         if self._thread.is_alive():
             raise SinkError(f"{self._address.name!r} does not stop", "restart edge-detect")
         # It holds a file descriptor, which shall not wait for the garbage collector.
@@ -162,6 +168,13 @@ class RtspServer:
             pass
         # The objects hold each other; apart they are freed at once, and with them the port.
         del self._server, self._listener
+
+    def _watch(self) -> None:
+        """See to what must not wait while a client holds the server's thread."""
+        while not self._stopping.wait(_WATCH_S):
+            self._clients.cut_off_talkers()
+            for feed in list(self._feeds.values()):
+                feed.check(self._limits.first_picture_s)
 
     def _tick(self, *_: Any) -> bool:
         self._clients.sweep()
@@ -197,7 +210,7 @@ class RtspServer:
         return factory
 
     def _connect_media(self, _factory: Any, media: Any) -> None:
-        feed = Feed(self._libraries, media, self._encoded, self._limits.first_picture_s)
+        feed = Feed(self._libraries, media, self._encoded)
         self._feeds[media] = feed
         media.connect("unprepared", self._disconnect_media)
         self._encoder.subscribe(feed.push)
@@ -206,7 +219,6 @@ class RtspServer:
         feed = self._feeds.pop(media, None)
         if feed is not None:
             self._encoder.unsubscribe(feed.push)
-            feed.close()
             self._dropped += feed.dropped
 
     def _admit(self) -> bool:

@@ -1,0 +1,191 @@
+"""The RTSP server among clients that misbehave, while a decent viewer loses no picture."""
+
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic, sleep
+
+import psutil
+import pytest
+from rtsp_clients import Camera, RawClient, Watcher, free_port, stream_info, wait_until
+
+from edge_detect.sinks.encoder import EncoderSettings
+from edge_detect.sinks.rtsp import RtspSink
+from edge_detect.sinks.rtsp_clients import Limits
+from edge_detect.sinks.rtsp_server import Address
+
+# The camera may stand still for a moment on a busy machine; a client that blocks it would
+# do so for seconds.
+LONGEST_WRITE_S = 1.0
+
+
+@contextmanager
+def watched(
+    limits: Limits | None = None, bitrate_kbps: int = 4000, *, noise: bool = False
+) -> Iterator[tuple[RtspSink, int]]:
+    """A served stream with a viewer; at the end it must have seen every picture."""
+    port = free_port()
+    settings = EncoderSettings("libx264", bitrate_kbps=bitrate_kbps)
+    with RtspSink(Address("127.0.0.1", port, "/live"), settings, limits or Limits()) as sink:
+        sink.open(stream_info())
+        with Camera(sink, noise=noise) as camera:
+            watcher = Watcher(sink.name)
+            watcher.wait_for(30)
+            yield sink, port
+            watcher.wait_for(30)
+            watcher.stop()
+        assert watcher.error is None
+        assert watcher.lost == 0
+        assert sink.dropped == 0
+        assert camera.slowest_s < LONGEST_WRITE_S
+
+
+def open_connections(port: int) -> int:
+    """How many connections the server holds, its listening socket left out."""
+    return sum(
+        each.laddr.port == port and each.status == psutil.CONN_ESTABLISHED
+        for each in psutil.Process().net_connections("tcp")
+    )
+
+
+def test_a_flood_of_connections_locks_nobody_out_and_is_bounded():
+    limits = Limits(strangers=20, idle_s=2)
+    with watched(limits) as (sink, port):
+        flood = []
+        due = monotonic()
+        most = 0
+        for number in range(150):
+            flood.append(RawClient(port))
+            if number % 2:
+                flood[-1].send(b"OPTIONS * RTSP/1.0\r\nCSe")
+            most = max(most, open_connections(port))
+            due += 0.02
+            sleep(max(0, due - monotonic()))
+            if number == 100:
+                guest = RawClient(port)
+                assert guest.play() == 200
+                wait_until(lambda: sink.viewers == 2)
+                guest.close()
+        assert most <= limits.clients + limits.strangers + 2
+        wait_until(lambda: open_connections(port) == 1, 8)
+        assert sum(each.wait_for_end(1) for each in flood) == len(flood)
+
+
+def test_connections_that_never_ask_for_anything_are_closed():
+    with watched(Limits(idle_s=1)) as (_, port):
+        clients = [RawClient(port) for _ in range(5)]
+        clients[1].send(b"DESCRIBE rtsp://127.0.0.1/live RTSP/1.0\r\n")
+        assert clients[2].request("OPTIONS")[0] == 200
+        clients[3].send(b"$\x00\xff\xff")
+        started = monotonic()
+        assert all(each.wait_for_end(5) for each in clients)
+        assert monotonic() - started < 5
+
+
+SENSELESS = {
+    "a long header": b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\nX: " + b"a" * 1_000_000 + b"\r\n\r\n",
+    "many headers": b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n" + b"X: b\r\n" * 150_000 + b"\r\n",
+    "a long URL": b"OPTIONS " + b"/" * 1_000_000 + b" RTSP/1.0\r\n\r\n",
+    "a large body": b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\nContent-Length: 4000000000\r\n\r\n"
+    + b"c" * 1_000_000,
+    "half a tunnel": b"POST / HTTP/1.0\r\nx-sessioncookie: a\r\nContent-Length: 9999999\r\n\r\n",
+    "garbage": bytes(range(256)) * 4000,
+    "data for no channel": b"$\x00\xff\xff" + b"\x80" * 1_000_000,
+    "empty lines": b"\r\n" * 100_000,
+}
+
+
+def test_senseless_requests_of_a_megabyte_harm_nobody():
+    with watched(Limits(idle_s=1)) as (_, port):
+        before = psutil.Process().memory_info().rss
+        for name, head in SENSELESS.items():
+            clients = [RawClient(port) for _ in range(5)]
+            for client in clients:
+                client.send_if_possible(head)
+            assert all(each.wait_for_end(8) for each in clients), name
+        assert psutil.Process().memory_info().rss - before < 60e6
+
+
+def test_a_request_without_an_end_holds_nobody_up():
+    """GStreamer alone would read it for ever, and neither accept nor close anything else."""
+    with watched() as (_, port):
+        talker = RawClient(port)
+        talker.send(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\nX: ")
+        started = monotonic()
+        with pytest.raises(OSError, match=r"reset|pipe"):
+            while monotonic() - started < 20:
+                talker.send(b"a" * 65536)
+        guest = RawClient(port)
+        assert guest.play() == 200
+        guest.close()
+
+
+def test_a_frozen_viewer_slows_nobody_and_is_sent_away():
+    with watched(bitrate_kbps=12_000, noise=True) as (sink, _):
+        process = psutil.Process()
+        command = f"ffmpeg -nostdin -loglevel quiet -rtsp_transport tcp -i {sink.name} -f null -"
+        with subprocess.Popen(command.split()) as frozen:
+            try:
+                wait_until(lambda: sink.viewers == 2)
+                sleep(1)
+                before = process.memory_info().rss
+                frozen.send_signal(signal.SIGSTOP)
+                grown = 0
+                stopped = monotonic()
+                while sink.viewers == 2 and monotonic() - stopped < 40:
+                    grown = max(grown, process.memory_info().rss - before)
+                    sleep(0.1)
+                assert 10 <= monotonic() - stopped < 40
+                # Ten seconds of the stream are 15 MB.
+                assert grown < 60e6
+                frozen.send_signal(signal.SIGCONT)
+                assert frozen.wait(20) is not None
+            finally:
+                frozen.kill()
+        wait_until(lambda: sink.viewers == 1)
+
+
+@pytest.mark.parametrize(
+    "transport", ["RTP/AVP;unicast;client_port=49170-49171", "RTP/AVP/TCP;unicast;interleaved=0-1"]
+)
+def test_a_viewer_that_vanished_is_forgotten(transport):
+    """As after a power cut: nothing is received, and nobody hangs up."""
+    limits = Limits(idle_s=1, session_s=2, stuck_s=2)
+    with watched(limits, bitrate_kbps=8000, noise=True) as (sink, port):
+        client = RawClient(port)
+        assert client.play(transport) == 200
+        wait_until(lambda: sink.viewers == 2)
+        started = monotonic()
+        wait_until(lambda: sink.viewers == 1 and open_connections(port) == 1, 20)
+        assert monotonic() - started > 1
+        client.close()
+
+
+def test_viewers_beyond_the_limit_are_refused_until_one_leaves():
+    with watched(Limits(clients=2)) as (sink, port):
+        second = RawClient(port)
+        assert second.play() == 200
+        third = RawClient(port)
+        assert third.play() == 503
+        wait_until(lambda: sink.viewers == 2)
+        second.close()
+        wait_until(lambda: sink.viewers == 1)
+        assert third.play() == 200
+        third.close()
+
+
+def test_pausing_and_leaving_count_as_not_looking():
+    with watched() as (sink, port):
+        client = RawClient(port)
+        assert client.play("RTP/AVP;unicast;client_port=49180-49181") == 200
+        wait_until(lambda: sink.viewers == 2)
+        assert client.request("PAUSE")[0] == 200
+        wait_until(lambda: sink.viewers == 1)
+        assert client.request("PLAY")[0] == 200
+        wait_until(lambda: sink.viewers == 2)
+        assert client.request("TEARDOWN")[0] == 200
+        wait_until(lambda: sink.viewers == 1)
+        assert re.fullmatch(r"rtsp://127\.0\.0\.1:\d+/live", sink.name)
+        client.close()
