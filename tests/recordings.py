@@ -77,21 +77,44 @@ class Camera:
         for _ in range(count):
             sink.write_picture(self.picture(*seen))
 
-    def feed_live(self, sink: Sink, until: Callable[[], object], timeout_s: float = 20.0) -> None:
+    def feed_live(
+        self,
+        sink: Sink,
+        until: Callable[[], object],
+        timeout_s: float = 20.0,
+        *,
+        skip: bool = False,
+    ) -> float:
         """Write pictures as they come from a camera until something is so.
 
+        Args:
+            sink: Where to.
+            until: Whether that is enough.
+            timeout_s: How long to wait for it.
+            skip: Whether pictures for which there is no time are left out, as a pipeline does.
+
+        Returns:
+            The longest time that a picture took, in seconds.
+
         Raises:
-            TimeoutError: It never was.
+            TimeoutError: It never was enough.
         """
         self.start_ns = monotonic_ns() - round(self.number * NS_PER_S / self.fps)
         deadline_ns = monotonic_ns() + round(timeout_s * NS_PER_S)
+        longest_ns = 0
         while not until():
+            due = int((monotonic_ns() - self.start_ns) * self.fps / NS_PER_S)
+            if skip and self.number < due:
+                self.number = due
             picture = self.picture()
             wait_ns = picture.frame.captured_ns - monotonic_ns()
             time.sleep(max(0, wait_ns) / NS_PER_S)
+            begun_ns = monotonic_ns()
             sink.write_picture(picture)
+            longest_ns = max(longest_ns, monotonic_ns() - begun_ns)
             if monotonic_ns() > deadline_ns:
                 raise TimeoutError
+        return longest_ns / NS_PER_S
 
 
 def _result(frame: Frame, seen: tuple[tuple[str, float], ...]) -> Result:

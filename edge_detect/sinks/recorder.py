@@ -32,11 +32,12 @@ __all__ = ["RecorderSink", "open_recorder_sink"]
 
 _LOG = logging.getLogger(__name__)
 _OPTIONS = ("segment", "keep", "reserve", "events", "pre", "post", *ENCODER_OPTIONS)
-# A disk that hangs for longer than this loses pictures; cards do hang for a second or two.
-_QUEUE_S = 8.0
+# A disk that hangs for longer than half of this loses pictures; cards hang for seconds when
+# they tidy up.
+_QUEUE_S = 20.0
 _QUEUE_BYTES = 32_000_000
 # With half of that waiting, the pipeline is held up: it leaves pictures out before they are
-# encoded, or reads a file more slowly.
+# encoded, or reads a file more slowly. It must be able to stop in between.
 _PATIENCE_S = 1.0
 # Thumbnails are made where they hold nobody up, of pictures that wait in the queue.
 _MOST_WAITING_PICTURES = 4
