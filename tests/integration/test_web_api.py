@@ -221,8 +221,8 @@ def test_there_is_a_limit_to_viewers_and_it_says_so():
             assert refused.status_code == 503
             assert "1 are watching" in refused.json()["detail"]
             assert client.get("/api/state").status_code == 200
+            assert client.get("/snapshot.jpg").status_code == 200
         wait_for(lambda: sink.viewers == 0)
-        assert client.get("/snapshot.jpg").status_code == 200
 
 
 def request(path, host="localhost"):

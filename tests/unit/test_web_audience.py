@@ -172,6 +172,22 @@ def test_too_many_viewers_or_kinds_of_pictures_are_refused():
     run(story())
 
 
+def test_a_single_picture_can_be_had_even_when_all_places_are_taken():
+    async def story():
+        audience = Audience(1)
+        audience.join(PLAIN)
+        task = await waiting(audience.join(Rendition(32, 92), passing=True))
+        assert audience.count == 1
+        audience.serve(picture(), at_once)
+        assert (await task).size.width == 32
+        for _ in range(7):
+            audience.join(Rendition(32, 92), passing=True)
+        with pytest.raises(AudienceFullError, match="8 are watching"):
+            audience.join(Rendition(32, 92), passing=True)
+
+    run(story())
+
+
 def test_a_listener_hears_every_result_in_order(result_of):
     async def story():
         feed = Feed(1)

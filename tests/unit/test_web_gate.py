@@ -6,6 +6,8 @@ from base64 import b64encode
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
 
 from edge_detect.sinks.web.gate import SECURITY_HEADERS, Gate
@@ -13,12 +15,16 @@ from edge_detect.sinks.web.settings import WebSettings
 
 LOCAL = "192.168.7.20"
 TOKEN = "correct-horse-battery"  # noqa: S105 - of this test alone
+# All that a header can hold, and often what makes parsers stumble.
+HEADER = st.text(st.characters(max_codepoint=255), max_size=40) | st.sampled_from(
+    ["[", "http://[", "http://[::1", "a:b:c", "a=\x00", "%", "\xe4", "YTpi\xe4", "==", ";;=;", ":"]
+)
 PASSWORD = "pässwörd"  # noqa: S105 - of this test alone
 
 
-def ask(settings=None, path="/api/state", method="GET", host="localhost:8080", **headers):
+def ask(wanted=None, path="/api/state", method="GET", host="localhost:8080", **headers):
     """What the gate answers to one request that arrives at the local address."""
-    gate = Gate(PlainTextResponse("let through"), settings or WebSettings())
+    gate = Gate(PlainTextResponse("let through"), wanted or WebSettings())
 
     async def at_local_address(scope, receive, send):
         await gate({**scope, "server": (LOCAL, 8080)}, receive, send)
@@ -134,8 +140,8 @@ def test_every_answer_carries_the_security_headers(host):
 
 
 def test_the_right_user_and_password_open_the_gate():
-    settings = WebSettings(user="anna", password=PASSWORD)
-    assert ask(settings, authorization=basic("anna", PASSWORD)).text == "let through"
+    wanted = WebSettings(user="anna", password=PASSWORD)
+    assert ask(wanted, authorization=basic("anna", PASSWORD)).text == "let through"
 
 
 @pytest.mark.parametrize(
@@ -159,17 +165,17 @@ def test_any_others_do_not_and_learn_nothing(given):
 
 
 def test_the_token_opens_the_gate_as_bearer():
-    settings = WebSettings(token=TOKEN)
-    assert ask(settings, authorization=f"Bearer {TOKEN}").text == "let through"
+    wanted = WebSettings(token=TOKEN)
+    assert ask(wanted, authorization=f"Bearer {TOKEN}").text == "let through"
     for wrong in (f"Bearer {TOKEN}x", "Bearer ", basic("", TOKEN)):
-        answer = ask(settings, authorization=wrong)
+        answer = ask(wanted, authorization=wrong)
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
 def test_the_token_in_the_address_is_exchanged_for_a_cookie_that_does_not_tell_it():
-    settings = WebSettings(token=TOKEN)
-    answer = ask(settings, path=f"/?token={TOKEN}")
+    wanted = WebSettings(token=TOKEN)
+    answer = ask(wanted, path=f"/?token={TOKEN}")
     assert answer.status_code == 303
     assert answer.headers["location"] == "/"
     cookie = answer.headers["set-cookie"]
@@ -177,15 +183,15 @@ def test_the_token_in_the_address_is_exchanged_for_a_cookie_that_does_not_tell_i
     assert "samesite=strict" in cookie.lower()
     assert TOKEN not in cookie
     pair = cookie.partition(";")[0]
-    assert ask(settings, cookie=f"other=1; {pair}").text == "let through"
-    assert ask(settings, cookie=pair + "0").status_code == 401
-    assert ask(settings, cookie=f"edge-detect-8080={TOKEN}").status_code == 401
+    assert ask(wanted, cookie=f"other=1; {pair}").text == "let through"
+    assert ask(wanted, cookie=pair + "0").status_code == 401
+    assert ask(wanted, cookie=f"edge-detect-8080={TOKEN}").status_code == 401
 
 
 def test_the_token_in_the_address_counts_on_the_page_alone():
-    settings = WebSettings(token=TOKEN)
-    assert ask(settings, path=f"/api/state?token={TOKEN}").status_code == 401
-    assert ask(settings, path="/?token=wrong-one").status_code == 401
+    wanted = WebSettings(token=TOKEN)
+    assert ask(wanted, path=f"/api/state?token={TOKEN}").status_code == 401
+    assert ask(wanted, path="/?token=wrong-one").status_code == 401
 
 
 def test_a_cookie_of_another_token_is_worth_nothing():
@@ -195,8 +201,34 @@ def test_a_cookie_of_another_token_is_worth_nothing():
 
 
 def test_without_a_token_no_cookie_and_no_empty_bearer_opens_the_gate():
-    settings = WebSettings(user="anna", password=PASSWORD)
+    wanted = WebSettings(user="anna", password=PASSWORD)
     pair = ask(WebSettings(token=TOKEN), path=f"/?token={TOKEN}").headers["set-cookie"]
-    assert ask(settings, cookie=pair.partition(";")[0]).status_code == 401
-    assert ask(settings, authorization="Bearer ").status_code == 401
-    assert ask(settings, path="/?token=").status_code == 401
+    assert ask(wanted, cookie=pair.partition(";")[0]).status_code == 401
+    assert ask(wanted, authorization="Bearer ").status_code == 401
+    assert ask(wanted, path="/?token=").status_code == 401
+
+
+@settings(max_examples=300)
+@given(
+    host=HEADER,
+    origin=HEADER,
+    authorization=HEADER | HEADER.map("Basic ".__add__) | HEADER.map("Bearer ".__add__),
+    cookie=HEADER | HEADER.map("edge-detect-8080=".__add__),
+    query=HEADER,
+)
+def test_no_header_makes_the_gate_stumble_or_open(host, origin, authorization, cookie, query):
+    guarded = WebSettings(user="anna", password=PASSWORD, token=TOKEN)
+    names = {b"origin": origin, b"authorization": authorization, b"cookie": cookie}
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "query_string": b"token=" + query.encode("latin-1"),
+        "server": (LOCAL, 8080),
+        "headers": [(name, value.encode("latin-1")) for name, value in names.items()],
+    }
+    for hosts in ([(b"host", host.encode("latin-1"))], [(b"host", LOCAL.encode())]):
+        scope["headers"] = [*scope["headers"][:3], *hosts]
+        answer = Gate(PlainTextResponse("let through"), guarded)._answer(scope)
+        assert answer is not None
+        assert answer.status_code in (401, 403, 421)

@@ -16,6 +16,7 @@ __all__ = ["Audience", "AudienceFullError", "Jpeg", "Rendition", "Viewer"]
 
 # Every one costs an encoding of each picture, on a machine that has better things to do.
 _MOST_RENDITIONS = 4
+_MOST_PASSING = 8
 
 
 class AudienceFullError(Exception):
@@ -58,10 +59,12 @@ class Viewer:
     Args:
         rendition: What kind of pictures.
         fps: No more pictures than that a second; None for all.
+        passing: Whether one picture is all that is wanted.
     """
 
-    def __init__(self, rendition: Rendition, fps: float | None) -> None:
+    def __init__(self, rendition: Rendition, fps: float | None, *, passing: bool) -> None:
         self.rendition = rendition
+        self.passing = passing
         self._pace = Pace(fps)
         self._waiting = False
         self._ended = False
@@ -126,27 +129,35 @@ class Audience:
 
     @property
     def count(self) -> int:
-        """How many watch."""
-        return len(self._viewers)
+        """How many watch; not those who want a single picture."""
+        return sum(not viewer.passing for viewer in self._viewers)
 
-    def join(self, rendition: Rendition, fps: float | None) -> Viewer:
+    def join(
+        self, rendition: Rendition, fps: float | None = None, *, passing: bool = False
+    ) -> Viewer:
         """Let one more watch, until `leave`.
+
+        Args:
+            rendition: What kind of pictures.
+            fps: No more pictures than that a second; None for all.
+            passing: Whether one picture is all that is wanted; there is room for a few of
+                those besides the others.
 
         Raises:
             AudienceFullError: There are too many, or they want too many different pictures.
         """
         with self._lock:
-            if len(self._viewers) >= self._most:
-                raise AudienceFullError(
-                    f"{self._most} are watching already, and no more may at a time"
-                )
-            renditions = {viewer.rendition for viewer in self._viewers} | {rendition}
+            others = [viewer for viewer in self._viewers if viewer.passing == passing]
+            most = _MOST_PASSING if passing else self._most
+            if len(others) >= most:
+                raise AudienceFullError(f"{most} are watching already, and no more may at a time")
+            renditions = {viewer.rendition for viewer in others} | {rendition}
             if len(renditions) > _MOST_RENDITIONS:
                 raise AudienceFullError(
                     f"{_MOST_RENDITIONS} different widths and qualities are being watched"
                     " already: leave width= and quality= out"
                 )
-            viewer = Viewer(rendition, fps)
+            viewer = Viewer(rendition, fps, passing=passing)
             self._viewers = (*self._viewers, viewer)
             return viewer
 

@@ -3,7 +3,6 @@
 import hmac
 import socket
 from base64 import b64decode
-from binascii import Error as Base64Error
 from collections.abc import Iterable
 from hashlib import sha256
 from http.cookies import CookieError, SimpleCookie
@@ -128,7 +127,7 @@ class Gate:
         if self._settings.user and scheme.lower() == "basic":
             try:
                 return _same(b64decode(given, validate=True), self._basic)
-            except Base64Error:
+            except ValueError:
                 return False
         if not self._settings.token:
             return False
@@ -169,7 +168,10 @@ def _comes_from_here(headers: Headers, path: str) -> bool:
     origin = headers.get("origin")
     if origin is None:
         return True
-    return urlsplit(origin).netloc.lower() == headers.get("host", "").lower() != ""
+    try:
+        return urlsplit(origin).netloc.lower() == headers.get("host", "").lower() != ""
+    except ValueError:
+        return False
 
 
 def _as_address(text: str) -> IPv4Address | IPv6Address | None:

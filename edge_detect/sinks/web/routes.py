@@ -93,12 +93,6 @@ def _add_pages(app: FastAPI) -> None:
 
 
 def _add_pictures(app: FastAPI, stage: Stage) -> None:
-    def join(width: int | None, quality: int, fps: float | None) -> Viewer:
-        try:
-            return stage.audience.join(Rendition(width, quality), fps)
-        except AudienceFullError as error:
-            raise _busy(str(error)) from error
-
     @app.get(
         "/stream.mjpg",
         response_class=Response,
@@ -114,7 +108,8 @@ def _add_pictures(app: FastAPI, stage: Stage) -> None:
         Each part tells its `Content-Length` and the age of the capture and the boxes. A slow
         reader gets fewer pictures, never older ones.
         """
-        return PictureStream(stage.audience, join(width, quality, fps))
+        viewer = _join(stage.audience, Rendition(width, quality), fps)
+        return PictureStream(stage.audience, viewer)
 
     @app.get(
         "/snapshot.jpg",
@@ -127,7 +122,7 @@ def _add_pictures(app: FastAPI, stage: Stage) -> None:
     )
     async def snapshot(width: Width = None, quality: Quality = 92) -> Response:
         """The next picture with boxes, as JPEG; `X-Capture-Age-Ms` tells its age."""
-        viewer = join(width, quality, None)
+        viewer = _join(stage.audience, Rendition(width, quality), None, passing=True)
         try:
             jpeg = await viewer.next(_SNAPSHOT_S)
         finally:
@@ -186,6 +181,15 @@ def _add_state(app: FastAPI, report: Callable[[], PipelineStatus]) -> None:
         if now_ns - kept[0] >= _STATE_NS:
             kept = (now_ns, _describe(report()))
         return Response(kept[1], media_type="application/json")
+
+
+def _join(
+    audience: Audience, rendition: Rendition, fps: float | None, *, passing: bool = False
+) -> Viewer:
+    try:
+        return audience.join(rendition, fps, passing=passing)
+    except AudienceFullError as error:
+        raise _busy(str(error)) from error
 
 
 def _describe(status: PipelineStatus) -> bytes:

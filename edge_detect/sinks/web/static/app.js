@@ -50,7 +50,7 @@ function duration(seconds) {
 }
 
 function decimal(value) {
-  return value < 100 ? value.toFixed(1) : value.toFixed(0);
+  return value < 99.95 ? value.toFixed(1) : value.toFixed(0);
 }
 
 // ---- rates and latencies

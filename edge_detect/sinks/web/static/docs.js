@@ -84,7 +84,7 @@ function endpoint(path, operation, schemas) {
   }
   if (operation.parameters?.length) {
     const rows = operation.parameters.map(({ name, schema, description }) => [
-      `?${name}=`,
+      name,
       [typeOf(schema).replace(" | null", ""), limits(schema)].filter(Boolean).join(", "),
       description ?? "",
     ]);

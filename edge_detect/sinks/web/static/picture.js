@@ -51,7 +51,7 @@ export class Picture {
     const timer = { id: 0 };
     const wait = () => {
       clearTimeout(timer.id);
-      timer.id = setTimeout(() => quiet.abort(), QUIET_MS);
+      timer.id = setTimeout(() => quiet.abort(new Error("Nothing new for 8 s.")), QUIET_MS);
     };
     const stop = () => quiet.abort();
     stopped.addEventListener("abort", stop);
