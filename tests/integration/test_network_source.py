@@ -116,7 +116,7 @@ def test_a_slow_reader_gets_young_frames_and_the_others_are_counted() -> None:
     ):
         memory = psutil.Process().memory_info().rss
         ages, numbers, sequences = [], [], []
-        for _ in range(42):
+        for _ in range(30):
             time.sleep(1 / 6)
             frame = source.read()
             stamp = pattern.read(frame.image)
@@ -124,11 +124,11 @@ def test_a_slow_reader_gets_young_frames_and_the_others_are_counted() -> None:
             numbers.append(stamp.number)
             sequences.append(frame.sequence)
         grown = psutil.Process().memory_info().rss - memory
-    first, last = sorted(ages[:14]), sorted(ages[-14:])
+    first, last = sorted(ages[:10]), sorted(ages[-10:])
     # In the middle and not at the end of the distribution: this machine has other things to do.
-    assert last[7] <= first[7] + 100
+    assert last[5] <= first[5] + 100
     assert max(last) < MOST_AGE_MS
-    assert sequences[-1] - sequences[0] > 200
+    assert sequences[-1] - sequences[0] > 140
     assert abs((numbers[-1] - numbers[0]) - (sequences[-1] - sequences[0])) <= 5
     assert grown < 30e6
 
@@ -136,11 +136,11 @@ def test_a_slow_reader_gets_young_frames_and_the_others_are_counted() -> None:
 def test_a_server_without_any_pace_fills_no_memory(web) -> None:
     with connected(f"{web}/live.ts?fps=0&size=640x480") as (source, _):
         memory = psutil.Process().memory_info().rss
-        end = time.monotonic() + 4
+        end = time.monotonic() + 2
         frames = 0
         while time.monotonic() < end:
             frames += source.read() is not None
-        assert frames > 4
+        assert frames > 2
         assert psutil.Process().memory_info().rss - memory < 40e6
 
 

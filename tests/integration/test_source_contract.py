@@ -1,0 +1,111 @@
+"""Every source keeps the promises of a live source; see tests/source_contract.py.
+
+To add one, write a context manager that sets its device up and yields a `Case`, and put it
+into the table.
+"""
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+import pytest
+from servers.programs import Program, silent_port
+from source_contract import CHECKS, Case
+from waiting import wait_for
+
+PICTURES = [np.full((48, 64, 3), 20 * number, np.uint8) for number in range(10)]
+
+
+class Setup(Protocol):
+    """Makes a case; `write_video` and `folder` are for those that read files."""
+
+    def __call__(self, write_video: "WriteVideo", folder: Path) -> AbstractContextManager[Case]: ...
+
+
+class WriteVideo(Protocol):
+    """The fixture of that name."""
+
+    def __call__(self, name: str, pictures: list[np.ndarray], **options: object) -> Path: ...
+
+
+@contextmanager
+def synthetic(write_video: WriteVideo, folder: Path) -> Iterator[Case]:
+    url = "synthetic://?size=64x48&realtime=true&fps="
+    yield Case(f"{url}100", f"{url}0.05")
+
+
+@contextmanager
+def file_loop(write_video: WriteVideo, folder: Path) -> Iterator[Case]:
+    clip = write_video("clip.mp4", PICTURES, fps=50)
+    slow = write_video("slow.mkv", PICTURES[:2], times_ms=[0, 60_000])
+    away = clip.with_suffix(".away")
+
+    def lose() -> None:
+        clip.rename(away)
+
+    def restore() -> None:
+        away.rename(clip)
+
+    options = "loop=true&realtime=true"
+    yield Case(f"file://{clip}?{options}", f"file://{slow}?{options}", lose, restore)
+
+
+@contextmanager
+def images(write_video: WriteVideo, folder: Path) -> Iterator[Case]:
+    for number, picture in enumerate(PICTURES):
+        cv2.imwrite(str(folder / f"{number}.png"), picture)
+    url = f"images://{folder}/*.png?loop=true&realtime=true&fps="
+    yield Case(f"{url}100", f"{url}0.05")
+
+
+@contextmanager
+def network(
+    script: str, url: str, *arguments: str, write_video: WriteVideo, folder: Path
+) -> Iterator[Case]:
+    with ExitStack() as stack:
+        server = stack.enter_context(contextlib.closing(Program(script, *arguments)))
+        if script == "rtsp_server.py":
+            stack.enter_context(another_viewer(url.format(server.port), folder / "seen"))
+
+        def restore() -> None:
+            again = Program(script, *arguments, "--port", str(server.port))
+            stack.enter_context(contextlib.closing(again))
+
+        quiet_url = f"{url.format(stack.enter_context(silent_port()))}?open_timeout=30"
+        yield Case(url.format(server.port), quiet_url, server.kill, restore)
+
+
+@contextmanager
+def another_viewer(url: str, seen: Path) -> Iterator[None]:
+    """Keeps the server's encoder running, as rtsp_server.py explains."""
+    arguments = ["-nostdin", "-loglevel", "quiet", "-rtsp_transport", "tcp", "-i", url]
+    command = ["ffmpeg", *arguments, "-flush_packets", "1", "-f", "framecrc", str(seen)]
+    with subprocess.Popen(command) as viewer:
+        try:
+            wait_for(lambda: seen.exists() and seen.stat().st_size > 200)
+            yield
+        finally:
+            viewer.kill()
+
+
+RTSP_URL, HTTP_URL = "rtsp://127.0.0.1:{}/live", "http://127.0.0.1:{}/mjpeg"
+SOURCES: dict[str, Setup] = {
+    "synthetic": synthetic,
+    "file": file_loop,
+    "images": images,
+    "rtsp": partial(network, "rtsp_server.py", RTSP_URL, "--codec", "mjpeg", "--shared"),
+    "http": partial(network, "http_server.py", HTTP_URL),
+}
+
+
+@pytest.mark.parametrize("setup", SOURCES.values(), ids=SOURCES)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_a_live_source_keeps_its_promises(check, setup, write_video, tmp_path) -> None:
+    with setup(write_video=write_video, folder=tmp_path) as case:
+        check(case)
