@@ -43,7 +43,7 @@ class Challenge:
         asked = _hash(algorithm, f"{method}:{uri}")
         parts = {"username": user, "realm": realm, "nonce": nonce, "uri": uri}
         extra = ""
-        if "auth" in given.get("qop", "").split(","):
+        if "auth" in re.split(r"[\s,]+", given.get("qop", "")):
             self._count += 1
             count, client_nonce = f"{self._count:08x}", secrets.token_hex(8)
             parts["response"] = _hash(
