@@ -25,7 +25,7 @@ SCHEMES = {
     "rtsp": ("edge_detect.sources.stream", "open_stream"),
     "rtsps": ("edge_detect.sources.stream", "open_stream"),
     "synthetic": ("edge_detect.sources.synthetic", "open_synthetic"),
-    "v4l2": ("edge_detect.sources.v4l2", "open_v4l2"),
+    "v4l2": ("edge_detect.sources.v4l2.source", "open_v4l2"),
 }
 # Sources that wait for their reader unless told to keep a pace.
 _WAITING = {"file", "images", "synthetic"}

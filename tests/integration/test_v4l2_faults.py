@@ -221,7 +221,7 @@ def test_the_program_goes_on_when_its_camera_is_back(tmp_path) -> None:
 MISUSE = """
 import os, sys
 from edge_detect.core import Size
-from edge_detect.sources import v4l2_calls as calls
+from edge_detect.sources.v4l2 import calls as calls
 fd = os.open(sys.argv[1], os.O_RDWR | os.O_NONBLOCK)
 calls.set_format(fd, "YUYV", Size(320, 240))
 calls.request_buffers(fd, 4)

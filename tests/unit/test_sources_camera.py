@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_detect.sources.camera import VIDIOC_QUERYCAP, first_camera, parse_capability
-from edge_detect.sources.v4l2 import captured_at
+from edge_detect.sources.v4l2.source import captured_at
 
 CAPTURE, META, M2M, STREAMING = 0x1, 0x00800000, 0x8000, 0x04000000
 DEVICE_CAPS = 0x80000000

@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 
 from edge_detect.core import Size
-from edge_detect.sources.v4l2_modes import Choice, Mode, SizeRange, Wanted, choose, describe
+from edge_detect.sources.v4l2.modes import Choice, Mode, SizeRange, Wanted, choose, describe
 
 READABLE = ("NV12", "YUYV", "MJPG")
 VGA, HD, FULL_HD = Size(640, 480), Size(1280, 720), Size(1920, 1080)

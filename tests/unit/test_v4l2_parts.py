@@ -12,12 +12,12 @@ from edge_detect.core import ConfigError, Size, SourceError
 from edge_detect.core.buffers import ImagePool
 from edge_detect.core.url import parse_url
 from edge_detect.sources import open_source
-from edge_detect.sources import v4l2_structs as v4l2
-from edge_detect.sources.v4l2 import open_v4l2
-from edge_detect.sources.v4l2_calls import PictureFormat
-from edge_detect.sources.v4l2_controls import parse_controls
-from edge_detect.sources.v4l2_pixels import open_decoder
-from edge_detect.sources.v4l2_stream import Numbering
+from edge_detect.sources.v4l2 import structs as v4l2
+from edge_detect.sources.v4l2.calls import PictureFormat
+from edge_detect.sources.v4l2.controls import parse_controls
+from edge_detect.sources.v4l2.pixels import open_decoder
+from edge_detect.sources.v4l2.source import open_v4l2
+from edge_detect.sources.v4l2.stream import Numbering
 from edge_detect.sources.wake import Wake
 
 SIZE = Size(64, 48)

@@ -7,15 +7,15 @@ import threading
 from edge_detect.core import NS_PER_S, ConfigError, Frame, Image, Size, SourceError, monotonic_ns
 from edge_detect.core.buffers import ImagePool
 from edge_detect.core.url import Url
-from edge_detect.sources import v4l2_calls
 from edge_detect.sources.camera import query_capability
 from edge_detect.sources.source import Source
-from edge_detect.sources.v4l2_calls import PictureFormat
-from edge_detect.sources.v4l2_controls import parse_controls, set_controls
-from edge_detect.sources.v4l2_errors import explain, not_a_camera
-from edge_detect.sources.v4l2_modes import DEFAULT_SIZE, Choice, Wanted, choose, describe
-from edge_detect.sources.v4l2_pixels import READABLE, open_decoder
-from edge_detect.sources.v4l2_stream import CaptureStream, Filled
+from edge_detect.sources.v4l2 import calls
+from edge_detect.sources.v4l2.calls import PictureFormat
+from edge_detect.sources.v4l2.controls import parse_controls, set_controls
+from edge_detect.sources.v4l2.errors import explain, not_a_camera
+from edge_detect.sources.v4l2.modes import DEFAULT_SIZE, Choice, Wanted, choose, describe
+from edge_detect.sources.v4l2.pixels import READABLE, open_decoder
+from edge_detect.sources.v4l2.stream import CaptureStream, Filled
 from edge_detect.sources.wake import Wake
 
 __all__ = ["V4l2Source", "captured_at", "open_v4l2"]
@@ -107,9 +107,9 @@ class V4l2Source(Source):
         if not capability.is_camera:
             raise not_a_camera(device, capability)
         choice = _choose(self._fd, device, wanted)
-        layout = v4l2_calls.set_format(self._fd, choice.fourcc, choice.size)
+        layout = calls.set_format(self._fd, choice.fourcc, choice.size)
         _check_given(device, layout, choice, wanted)
-        rate = v4l2_calls.set_rate(self._fd, choice.fps)
+        rate = calls.set_rate(self._fd, choice.fps)
         set_controls(self._fd, device, controls)
         self.size: Size = layout.size
         self.fourcc = layout.fourcc
@@ -228,7 +228,7 @@ def _check_given(device: str, given: PictureFormat, choice: Choice, wanted: Want
 
 
 def _choose(fd: int, device: str, wanted: Wanted) -> Choice:
-    modes = v4l2_calls.list_modes(fd, wanted.size or DEFAULT_SIZE)
+    modes = calls.list_modes(fd, wanted.size or DEFAULT_SIZE)
     choice = choose(modes, wanted, READABLE)
     if choice is not None:
         return choice

@@ -6,8 +6,8 @@ from ctypes import Structure
 
 from edge_detect.core import ConfigError
 from edge_detect.core.url import Url
-from edge_detect.sources import v4l2_structs as v4l2
-from edge_detect.sources.v4l2_calls import call
+from edge_detect.sources.v4l2 import structs as v4l2
+from edge_detect.sources.v4l2.calls import call
 
 __all__ = ["parse_controls", "set_controls"]
 

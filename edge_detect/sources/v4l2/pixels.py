@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge_detect.core import Image
 from edge_detect.core.buffers import ImagePool
 from edge_detect.sources.pixels import BgrConverter
-from edge_detect.sources.v4l2_calls import PictureFormat
+from edge_detect.sources.v4l2.calls import PictureFormat
 
 __all__ = ["READABLE", "Decode", "open_decoder"]
 

@@ -8,8 +8,8 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from edge_detect.core import Size
-from edge_detect.sources import v4l2_structs as v4l2
-from edge_detect.sources.v4l2_modes import Mode, SizeRange
+from edge_detect.sources.v4l2 import structs as v4l2
+from edge_detect.sources.v4l2.modes import Mode, SizeRange
 
 __all__ = [
     "PictureFormat",

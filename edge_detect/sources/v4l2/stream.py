@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_detect.core import NS_PER_S
-from edge_detect.sources import v4l2_calls
-from edge_detect.sources.v4l2_structs import (
+from edge_detect.sources.v4l2 import calls
+from edge_detect.sources.v4l2.structs import (
     BUF_FLAG_ERROR,
     BUF_FLAG_TIMESTAMP_MASK,
     BUF_FLAG_TIMESTAMP_MONOTONIC,
@@ -120,11 +120,11 @@ class CaptureStream:
         """
         buffer, sequence, taken = None, 0, 0
         while taken < len(self._maps):
-            following = v4l2_calls.dequeue(self._fd)
+            following = calls.dequeue(self._fd)
             if following is None:
                 break
             if buffer is not None:
-                v4l2_calls.queue(self._fd, buffer.index)
+                calls.queue(self._fd, buffer.index)
             buffer, sequence, taken = following, self._numbering.next(following.sequence), taken + 1
         if buffer is None:
             if self._lost:
@@ -141,33 +141,33 @@ class CaptureStream:
         finally:
             # The memory is the driver's again, and an array would keep it from being unmapped.
             filled.data = _NOTHING
-            v4l2_calls.queue(self._fd, buffer.index)
+            calls.queue(self._fd, buffer.index)
 
     def close(self) -> None:
         """Stop the driver and unmap the buffers; may be called twice."""
         # All of these fail, and need not succeed, once the device is unplugged.
         with contextlib.suppress(OSError):
-            v4l2_calls.stop_stream(self._fd)
+            calls.stop_stream(self._fd)
         for mapped in self._maps:
             # The traceback of an error may still hold an array; the mapping goes with it.
             with contextlib.suppress(BufferError):
                 mapped.close()
         self._maps.clear()
         with contextlib.suppress(OSError):
-            v4l2_calls.request_buffers(self._fd, 0)
+            calls.request_buffers(self._fd, 0)
 
     def _start(self) -> None:
-        count = v4l2_calls.request_buffers(self._fd, _BUFFERS)
+        count = calls.request_buffers(self._fd, _BUFFERS)
         if not 2 <= count <= _MOST_BUFFERS:
             raise OSError(errno.ENOMEM, f"the driver gives {count} buffers")
         for index in range(count):
-            place = v4l2_calls.query_buffer(self._fd, index)
+            place = calls.query_buffer(self._fd, index)
             # The length that the driver tells here is right even where `sizeimage` is not.
             mapped = mmap.mmap(self._fd, place.length, mmap.MAP_SHARED, offset=place.offset)
             self._maps.append(mapped)
         for index in range(count):
-            v4l2_calls.queue(self._fd, index)
-        v4l2_calls.start_stream(self._fd)
+            calls.queue(self._fd, index)
+        calls.start_stream(self._fd)
 
     def _filled(self, buffer: Buffer, sequence: int, *, starved: bool) -> Filled:
         mapped = self._maps[buffer.index]
