@@ -244,6 +244,18 @@ def test_close_at_any_moment_of_a_read_is_safe(hardware) -> None:
         assert source.read() is None
 
 
+def test_close_waits_for_a_reader_that_looks_into_a_buffer(hardware) -> None:
+    source = open_source(SMALL)
+    hardware.board.mapping_s = 0.15
+    thread, results = read_in_thread(source)
+    until(lambda: hardware.board.mapped)
+    closed = time.monotonic()
+    source.close()
+    thread.join(5)
+    assert results[0].image.shape == (240, 320, 3)
+    assert results[1] - closed < 0.5
+
+
 def test_a_source_that_is_closed_stays_closed(hardware) -> None:
     source = open_source(SMALL)
     source.close()

@@ -2,6 +2,7 @@
 
 import atexit
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -16,6 +17,16 @@ from .request import CompletedRequest
 
 _log = logging.getLogger(__name__)
 _TURN_S = 0.2
+
+
+class _Descriptor:
+    """An open file that is closed when nobody refers to it any more."""
+
+    def __init__(self):
+        self._number = os.open(os.devnull, os.O_RDONLY)
+
+    def __del__(self):
+        os.close(self._number)
 
 
 class Picamera2:
@@ -54,6 +65,8 @@ class Picamera2:
         self._buffers = []
         self._controls = {}
         self._max_queue_len = 1
+        # The original refers to itself through its helpers, and keeps descriptors after `close`.
+        self._helpers = [self, _Descriptor()]
         self._notified = threading.Event()
         self._abort = threading.Event()
         self._halt = threading.Event()

@@ -1,5 +1,7 @@
 """What the camera completed, and the way into its buffers."""
 
+import time
+
 import csi_hardware
 import numpy as np
 
@@ -36,6 +38,8 @@ class CompletedRequest:
                     self.picam2._queue_request(self.request)
                 self.request = None
                 self.config = {}
+                if self in csi_hardware.board.lent:
+                    csi_hardware.board.lent.remove(self)
 
     def get_metadata(self):
         """What the sensor and the image processor tell about the exposure."""
@@ -62,9 +66,12 @@ class MappedArray:
     def __enter__(self):
         array = np.frombuffer(self.__buffer, np.uint8)
         self.__array = _shape(array, self.__config) if self.__reshape else array
+        csi_hardware.board.mapped += 1
+        time.sleep(csi_hardware.board.mapping_s)
         return self
 
     def __exit__(self, exc_type, exc_value, exc_traceback):
+        csi_hardware.board.mapped -= 1
         del self.__array
 
     @property
