@@ -7,6 +7,7 @@ virtual camera shows eight pictures of four colours in turn, as fast as buffers 
 # ruff: noqa: T201
 
 import gc
+import json
 import sys
 import threading
 import time
@@ -20,6 +21,7 @@ import picamera2.picamera2
 from picamera2 import CompletedRequest, Picamera2
 from picamera2.allocators import DmaAllocator
 
+from edge_detect.app import cli
 from edge_detect.core import Size, SourceError
 from edge_detect.sources import csi, open_source
 from edge_detect.sources.csi_cameras import first_csi_camera
@@ -238,6 +240,17 @@ def expect_end(source) -> None:
     assert ended[0] - closed < 0.5, f"the read ended after {ended[0] - closed:.2f} s"
 
 
+def check_program(lines: Path) -> None:
+    """The whole program detects in the camera's pictures and writes what it finds."""
+    status = cli.main(["run", URL, "--sink", str(lines), "--duration", "5", "--quiet"])
+    assert status in (0, None), f"it ended with {status}"
+    results = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert len(results) > 10, f"{len(results)} results in 5 s"
+    assert {(result["width"], result["height"]) for result in results} == {tuple(SIZE)}
+    assert unreleased() == 0
+    print(f"edge-detect run: {len(results)} results in 5 s")
+
+
 def main() -> None:
     """Check everything; an assertion that fails ends with a traceback and a status."""
     stand_in()
@@ -247,6 +260,7 @@ def main() -> None:
     check_release()
     check_busy()
     check_silence()
+    check_program(Path(sys.argv[1]).with_suffix(".jsonl"))
 
 
 if __name__ == "__main__":
