@@ -12,6 +12,7 @@ from av.video.frame import PictureType
 
 from edge_detect.core import NS_PER_S, ConfigError, Picture, SinkError, Size
 from edge_detect.core.url import Url
+from edge_detect.sinks.h264 import ParameterSets
 from edge_detect.sinks.yuv import TICKS_PER_S, YuvPicture, even_size, tag_colors
 
 __all__ = [
@@ -68,7 +69,7 @@ class EncoderSettings:
     Attributes:
         name: FFmpeg's name of the encoder; empty takes hardware where there is some.
         size: Of the video; None takes that of the first picture.
-        fps: Pictures above this rate are left out; None takes all.
+        fps: Pictures above this rate are left out, evenly; None takes all.
         bitrate_kbps: Most, in kbit/s.
         keyframe_s: Distance of key frames in seconds.
     """
@@ -113,7 +114,7 @@ class Encoder:
 
     Args:
         settings: What was asked for.
-        fps: Rate of the pictures; the distance of key frames follows from it.
+        fps: Nominal rate of the pictures, for the encoder's rate control.
     """
 
     def __init__(self, settings: EncoderSettings, fps: float | None) -> None:
@@ -122,12 +123,16 @@ class Encoder:
         self._lock = Lock()
         self._receivers: tuple[Receive, ...] = ()
         self._codec: av.VideoCodecContext | None = None
+        self._codec_name = ""
+        self._broken: set[str] = set()
         self._yuv: YuvPicture | None = None
+        self._sets = ParameterSets()
         self._pending: dict[int, Picture] = {}
+        self._first_ns = 0
         self._last_ns = 0
+        self._due_ns = 0
         self._last_key_ns = 0
         self._key_wanted = False
-        self._first_ns = 0
 
     @property
     def wanted(self) -> bool:
@@ -153,7 +158,7 @@ class Encoder:
                 self._pending.clear()
 
     def request_key(self) -> None:
-        """Make the next picture a key frame, for a new viewer."""
+        """Have a key frame soon, for a new viewer: half a second after the last at the latest."""
         self._key_wanted = True
 
     def write(self, picture: Picture) -> None:
@@ -168,8 +173,7 @@ class Encoder:
                 return
             self._last_ns = captured_ns
             if self._codec is None:
-                self._open(picture.size)
-                self._first_ns = captured_ns
+                self._open(picture)
             for encoded in self._encode(picture):
                 for receive in self._receivers:
                     receive(encoded)
@@ -178,12 +182,20 @@ class Encoder:
         """Whether the wanted rate leaves this picture out; a tenth of slack for jitter."""
         if self.settings.fps is None:
             return False
-        return captured_ns - self._last_ns < 0.9 * NS_PER_S / self.settings.fps
+        period_ns = round(NS_PER_S / self.settings.fps)
+        if captured_ns < self._due_ns - period_ns // 10:
+            return True
+        # Counted from when it was due, so that 25 of 30 pictures are 25, and not every other.
+        on_time = captured_ns < self._due_ns + period_ns
+        self._due_ns = (self._due_ns if on_time else captured_ns) + period_ns
+        return False
 
-    def _open(self, size: Size) -> None:
-        size = even_size(self.settings.size or size)
+    def _open(self, picture: Picture) -> None:
+        size = even_size(self.settings.size or picture.size)
         av.logging.set_level(av.logging.PANIC)
         names = [self.settings.name] if self.settings.name else [_HARDWARE, _SOFTWARE]
+        # Hardware that failed at work would fail again: the software then takes over for good.
+        names = [name for name in names if name not in self._broken] or names
         reason = ""
         for name in names:
             try:
@@ -191,8 +203,11 @@ class Encoder:
             except (av.error.FFmpegError, ValueError, OSError) as error:
                 reason = f"{name}: {getattr(error, 'strerror', None) or error}"
             else:
+                self._codec_name = name
                 self._yuv = YuvPicture(size)
-                self._key_wanted = True
+                self._pending.clear()
+                self._first_ns = picture.frame.captured_ns
+                self._last_key_ns, self._key_wanted = 0, True
                 return
         raise SinkError(
             f"no H.264 encoder works ({reason})", "leave encoder= out, or use encoder=libx264"
@@ -205,7 +220,9 @@ class Encoder:
         self._yuv.fill(picture.image)
         frame = self._yuv.frame
         frame.pts = (captured_ns - self._first_ns) * TICKS_PER_S // NS_PER_S
-        key = self._key_wanted and captured_ns - self._last_key_ns >= _LEAST_KEY_DISTANCE_NS
+        key = self._key_is_due(captured_ns)
+        if key:
+            self._last_key_ns, self._key_wanted = captured_ns, False
         frame.pict_type = PictureType.I if key else PictureType.NONE
         self._pending[frame.pts] = picture
         while len(self._pending) > _MOST_PENDING:
@@ -213,20 +230,28 @@ class Encoder:
         try:
             packets = self._codec.encode(frame)
         except (av.error.FFmpegError, OSError) as error:
+            self._broken.add(self._codec_name)
             self._codec = None
             raise SinkError(
-                f"the H.264 encoder failed: {error.strerror}", transient=True
+                f"the H.264 encoder {self._codec_name} failed: {error.strerror}", transient=True
             ) from error
         return [encoded for packet in packets if (encoded := self._take(packet)) is not None]
 
+    def _key_is_due(self, captured_ns: int) -> bool:
+        """Whether this is to be a key frame: by the clock, as real rates are not the nominal."""
+        elapsed_ns = captured_ns - self._last_key_ns
+        if self._key_wanted and elapsed_ns >= _LEAST_KEY_DISTANCE_NS:
+            return True
+        return elapsed_ns >= (self.settings.keyframe_s - 0.5 / self._fps) * NS_PER_S
+
     def _take(self, packet: "av.Packet[av.VideoStream]") -> EncodedPicture | None:
-        picture = self._pending.pop(packet.pts or 0, None)
-        if picture is None or self._yuv is None:
+        data = self._sets.complete(bytes(packet))
+        if data is None or self._yuv is None:
             return None
-        key = packet.is_keyframe
-        if key:
-            self._last_key_ns, self._key_wanted = picture.frame.captured_ns, False
-        return EncodedPicture(bytes(packet), key, self._yuv.size, picture)
+        picture = self._pending.pop(packet.pts or 0, None)
+        if picture is None:
+            return None
+        return EncodedPicture(data, packet.is_keyframe, self._yuv.size, picture)
 
 
 class Encoders:
@@ -259,7 +284,9 @@ def _open_codec(
     codec.pix_fmt = "yuv420p"
     codec.time_base = Fraction(1, TICKS_PER_S)
     codec.framerate = Fraction(fps).limit_denominator(1001)
-    codec.gop_size = max(1, round(fps * settings.keyframe_s))
+    # Key frames are asked for by the clock. The encoder's own distance, in pictures, is for
+    # hardware that does not listen.
+    codec.gop_size = max(1, round(2 * fps * settings.keyframe_s))
     tag_colors(codec)
     if name == _SOFTWARE:
         rate = str(settings.bitrate_kbps * 1000)
