@@ -22,6 +22,19 @@ def test_without_an_address_only_this_machine_sees_the_page():
     assert settings_of("http://[::]:81").host == "::"
 
 
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("http://", "http://127.0.0.1:8080"),
+        ("http://:81/", "http://127.0.0.1:81"),
+        ("http://a:b@pi.local", "http://pi.local:8080"),
+        ("http://[::1]:81?viewers=2", "http://[::1]:81?viewers=2"),
+    ],
+)
+def test_the_name_is_an_address_that_can_be_opened(url, name):
+    assert open_sink(url).name == name
+
+
 def test_everything_in_the_url_is_understood():
     settings = settings_of(
         "http://anna:p%40ss@pi.lan:8090/?token=0123456789&hosts=Cam.Example,b&viewers=3"
@@ -58,7 +71,7 @@ def test_secrets_are_in_no_name_and_no_representation():
     for text in (sink.name, repr(settings), str(settings)):
         assert "hunter22" not in text
         assert "0123456789abc" not in text
-    assert sink.name == "http://:8080?token=***"
+    assert sink.name == "http://127.0.0.1:8080?token=***"
 
 
 def test_missing_packages_are_named_with_the_line_that_installs_them():

@@ -19,7 +19,7 @@ class WebSettings:
     """Where the page is served, and to whom.
 
     Attributes:
-        name: The URL without credentials.
+        name: The URL without credentials, complete, so that it can be opened.
         host: Address to listen at.
         port: To listen at; 0 lets the system choose.
         user: For HTTP Basic authentication; empty for none.
@@ -29,7 +29,7 @@ class WebSettings:
         viewers: Most that may watch the picture at a time.
     """
 
-    name: str = f"http://{_LOOPBACK}"
+    name: str = f"http://{_LOOPBACK}:{_PORT}"
     host: str = _LOOPBACK
     port: int = _PORT
     user: str = field(default="", repr=False)
@@ -69,9 +69,11 @@ def read_settings(url: Url) -> WebSettings:
             "use 8 to 256 letters and digits, e.g. from `openssl rand -hex 16`",
         )
     hosts = url.options.get("hosts", "").lower().split(",")
+    host = authority.host or _LOOPBACK
+    _, mark, query = url.name.partition("?")
     return WebSettings(
-        name=url.name,
-        host=authority.host or _LOOPBACK,
+        name=f"http://{f'[{host}]' if ':' in host else host}:{authority.port}{mark}{query}",
+        host=host,
         port=authority.port,
         user=authority.user,
         password=authority.password,

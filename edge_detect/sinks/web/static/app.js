@@ -119,7 +119,8 @@ function showSource({ source, durations_ms: durations, rates }) {
   if (source.size) facts.push(["", size(source.size)]);
   facts.push(["", `${decimal(rates.rendered || rates.captured || 0)} fps`]);
   if (durations.boxes_age?.n) {
-    facts.push(["boxes", `${durations.boxes_age.p50.toFixed(0)} ms`, "older"]);
+    const age = durations.boxes_age.p50.toFixed(0);
+    facts.push(age === "0" ? ["boxes of", "this frame"] : ["boxes", `${age} ms`, "older"]);
   }
   at("facts").replaceChildren(
     ...facts.map(([before, value, after = ""]) => {
@@ -133,7 +134,7 @@ function showSource({ source, durations_ms: durations, rates }) {
 function showAbout({ source, model, mode, overlay, dropped, detections }) {
   const lost = Object.entries(dropped).map(([stage, count]) => `${stage} ${count}`);
   const pairs = [
-    ["Camera", source.name],
+    ["Camera", source.name.startsWith("/") ? source.name.split("/").pop() : source.name],
     ["Reconnects", String(source.reconnects)],
     ["Model", model.name],
     ["Input", size(model.input_size)],
