@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import av.error
+
 from edge_detect.core import ConfigError, Picture, SinkError
 from edge_detect.core.url import Authority, Url
 from edge_detect.sinks.access_units import (
@@ -34,6 +36,9 @@ _LOOK_S = 0.5
 _CLOSE_S = 0.4
 
 
+_Sets = tuple[bytes, bytes]
+
+
 class PushSink(Sink):
     """Publishes annotated pictures on an RTSP server.
 
@@ -55,8 +60,9 @@ class PushSink(Sink):
         self._settings = settings
         self._udp = udp
         self._session: _Session | None = None
-        # What was announced last; known, the next connection is made ready at once.
-        self._sets: tuple[bytes, bytes] | None = None
+        # What is announced; once it is known, a connection is made ready when it is opened.
+        self._sets: _Sets | None = None
+        self._proven = False
 
     @property
     def wants_picture(self) -> bool:
@@ -69,15 +75,14 @@ class PushSink(Sink):
         Raises:
             SinkError: It cannot be reached, does not answer, or refuses the stream.
         """
-        proven = self._sets is not None
-        publisher = Publisher(self.name, self._server, udp=self._udp, proven=proven)
+        publisher = Publisher(self.name, self._server, udp=self._udp, proven=self._proven)
         try:
             if self._sets is not None:
                 publisher.announce(*self._sets)
         except BaseException:
             publisher.close()
             raise
-        sender = _Sender(publisher, self._sets, self._remember)
+        sender = _Sender(self.name, publisher, self._sets, self._remember)
         thread = UnitThread("edge-push", sender.queue, sender.run)
         encoder = stream.encoders.get(self._settings)
         session = _Session(
@@ -108,8 +113,9 @@ class PushSink(Sink):
             session.publisher.abort()
             session.thread.close(_CLOSE_S)
 
-    def _remember(self, sets: tuple[bytes, bytes] | None) -> None:
+    def _remember(self, sets: _Sets | None, proven: bool) -> None:  # noqa: FBT001 - a callback
         self._sets = sets
+        self._proven = self._proven or proven
 
 
 class _Session(NamedTuple):
@@ -125,18 +131,21 @@ class _Sender:
     """What the thread of a push does.
 
     Args:
+        name: Of the sink, for messages.
         publisher: The connection; closed at the end.
         announced: The parameter sets that the server was told; None before it was.
-        remember: Told about them when they become known or prove wrong.
+        remember: Told what they are, and whether the server takes the stream.
     """
 
     def __init__(
         self,
+        name: str,
         publisher: Publisher,
-        announced: tuple[bytes, bytes] | None,
-        remember: Callable[[tuple[bytes, bytes] | None], None],
+        announced: _Sets | None,
+        remember: Callable[[_Sets | None, bool], None],
     ) -> None:
         self.queue = UnitQueue(_QUEUE_S, _QUEUE_BYTES, newest=True)
+        self._name = name
         self._publisher = publisher
         self._announced = announced
         self._remember = remember
@@ -154,6 +163,9 @@ class _Sender:
                 self._publisher.check()
                 if isinstance(unit, AccessUnit):
                     self._send(unit)
+        except av.error.FFmpegError as error:
+            reason = f"cannot push to {self._name}: {error.strerror}"
+            raise SinkError(reason, transient=True) from error
         finally:
             self._publisher.close()
 
@@ -164,15 +176,18 @@ class _Sender:
             self._packetizer = Packetizer(unit)
         self._publisher.send(self._packetizer.cut(unit))
 
-    def _announce(self, sets: tuple[bytes, bytes]) -> None:
+    def _announce(self, sets: _Sets) -> None:
         if sets == self._announced:
             return
-        if self._announced is not None:
-            self._remember(None)
-            raise SinkError("the video changed; it is announced anew", transient=True)
+        changed = self._announced is not None
+        self._remember(sets, changed)
+        if changed:
+            raise SinkError(
+                f"the video pushed to {self._name} changed and is announced anew", transient=True
+            )
         self._publisher.announce(*sets)
         self._announced = sets
-        self._remember(sets)
+        self._remember(sets, True)
 
 
 def open_push_sink(url: Url) -> PushSink:

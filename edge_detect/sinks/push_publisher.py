@@ -88,13 +88,16 @@ class Publisher:
         Raises:
             SinkError: It refuses, or has gone.
         """
-        host = self._socket.getpeername()[0]
+        wanted = "RTP/AVP/TCP;unicast;interleaved=0-1;mode=record"
+        try:
+            host = self._socket.getpeername()[0]
+            if self._udp is not None:
+                first, second = self._udp.open(self._socket.family)
+                wanted = f"RTP/AVP/UDP;unicast;client_port={first}-{second};mode=record"
+        except OSError as error:
+            raise self._lost(error) from error
         body = describe(sps, pps, host, _CONTROL)
         self._ask("ANNOUNCE", self._uri, ["Content-Type: application/sdp"], body)
-        wanted = "RTP/AVP/TCP;unicast;interleaved=0-1;mode=record"
-        if self._udp is not None:
-            first, second = self._udp.open(self._socket.family)
-            wanted = f"RTP/AVP/UDP;unicast;client_port={first}-{second};mode=record"
         reply = self._ask("SETUP", f"{self._uri}/{_CONTROL}", [f"Transport: {wanted}"])
         self._session = reply.header("session").partition(";")[0]
         self._take_transport(reply.header("transport"), host)

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import av.error
+
 from edge_detect.core import (
     NS_PER_S,
     ConfigError,
@@ -188,7 +190,7 @@ class _Writer:
                 raise
             finally:
                 self._take.abandon()
-        except OSError as error:
+        except (OSError, av.error.FFmpegError) as error:
             raise cannot_record(self._root, error) from error
         finally:
             self._store.close()

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import av.error
+
 from edge_detect.core import NS_PER_S, SinkError, monotonic_ns
 from edge_detect.sinks.files import cannot_write
 
@@ -266,12 +268,12 @@ class Store:
         )
 
 
-def cannot_record(root: Path, error: OSError) -> SinkError:
+def cannot_record(root: Path, error: OSError | av.error.FFmpegError) -> SinkError:
     """The error for a recording that had to stop; it may go on when the cause is gone.
 
     Args:
         root: Directory of the recorder.
-        error: What the system said.
+        error: What the system or FFmpeg said.
     """
     reason = error.strerror or str(error)
     if error.errno in _FULL:
@@ -280,7 +282,7 @@ def cannot_record(root: Path, error: OSError) -> SinkError:
             "free some space, or keep less with ?keep=10GB",
             transient=True,
         )
-    refused = cannot_write(str(root), error)
+    refused = cannot_write(str(root), OSError(error.errno, reason))
     return SinkError(refused.message, refused.hint, transient=True)
 
 
@@ -329,5 +331,9 @@ def _sync_directory(folder: Path) -> None:
     file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(file)
+    except OSError as error:
+        # Some file systems cannot do that; they have the names safe, or do not care.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(file)

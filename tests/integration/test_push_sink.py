@@ -149,6 +149,23 @@ def test_a_wrong_path_is_an_error_that_names_it() -> None:
             Camera().feed_live(sink, lambda: server.seen)
         assert caught.value.transient
         assert "path" in caught.value.hint
+        # From now on it shows when the sink is opened, not with the first picture.
+        with pytest.raises(SinkError, match="404"):
+            sink.open(stream_info())
+
+
+def test_a_video_of_another_size_is_announced_anew() -> None:
+    stream = stream_info()
+    with record_server() as server, open_sink(f"rtsp-push://127.0.0.1:{server.port}/live") as sink:
+        sink.open(stream)
+        Camera(320, 240).feed_live(sink, lambda: len(server.seen) >= 5)
+        sink.close()
+        wide = Camera(640, 360)
+        sink.open(stream)
+        assert "announced anew" in feed_until_it_fails(wide, sink, 5).message
+        sink.close()
+        sink.open(stream)
+        wide.feed_live(sink, lambda: server.seen[-1]["size"] == [640, 360])
 
 
 def test_a_server_that_is_killed_and_comes_back_gets_the_stream_again() -> None:

@@ -15,6 +15,7 @@ from recordings import Camera, check_plays, numbers, probe, stream_info
 
 from edge_detect.core import SinkError
 from edge_detect.sinks import open_sink
+from edge_detect.sinks.encoder import EncoderSettings
 
 TESTS = Path(__file__).parent.parent
 FRAGMENT = 30
@@ -110,6 +111,19 @@ def test_a_recorder_and_another_sink_share_one_encode(tmp_path) -> None:
     one, other = segments(tmp_path / "a"), segments(tmp_path / "b")
     assert numbers(one[0]) == numbers(other[0]) == list(range(90))
     assert one[0].read_bytes() == other[0].read_bytes()
+
+
+def test_a_video_of_another_size_is_another_recording(tmp_path) -> None:
+    stream = stream_info()
+    with open_sink(f"mp4://{tmp_path}") as sink:
+        sink.open(stream)
+        Camera(320, 240).feed(sink, 20)
+        # An encoder that failed is opened anew, for the pictures as they are then.
+        stream.encoders.get(EncoderSettings())._codec = None
+        Camera(640, 360, number=20).feed(sink, 20)
+    sizes = [(probe(path)["width"], probe(path)["height"]) for path in segments(tmp_path)]
+    assert sizes == [(320, 240), (640, 360)]
+    assert [numbers(path) for path in segments(tmp_path)] == [list(range(20)), list(range(20, 40))]
 
 
 def test_a_second_recorder_in_the_same_directory_is_refused(tmp_path) -> None:
