@@ -259,9 +259,11 @@ def _open_camera(library: Library, number: int) -> Any:
             "end that program; `fuser /dev/media*` tells which it is",
             transient=True,
         )
-    if "permission" in reason.lower():
+    if "permission" in reason.lower() or "dmaheap" in reason.lower():
+        # For good: picamera2 keeps a camera that it found no memory for.
         raise SourceError(
-            f"{name} cannot be opened: {reason}", "users need the groups video and render"
+            f"{name} cannot be opened: {reason}",
+            "users need the groups video and render, and the kernel /dev/dma_heap",
         )
     raise SourceError(f"{name} cannot be opened: {reason}", _HINT, transient=True)
 

@@ -298,6 +298,21 @@ def test_a_camera_that_does_not_start_leaves_nothing_behind(hardware, sensor) ->
     open_source(SMALL).close()
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("Could not open any dmaHeap device"),
+        PermissionError(13, "Permission denied", "/dev/dma_heap/linux,cma"),
+    ],
+)
+def test_a_camera_that_was_acquired_in_vain_is_given_up(hardware, error) -> None:
+    hardware.board.heap_error = error
+    with pytest.raises(SourceError, match="cannot be opened") as caught:
+        open_source(SMALL)
+    assert not caught.value.transient
+    assert "groups video and render" in caught.value.hint
+
+
 def test_missing_memory_is_told_with_its_cure(hardware) -> None:
     hardware.board.cma_left, whole = 1 << 20, hardware.board.cma_left
     with pytest.raises(SourceError, match="no memory for its buffers") as caught:

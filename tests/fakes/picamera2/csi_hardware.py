@@ -92,6 +92,7 @@ class Board:
     """What all cameras share: the memory, and the account of what was lent.
 
     Attributes:
+        heap_error: What opening the device for memory ends with; None: nothing.
         mapping_s: How long a buffer's mapping takes.
         mapped: How many buffers the application looks into.
     """
@@ -100,6 +101,7 @@ class Board:
         self.sensors = [Sensor()]
         self.cma_left = 64 << 20
         self.lent = []
+        self.heap_error = None
         self.mapping_s = 0.0
         self.mapped = 0
 

@@ -78,6 +78,8 @@ class Picamera2:
         self.is_open = True
         _log.info("Camera now open.")
         atexit.register(self.close)
+        if csi_hardware.board.heap_error is not None:
+            raise csi_hardware.board.heap_error
 
     @property
     def camera_controls(self):
