@@ -5,13 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 from hashlib import sha256
+from importlib.metadata import version
 from importlib.resources import files
 from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from starlette.types import ASGIApp
 
-from edge_detect import __version__
 from edge_detect.core import NS_PER_MS, NS_PER_S, PipelineStatus, monotonic_ns
 from edge_detect.sinks.jsonl import format_result
 from edge_detect.sinks.web.audience import Audience, AudienceFullError, Rendition, Viewer
@@ -23,6 +23,7 @@ from edge_detect.sinks.web.streams import EventStream, PictureStream, picture_he
 
 __all__ = ["Stage", "make_app"]
 
+_VERSION = version("edge-detect")
 _SNAPSHOT_S = 2.0
 # However many ask, the pipeline is asked this often.
 _STATE_NS = 100 * NS_PER_MS
@@ -59,7 +60,7 @@ def make_app(settings: WebSettings, stage: Stage) -> ASGIApp:
     """The whole application, behind its gate."""
     app = FastAPI(
         title="edge-detect",
-        version=__version__,
+        version=_VERSION,
         summary="The live picture with its detections, and how the pipeline is doing.",
         docs_url=None,
         redoc_url=None,
@@ -196,7 +197,7 @@ def _describe(status: PipelineStatus) -> bytes:
     fields: dict[str, Any] = {
         name: getattr(status, name) for name in StateReport.model_fields if name != "version"
     }
-    report = StateReport.model_validate({"version": __version__, **fields}, from_attributes=True)
+    report = StateReport.model_validate({"version": _VERSION, **fields}, from_attributes=True)
     return report.model_dump_json().encode()
 
 
