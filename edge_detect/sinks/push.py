@@ -167,6 +167,8 @@ class _Sender:
             reason = f"cannot push to {self._name}: {error.strerror}"
             raise SinkError(reason, transient=True) from error
         finally:
+            if self._packetizer is not None:
+                self._packetizer.close()
             self._publisher.close()
 
     def _send(self, unit: AccessUnit) -> None:

@@ -56,6 +56,10 @@ class Packetizer:
         self._container.mux(packet)
         return self._packets.take()
 
+    def close(self) -> None:
+        """Let FFmpeg come to its end, as it must before it is freed."""
+        self._container.close()
+
 
 class _Packets:
     """Collects what the muxer writes: one packet by each call."""

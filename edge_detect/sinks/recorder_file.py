@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 
 import av
@@ -132,6 +133,10 @@ class SegmentFile:
         Returns:
             Whether there is anything in it.
         """
+        self._disk.refuse()
+        # The muxer must have come to its end before it is freed. What it still says is old.
+        with suppress(OSError, av.error.FFmpegError):
+            self._container.close()
         self._disk.close()
         return self._disk.good > 0
 
@@ -171,12 +176,12 @@ class _DiskFile:
         self.length = 0
         self.good = 0
         self.closed = False
-        self._failed = False
+        self._refusing = False
 
     def write(self, data: bytes) -> int:
         """Write all of it, if that can be done at all."""
-        if self._failed or self.closed:
-            # The muxer tries to write an end behind what is missing.
+        if self._refusing:
+            # After a failure the muxer would write an end behind what is missing.
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         rest = memoryview(data)
         while rest:
@@ -185,7 +190,7 @@ class _DiskFile:
             except OSError as error:
                 if error.errno in _FULL and self._make_room():
                     continue
-                self._failed = True
+                self._refusing = True
                 raise
         self.length = max(self.length, self.tell())
         return len(data)
@@ -206,6 +211,10 @@ class _DiskFile:
         """Have what is written survive a power cut."""
         os.fdatasync(self._file)
         self.good = self.length
+
+    def refuse(self) -> None:
+        """Take nothing more."""
+        self._refusing = True
 
     def close(self) -> None:
         """Cut off what is half written, and let go."""
