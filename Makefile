@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-main test-convert test-tflite-runtime lint format bench models wheel clean
+.PHONY: help setup run test test-main test-convert test-tflite-runtime test-picamera2 lint format bench models wheel clean
 
 help:  ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ test-tflite-runtime: setup  ## Run the model tests with tflite-runtime and numpy
 	@if [ -x .venv-tflite-runtime/bin/pytest ]; then \
 	    EDGE_DETECT_RUNTIME=tflite-runtime .venv-tflite-runtime/bin/pytest -m model; \
 	fi
+
+test-picamera2: setup  ## Run the real picamera2 on libcamera's virtual camera (root, Debian's debootstrap)
+	@scripts/setup.sh --test
+	@scripts/test_picamera2_chroot.sh
 
 lint: setup  ## Check style, types and the direction of imports
 	@scripts/setup.sh --test

@@ -11,6 +11,7 @@ from edge_detect.app.status import StatusLine, summary
 from edge_detect.core import ConfigError, bundled_path, monotonic_ns
 from edge_detect.pipeline import DEFAULT_MODEL, Mode, Pipeline
 from edge_detect.sources import first_camera, is_live
+from edge_detect.sources.csi.cameras import first_csi_camera
 
 __all__ = ["run"]
 
@@ -56,7 +57,7 @@ def _choose_source(arguments: argparse.Namespace) -> tuple[str, Mode | None]:
     mode: Mode | None = arguments.mode
     if arguments.source:
         return arguments.source, mode
-    camera = first_camera()
+    camera = first_csi_camera() or first_camera()
     if camera:
         _say(f"source   {camera} (the first camera; name another to use it)")
         return camera, mode

@@ -21,7 +21,7 @@ SCHEMES = {
     "http": ("edge_detect.sources.stream", "open_stream"),
     "https": ("edge_detect.sources.stream", "open_stream"),
     "images": ("edge_detect.sources.images", "open_images"),
-    "picamera2": ("edge_detect.sources.csi", "open_picamera2"),
+    "picamera2": ("edge_detect.sources.csi.source", "open_picamera2"),
     "rtsp": ("edge_detect.sources.stream", "open_stream"),
     "rtsps": ("edge_detect.sources.stream", "open_stream"),
     "synthetic": ("edge_detect.sources.synthetic", "open_synthetic"),

@@ -23,8 +23,9 @@ from picamera2.allocators import DmaAllocator
 
 from edge_detect.app import cli
 from edge_detect.core import Size, SourceError
-from edge_detect.sources import csi, open_source
-from edge_detect.sources.csi_cameras import first_csi_camera
+from edge_detect.sources import open_source
+from edge_detect.sources.csi import source as csi
+from edge_detect.sources.csi.cameras import first_csi_camera
 
 FAKES = Path(__file__).parents[1] / "fakes" / "picamera2"
 sys.path.append(str(FAKES))

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from edge_detect.core import DependencyError, SourceError
-from edge_detect.sources import csi_cameras, open_source
-from edge_detect.sources.csi_cameras import first_csi_camera, list_cameras, load_library
+from edge_detect.sources import open_source
+from edge_detect.sources.csi import cameras
+from edge_detect.sources.csi.cameras import first_csi_camera, list_cameras, load_library
 
 FAKES = Path(__file__).parents[1] / "fakes" / "picamera2"
 APT = "sudo apt install -y python3-picamera2 --no-install-recommends"
@@ -25,7 +26,7 @@ def fresh(monkeypatch, tmp_path):
             del sys.modules[name]
 
     forget()
-    monkeypatch.setattr(csi_cameras, "_SYSTEM_PACKAGES", tmp_path / "dist-packages")
+    monkeypatch.setattr(cameras, "_SYSTEM_PACKAGES", tmp_path / "dist-packages")
     yield
     forget()
 

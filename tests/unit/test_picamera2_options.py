@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from edge_detect.core import ConfigError, Size
 from edge_detect.core.url import parse_url
-from edge_detect.sources import csi_time
-from edge_detect.sources.csi_options import (
+from edge_detect.sources.csi import timeline
+from edge_detect.sources.csi.options import (
     CsiOptions,
     default_lores,
     make_controls,
     read_options,
 )
-from edge_detect.sources.csi_time import TimeLine, sensor_time
+from edge_detect.sources.csi.timeline import TimeLine, sensor_time
 
 FAKES = Path(__file__).parents[1] / "fakes" / "picamera2"
 OFFERED = {
@@ -198,8 +198,8 @@ def test_the_sensors_time_is_understood_on_either_clock(stamp_ns, captured_ns) -
 def clock(monkeypatch):
     """The machine's clock, set by hand."""
     now = [NOW]
-    monkeypatch.setattr(csi_time, "monotonic_ns", lambda: now[0])
-    monkeypatch.setattr(csi_time.time, "clock_gettime_ns", lambda _: now[0])
+    monkeypatch.setattr(timeline, "monotonic_ns", lambda: now[0])
+    monkeypatch.setattr(timeline.time, "clock_gettime_ns", lambda _: now[0])
     return now
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from edge_detect.core import ConfigError, Size, SourceError
-from edge_detect.sources import csi, open_source
+from edge_detect.sources import open_source
+from edge_detect.sources.csi import source as csi
 
 FAKES = Path(__file__).parents[1] / "fakes" / "picamera2"
 PACKAGES = ("csi_hardware", "libcamera", "picamera2")

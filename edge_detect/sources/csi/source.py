@@ -11,10 +11,10 @@ from typing import Any
 
 from edge_detect.core import ConfigError, Frame, Image, Size, SourceError
 from edge_detect.core.url import Url
-from edge_detect.sources.csi_cameras import Library, list_cameras, load_library
-from edge_detect.sources.csi_options import CsiOptions, make_controls, read_options
-from edge_detect.sources.csi_pixels import StreamCopier
-from edge_detect.sources.csi_time import TimeLine
+from edge_detect.sources.csi.cameras import Library, list_cameras, load_library
+from edge_detect.sources.csi.options import CsiOptions, make_controls, read_options
+from edge_detect.sources.csi.pixels import StreamCopier
+from edge_detect.sources.csi.timeline import TimeLine
 from edge_detect.sources.source import Source
 
 __all__ = ["CsiSource", "open_picamera2"]
