@@ -6,10 +6,12 @@ from edge_detect.core import NS_PER_MS, NS_PER_S, Frame, Result, monotonic_ns
 
 __all__ = ["Newest"]
 
-# A picture waits so long, counted from its capture, for its own detections, if the detector
-# has mostly been that quick. Less than a frame at 30 fps, it is no delay that anybody sees,
-# while boxes that trail by a frame are seen at once.
-_PATIENCE_NS = 20 * NS_PER_MS
+# A picture waits for its own detections for this part of the time between two pictures,
+# counted from its capture, if the detector has mostly been that quick. Nobody sees such a
+# delay, while boxes that trail by a frame are seen at once: at 10 fps, a tenth of a second.
+_PATIENCE = 0.6
+_FIRST_INTERVAL_NS = 33 * NS_PER_MS
+_LONGEST_NS = 60 * NS_PER_MS
 # Boxes that are older than this are not drawn: the source was away, or the detector hangs.
 _OLDEST_BOXES_NS = 2 * NS_PER_S
 # Share of a new duration in the running mean of the last ones.
@@ -23,6 +25,8 @@ class Newest:
         self._changed = Condition()
         self._result: Result | None = None
         self._usual_ns = 0
+        self._interval_ns = _FIRST_INTERVAL_NS
+        self._last_ns = 0
 
     def put(self, result: Result) -> None:
         """Replace the newest result."""
@@ -38,9 +42,10 @@ class Newest:
             None where there are no detections that still say something about this frame:
             before the first, after the source was away, and when its size has changed.
         """
+        patience_ns = self._patience_ns(frame)
         with self._changed:
-            while self._behind(frame):
-                left_ns = frame.captured_ns + _PATIENCE_NS - monotonic_ns()
+            while self._behind(frame, patience_ns):
+                left_ns = frame.captured_ns + patience_ns - monotonic_ns()
                 if left_ns <= 0 or not self._changed.wait(left_ns / NS_PER_S):
                     break
             result = self._result
@@ -49,8 +54,14 @@ class Newest:
         old = frame.captured_ns - result.frame.captured_ns > _OLDEST_BOXES_NS
         return None if old else result
 
-    def _behind(self, frame: Frame) -> bool:
+    def _patience_ns(self, frame: Frame) -> int:
+        since_ns, self._last_ns = frame.captured_ns - self._last_ns, frame.captured_ns
+        if 0 < since_ns < NS_PER_S:
+            self._interval_ns += (since_ns - self._interval_ns) // _WEIGHT
+        return min(_LONGEST_NS, round(self._interval_ns * _PATIENCE))
+
+    def _behind(self, frame: Frame, patience_ns: int) -> bool:
         """Whether the frame's own result may yet come in time."""
-        if self._result is None or self._usual_ns > _PATIENCE_NS:
+        if self._result is None or self._usual_ns > patience_ns:
             return False
         return self._result.frame.sequence < frame.sequence
