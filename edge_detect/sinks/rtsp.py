@@ -3,7 +3,7 @@
 import logging
 import re
 
-from edge_detect.core import ConfigError, Picture, SinkError
+from edge_detect.core import ConfigError, Picture
 from edge_detect.core.url import Url
 from edge_detect.sinks.encoder import ENCODER_OPTIONS, Encoder, EncoderSettings, encoder_settings
 from edge_detect.sinks.rtsp_clients import Limits
@@ -47,9 +47,9 @@ class RtspSink(Sink):
 
     @property
     def wants_picture(self) -> bool:
-        """Whether anybody looks, or is about to."""
+        """Whether anybody looks, or is about to; also after a failure, to have it told."""
         server = self._server
-        return server is not None and (server.streaming or not server.running)
+        return server is not None and (server.streaming or server.failed)
 
     @property
     def viewers(self) -> int:
@@ -86,13 +86,12 @@ class RtspSink(Sink):
         """Encode a picture for the viewers.
 
         Raises:
-            SinkError: The encoder failed, or the server ended by a defect.
+            SinkError: The encoder failed, or the server did.
         """
         server = self._server
         if server is None or self._encoder is None:
             raise ValueError("write_picture needs open before it")
-        if not server.running:
-            raise SinkError(f"the server of {self.name!r} has ended", transient=True)
+        server.check()
         self._encoder.write(picture)
 
     def close(self) -> None:

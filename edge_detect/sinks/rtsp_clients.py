@@ -81,6 +81,7 @@ class Clients:
         limits: What to allow.
         admit: Whether a client can be given a stream now.
         joined: Called when a client begins to play.
+        kept: Wraps a handler of signals, so that its exceptions are not lost.
     """
 
     def __init__(
@@ -90,12 +91,14 @@ class Clients:
         limits: Limits,
         admit: Callable[[], bool],
         joined: Callable[[], None],
+        kept: Callable[[Callable[..., Any]], Callable[..., Any]],
     ) -> None:
         self._libraries = libraries
         self._sessions = sessions
         self._limits = limits
         self._admit = admit
         self._joined = joined
+        self._kept = kept
         self._connections: dict[Any, _Connection] = {}
 
     @property
@@ -111,12 +114,16 @@ class Clients:
         tcp = socket.socket(fileno=os.dup(client.get_connection().get_read_socket().get_fd()))
         self._tune(tcp)
         self._connections[client] = _Connection(tcp, now_ns, now_ns)
-        client.connect("closed", self._remove)
-        client.connect("pre-describe-request", self._check_describe)
-        client.connect("new-session", self._limit_session)
-        client.connect("play-request", self._play)
-        client.connect("pause-request", self._pause)
-        client.connect("teardown-request", self._pause)
+        handlers: dict[str, Callable[..., Any]] = {
+            "closed": self._remove,
+            "pre-describe-request": self._check_describe,
+            "new-session": self._limit_session,
+            "play-request": self._play,
+            "pause-request": self._pause,
+            "teardown-request": self._pause,
+        }
+        for signal, handler in handlers.items():
+            client.connect(signal, self._kept(handler))
 
     def sweep(self) -> None:
         """Drop who timed out, does nothing or cannot keep up; called every second."""

@@ -18,6 +18,7 @@ _log = logging.getLogger(__name__)
 _TICK_S = 1
 _WATCH_S = 0.2
 _STOP_S = 1.0
+_LAST_EVENTS = 1000
 _REALM = "edge-detect"
 _ROLE = "viewer"
 
@@ -84,6 +85,7 @@ class RtspServer:
         self._feeds: dict[Any, Feed] = {}
         self._dropped = 0
         self._stopping = Event()
+        self._error: BaseException | None = None
 
     @property
     def streaming(self) -> bool:
@@ -101,9 +103,20 @@ class RtspServer:
         return self._dropped + sum(feed.dropped for feed in list(self._feeds.values()))
 
     @property
-    def running(self) -> bool:
-        """Whether the thread is at work."""
-        return self._thread.is_alive()
+    def failed(self) -> bool:
+        """Whether it has come to an end by itself."""
+        return self._error is not None
+
+    def check(self) -> None:
+        """Raise what brought it to an end.
+
+        Raises:
+            SinkError: An exception that nobody foresaw; transient.
+        """
+        if self._error is not None:
+            raise SinkError(
+                f"the server of {self._address.name!r} failed: {self._error!r}", transient=True
+            ) from self._error
 
     def start(self) -> None:
         """Listen.
@@ -124,16 +137,18 @@ class RtspServer:
             raise _cannot_listen(self._address, error) from error
         sessions = server.get_session_pool()
         sessions.set_max_sessions(self._limits.clients)
-        self._clients = Clients(self._libraries, sessions, self._limits, self._admit, self._joined)
-        server.connect("client-connected", self._clients.add)
+        self._clients = Clients(
+            self._libraries, sessions, self._limits, self._admit, self._joined, self._kept
+        )
+        server.connect("client-connected", self._kept(self._clients.add))
         if self._address.user:
             server.set_auth(self._make_auth())
         server.get_mount_points().add_factory(self._address.path, self._make_factory())
         self._server = server
         self._context = self._libraries.GLib.MainContext.new()
         self._listener.attach(self._context)
-        self._thread = Thread(target=self._run, name="edge-rtsp", daemon=True)
-        self._guard = Thread(target=self._watch, name="edge-rtsp-guard", daemon=True)
+        self._thread = Thread(target=self._kept(self._run), name="edge-rtsp", daemon=True)
+        self._guard = Thread(target=self._kept(self._watch), name="edge-rtsp-guard", daemon=True)
         self._thread.start()
         self._guard.start()
 
@@ -157,15 +172,19 @@ class RtspServer:
 
     def _run(self) -> None:
         tick = self._libraries.GLib.timeout_source_new_seconds(_TICK_S)
-        tick.set_callback(self._tick)
+        tick.set_callback(self._kept(self._tick))
         tick.attach(self._context)
         while not self._stopping.is_set():
             self._context.iteration(True)
         tick.destroy()
         self._listener.destroy()
         self._clients.close()
-        while self._context.iteration(False):
-            pass
+        for media in list(self._feeds):
+            self._disconnect_media(media)
+        # What GStreamer put off until later; it may not go on for ever.
+        for _ in range(_LAST_EVENTS):
+            if not self._context.iteration(False):
+                break
         # The objects hold each other; apart they are freed at once, and with them the port.
         del self._server, self._listener
 
@@ -179,6 +198,22 @@ class RtspServer:
     def _tick(self, *_: Any) -> bool:
         self._clients.sweep()
         return True
+
+    def _kept(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        """The same function, but an exception ends the server and is kept for `check`.
+
+        GStreamer would print it and go on.
+        """
+
+        def run(*arguments: Any) -> Any:
+            try:
+                return work(*arguments)
+            except BaseException as error:  # noqa: BLE001 - raised again in the pipeline's thread
+                self._error = self._error or error
+                self._stopping.set()
+                return None
+
+        return run
 
     def _make_auth(self) -> Any:
         rtsp, address = self._libraries.GstRtspServer, self._address
@@ -206,13 +241,13 @@ class RtspServer:
                 " media.factory.construct=(boolean)true"
             )
             factory.add_role_from_structure(role)
-        factory.connect("media-configure", self._connect_media)
+        factory.connect("media-configure", self._kept(self._connect_media))
         return factory
 
     def _connect_media(self, _factory: Any, media: Any) -> None:
         feed = Feed(self._libraries, media, self._encoded)
         self._feeds[media] = feed
-        media.connect("unprepared", self._disconnect_media)
+        media.connect("unprepared", self._kept(self._disconnect_media))
         self._encoder.subscribe(feed.push)
 
     def _disconnect_media(self, media: Any) -> None:

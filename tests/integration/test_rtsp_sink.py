@@ -247,6 +247,30 @@ def test_a_viewer_stays_while_the_source_is_away_and_sees_it_come_back(sink):
     assert watcher.worst < MOST_BLOCK_ERROR
 
 
+def test_a_defect_in_the_server_reaches_the_pipeline_which_opens_the_sink_again():
+    def state():
+        raise RuntimeError("nobody foresaw this")
+
+    port = free_port()
+    with open_sink(url_of(port)) as sink:
+        sink.open(stream_info(state))
+        client = RawClient(port)
+        client.send(f"DESCRIBE {sink.name} RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
+        wait_until(lambda: sink.wants_picture)
+        with (
+            pytest.raises(SinkError, match="nobody foresaw this") as caught,
+            Camera(sink) as camera,
+        ):
+            wait_until(lambda: camera.error)
+        assert caught.value.transient
+        assert client.wait_for_end(2)
+        sink.close()
+        assert not [each for each in threading.enumerate() if "rtsp" in each.name]
+        sink.open(stream_info())
+        with Camera(sink):
+            assert_sound(islice(decoded(sink.name), 10), 10)
+
+
 def test_other_paths_do_not_exist(sink):
     with Camera(sink):
         port = int(re.search(r":(\d+)/", sink.name)[1])
