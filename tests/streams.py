@@ -14,23 +14,11 @@ LOGIN = "admin:p%40ss%3Aw%2Frd%20%25%3F%23"
 
 
 @contextmanager
-def connected(url: str, tries: int = 4) -> Iterator[tuple[Source, Frame]]:
-    """A source that has given its first frame.
-
-    Tried again as the pipeline does: GStreamer's server forgets a client now and then.
-    """
-    for left in reversed(range(tries)):
-        source = open_source(url)
-        try:
-            frame = source.read()
-        except SourceError as error:
-            source.close()
-            if not error.transient or not left:
-                raise
-            continue
+def connected(url: str) -> Iterator[tuple[Source, Frame]]:
+    """A source and the first frame that it gave."""
+    with open_source(url) as source:
+        frame = source.read()
         assert frame is not None
-        break
-    with source:
         yield source, frame
 
 

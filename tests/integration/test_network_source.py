@@ -109,14 +109,15 @@ def test_a_recording_that_breaks_off_is_lost_and_not_at_its_end(web) -> None:
     assert caught.value.transient
 
 
-def test_a_slow_reader_gets_young_frames_and_the_others_are_counted() -> None:
+@pytest.mark.parametrize("seconds", [5, pytest.param(60, marks=pytest.mark.soak)])
+def test_a_slow_reader_gets_young_frames_and_the_others_are_counted(seconds) -> None:
     with (
         rtsp_server("--fps", "60") as server,
         connected(f"rtsp://127.0.0.1:{server.port}/live") as (source, _),
     ):
         memory = psutil.Process().memory_info().rss
         ages, numbers, sequences = [], [], []
-        for _ in range(30):
+        for _ in range(6 * seconds):
             time.sleep(1 / 6)
             frame = source.read()
             stamp = pattern.read(frame.image)
@@ -124,12 +125,13 @@ def test_a_slow_reader_gets_young_frames_and_the_others_are_counted() -> None:
             numbers.append(stamp.number)
             sequences.append(frame.sequence)
         grown = psutil.Process().memory_info().rss - memory
-    first, last = sorted(ages[:10]), sorted(ages[-10:])
-    # In the middle and not at the end of the distribution: this machine has other things to do.
-    assert last[5] <= first[5] + 100
-    assert max(last) < MOST_AGE_MS
-    assert sequences[-1] - sequences[0] > 140
-    assert abs((numbers[-1] - numbers[0]) - (sequences[-1] - sequences[0])) <= 5
+    # A queue would add nine tenths of the time that went by: 3 seconds at least between these.
+    part = len(ages) // 3
+    assert sorted(ages[-part:])[part // 2] < sorted(ages[:part])[part // 2] + 1000
+    assert len(set(sequences)) == len(sequences)
+    # Ten times as many came as were read, less what the server had no time for.
+    assert sequences[-1] - sequences[0] > 3 * len(ages)
+    assert sequences[-1] - sequences[0] <= numbers[-1] - numbers[0] + 2
     assert grown < 30e6
 
 

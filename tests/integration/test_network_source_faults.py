@@ -119,9 +119,10 @@ def test_garbage_in_the_bytes_crashes_nothing_and_little_of_it_is_shown(kind) ->
         came, damaged = watch(url, 20, lambda came: came >= 60 and proxy.damaged >= 8)
         assert proxy.damaged >= 8
         assert came >= 60
-        # Nothing tells of the damage within a JPEG picture; in H.264 the decoder notices it.
+        # Nothing tells of the damage within a JPEG picture. In H.264 the decoder notices nearly
+        # all of it, and what it does not is smeared over as many as 14 pictures.
         if kind in ("rtsp", "live.ts"):
-            assert damaged <= 0.15 * came
+            assert damaged <= 0.4 * came
         wait_for(lambda: not stream_threads())
 
 

@@ -5,7 +5,6 @@ into the table.
 """
 
 import contextlib
-import subprocess
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
@@ -17,7 +16,6 @@ import numpy as np
 import pytest
 from servers.programs import Program, silent_port
 from source_contract import CHECKS, Case
-from waiting import wait_for
 
 PICTURES = [np.full((48, 64, 3), 20 * number, np.uint8) for number in range(10)]
 
@@ -70,8 +68,6 @@ def network(
 ) -> Iterator[Case]:
     with ExitStack() as stack:
         server = stack.enter_context(contextlib.closing(Program(script, *arguments)))
-        if script == "rtsp_server.py":
-            stack.enter_context(another_viewer(url.format(server.port), folder / "seen"))
 
         def restore() -> None:
             again = Program(script, *arguments, "--port", str(server.port))
@@ -79,19 +75,6 @@ def network(
 
         quiet_url = f"{url.format(stack.enter_context(silent_port()))}?open_timeout=30"
         yield Case(url.format(server.port), quiet_url, server.kill, restore)
-
-
-@contextmanager
-def another_viewer(url: str, seen: Path) -> Iterator[None]:
-    """Keeps the server's encoder running, as rtsp_server.py explains."""
-    arguments = ["-nostdin", "-loglevel", "quiet", "-rtsp_transport", "tcp", "-i", url]
-    command = ["ffmpeg", *arguments, "-flush_packets", "1", "-f", "framecrc", str(seen)]
-    with subprocess.Popen(command) as viewer:
-        try:
-            wait_for(lambda: seen.exists() and seen.stat().st_size > 200)
-            yield
-        finally:
-            viewer.kill()
 
 
 RTSP_URL, HTTP_URL = "rtsp://127.0.0.1:{}/live", "http://127.0.0.1:{}/mjpeg"

@@ -71,8 +71,6 @@ def _factory(options: argparse.Namespace) -> Any:
         f"caps=video/x-raw,format=BGR,width={width},height={height},framerate={options.fps}/1 "
         f"! queue ! videoconvert ! video/x-raw,format=I420 ! {encoder} )"
     )
-    # Setting an encoder up, and joining one that is taken down, go wrong in GStreamer 1.22 once
-    # in thirty times or so: nothing is sent then. Clients of one that runs on are safe.
     factory.set_shared(options.shared)
     factory.set_latency(0)
     if options.user or options.tls:
@@ -98,7 +96,15 @@ def _feed(_factory: Any, media: Any, width: int, height: int, fps: int) -> None:
             pictures.emit("push-buffer", Gst.Buffer.new_wrapped(image.tobytes()))
             number += 1
 
-    threading.Thread(target=push, daemon=True).start()
+    feeder = threading.Thread(target=push, daemon=True)
+
+    def begin(*_: object) -> None:
+        if feeder.ident is None:
+            feeder.start()
+
+    # Not before they are asked for: pictures pushed into a pipeline that is being set up block
+    # it for good, once in thirty times or so.
+    pictures.connect("need-data", begin)
 
 
 def _authentication(options: argparse.Namespace) -> Any:
