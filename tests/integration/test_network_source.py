@@ -109,15 +109,14 @@ def test_a_recording_that_breaks_off_is_lost_and_not_at_its_end(web) -> None:
     assert caught.value.transient
 
 
-@pytest.mark.parametrize("seconds", [5, pytest.param(60, marks=pytest.mark.soak)])
-def test_a_slow_reader_gets_young_frames_and_the_others_are_counted(seconds) -> None:
+def test_a_slow_reader_gets_young_frames_and_the_others_are_counted() -> None:
     with (
         rtsp_server("--fps", "60") as server,
         connected(f"rtsp://127.0.0.1:{server.port}/live") as (source, _),
     ):
         memory = psutil.Process().memory_info().rss
         ages, numbers, sequences = [], [], []
-        for _ in range(6 * seconds):
+        for _ in range(30):
             time.sleep(1 / 6)
             frame = source.read()
             stamp = pattern.read(frame.image)
