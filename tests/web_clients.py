@@ -58,7 +58,7 @@ class Camera:
             SourceStatus("synthetic://", "live", 60.0, size=size, fps=fps),
             ModelStatus("shapes", Size(300, 300), "LiteRT 2", 2, 0.4),
             {"captured": fps, "detected": fps / 2, "rendered": fps},
-            {"detect": 3},
+            {"detect": 3, "rtsp://:8554/live": 7},
             dict.fromkeys(("capture_to_detect", "capture_to_render", "invoke", "boxes_age"), MS),
             1234,
             (

@@ -108,7 +108,7 @@ def test_numbers_and_charts_follow_the_state(open_tab):
             page, "document.querySelector('#rates .line').getAttribute('d').split('L').length > 2"
         )
         about = page.locator("#about").inner_text()
-        for text in ("shapes", "LiteRT 2", "0.40", "detect 3", "1,234"):
+        for text in ("shapes", "LiteRT 2", "0.40", "detect 3\n", "1,234"):
             assert text in about
         outputs = page.locator("#outputs tr")
         assert outputs.count() == 2

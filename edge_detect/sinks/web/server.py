@@ -21,7 +21,7 @@ _BACKLOG = 128
 _MOST_CONNECTIONS = 256
 _MOST_HEADER_BYTES = 16 * 1024
 # The page asks every second.
-_KEEP_ALIVE_S = 3
+_KEEP_ALIVE_S = 2
 _STOP_S = 1.0
 # Time for streams to end in good order before connections are cut.
 _GOODBYE_S = 0.05

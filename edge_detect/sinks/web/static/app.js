@@ -131,8 +131,12 @@ function showSource({ source, durations_ms: durations, rates }) {
   );
 }
 
-function showAbout({ source, model, mode, overlay, dropped, detections }) {
-  const lost = Object.entries(dropped).map(([stage, count]) => `${stage} ${count}`);
+function showAbout({ source, model, mode, overlay, dropped, detections, sinks }) {
+  // What outputs dropped stands in their own table.
+  const outputs = new Set(sinks.map((sink) => sink.name));
+  const lost = Object.entries(dropped)
+    .filter(([stage]) => !outputs.has(stage))
+    .map(([stage, count]) => `${stage} ${count}`);
   const pairs = [
     ["Camera", source.name.startsWith("/") ? source.name.split("/").pop() : source.name],
     ["Reconnects", String(source.reconnects)],
