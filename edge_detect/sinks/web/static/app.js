@@ -113,7 +113,8 @@ function showSource({ source, durations_ms: durations, rates }) {
     source.state === "live"
       ? null
       : { title: `Camera ${STATES[source.state].toLowerCase()} for ${since}`, text: source.reason };
-  if (source.state === "ended") cameraTrouble = { title: "The source has ended", text: source.reason };
+  if (source.state === "connecting") cameraTrouble.title = "Connecting to the camera";
+  if (source.state === "ended") cameraTrouble.title = "The source has ended";
   showVeil();
   const facts = [];
   if (source.size) facts.push(["", size(source.size)]);

@@ -13,6 +13,13 @@ const make = (tag, className = "", text = "") => {
   return element;
 };
 
+/** Text in which `names` stand between backticks. */
+function prose(tag, text) {
+  const element = make(tag);
+  text.split("`").forEach((piece, index) => element.append(index % 2 ? make("code", "", piece) : piece));
+  return element;
+}
+
 function typeOf(schema) {
   if (schema.$ref) return schema.$ref.split("/").pop().replace(/Report$/, "");
   if (schema.enum) return schema.enum.join(" | ");
@@ -44,7 +51,7 @@ function table(rows) {
     const heading = make("th");
     heading.scope = "row";
     heading.append(make("code", "", name));
-    row.append(heading, make("td", "", type), make("td", "", text));
+    row.append(heading, make("td", "", type), prose("td", text));
     body.append(row);
   }
   element.append(body);
@@ -80,7 +87,7 @@ function endpoint(path, operation, schemas) {
   title.append(make("span", "method", "GET"), make("code", "", path));
   card.append(title);
   for (const text of (operation.description ?? operation.summary ?? "").split("\n\n")) {
-    card.append(make("p", "", text.replaceAll("`", "")));
+    card.append(prose("p", text));
   }
   if (operation.parameters?.length) {
     const rows = operation.parameters.map(({ name, schema, description }) => [
