@@ -77,6 +77,8 @@ class Store:
         self._scanned_ns = 0
         self._writing = ("", "", 0)
         self._lock = -1
+        # What cannot be deleted is somebody else's: it is counted no more.
+        self._stuck: set[str] = set()
 
     def open(self) -> None:
         """Create the directory, count what is there, and make room.
@@ -204,7 +206,9 @@ class Store:
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
-                _LOG.warning("cannot delete the recording %s: %s", path, error.strerror)
+                if not self._stuck:
+                    _LOG.warning("cannot delete old recordings: %s: %s", path, error.strerror)
+                self._stuck.add(str(path))
         day = recording.order[0]
         if day != self._writing[0]:
             _remove_if_empty(self.root / day)
@@ -220,12 +224,16 @@ class Store:
         self._total_bytes = sum(each.size for each in self._recordings)
         self._scanned_ns = monotonic_ns()
 
-    @staticmethod
     def _count(
-        day: str, entry: os.DirEntry[str], found: dict[tuple[str, str, int], _Recording]
+        self,
+        day: str,
+        entry: os.DirEntry[str],
+        found: dict[tuple[str, str, int], _Recording],
     ) -> None:
         match = _FILE.fullmatch(entry.name)
-        if match is None or not entry.is_file(follow_symlinks=False):
+        if match is None or entry.path in self._stuck:
+            return
+        if not entry.is_file(follow_symlinks=False):
             return
         try:
             status = entry.stat(follow_symlinks=False)

@@ -1,6 +1,8 @@
 """What a recorder keeps, and what it never touches."""
 
+import contextlib
 import os
+import subprocess
 import time
 
 import pytest
@@ -22,6 +24,23 @@ def recording(root, name, size=100, *, age_s=0.0):
 
 def names(root):
     return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+
+
+@contextlib.contextmanager
+def undeletable(path):
+    """Have the system refuse to delete a file, also to root."""
+    if os.geteuid():
+        path.parent.chmod(0o555)
+        yield
+        path.parent.chmod(0o755)
+        return
+    done = subprocess.run(["chattr", "+i", path], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"needs a file system with attributes: {done.stderr}")
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", path], check=True)
 
 
 @pytest.fixture
@@ -142,6 +161,21 @@ def test_what_was_deleted_by_hand_does_not_cost_others_their_place(
         path.unlink()
     store.tend(250)
     assert len(names(tmp_path)) == 2
+
+
+def test_what_cannot_be_deleted_is_said_once_and_does_not_stop_the_rest(
+    tmp_path, monkeypatch, open_store, caplog
+) -> None:
+    monkeypatch.setattr("edge_detect.sinks.recorder_store._RESCAN_NS", 0)
+    fixed = recording(tmp_path, "2020-02-01/10-00-00.mp4")
+    for hour in range(11, 15):
+        recording(tmp_path, f"2020-03-01/{hour}-00-00.mp4")
+    with undeletable(fixed):
+        store = open_store(tmp_path, 450)
+        store.tend(100)
+        store.tend(200)
+        assert len(names(tmp_path)) == 3
+    assert len(caplog.records) == 1
 
 
 def test_a_directory_that_vanished_is_no_reason_to_fail(tmp_path, open_store) -> None:
