@@ -100,6 +100,9 @@ class Store:
             self._take_lock()
             self._scan()
             self.tend(0)
+        except OSError as error:
+            self.close()
+            raise cannot_record(self.root, error) from error
         except BaseException:
             self.close()
             raise
@@ -315,7 +318,8 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             return list(entries)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
+        # Deleted meanwhile, or somebody else's.
         return []
 
 
