@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from threading import Event, Thread
 from typing import Any
 
-from edge_detect.core import SinkError
+from edge_detect.core import NS_PER_S, SinkError, monotonic_ns
 from edge_detect.sinks.encoder import Encoder
 from edge_detect.sinks.rtsp_clients import Clients, Limits
 from edge_detect.sinks.rtsp_feed import LAUNCH, Feed
@@ -17,7 +17,7 @@ __all__ = ["Address", "RtspServer"]
 _log = logging.getLogger(__name__)
 _TICK_S = 1
 _WATCH_S = 0.2
-_STOP_S = 1.0
+_STOP_S = 0.8
 _LAST_EVENTS = 1000
 _REALM = "edge-detect"
 _ROLE = "viewer"
@@ -159,11 +159,13 @@ class RtspServer:
             SinkError: GStreamer does not come to an end.
         """
         self._stopping.set()
-        for feed in list(self._feeds.values()):
-            feed.fail()
-        self._clients.cut_off_all()
-        self._context.wakeup()
-        self._thread.join(_STOP_S)
+        deadline_ns = monotonic_ns() + round(_STOP_S * NS_PER_S)
+        while self._thread.is_alive() and monotonic_ns() < deadline_ns:
+            for feed in list(self._feeds.values()):
+                feed.fail()
+            self._clients.cut_off_all()
+            self._context.wakeup()
+            self._thread.join(_STOP_S / 20)
         self._guard.join(_STOP_S)
         if self._thread.is_alive():
             raise SinkError(f"{self._address.name!r} does not stop", "restart edge-detect")

@@ -42,6 +42,10 @@ def url_of(port: int, options: str = "", user: str = "") -> str:
     return f"rtsp://{user}127.0.0.1:{port}/live?encoder=libx264{options}"
 
 
+def port_of(sink):
+    return int(re.search(r":(\d+)/", sink.name)[1])
+
+
 @pytest.fixture
 def sink():
     """An open RTSP sink on the loopback address."""
@@ -130,7 +134,7 @@ def test_nothing_is_asked_for_and_nothing_encoded_unless_somebody_looks():
         encoder = encoders.get(EncoderSettings("libx264"))
         assert (sink.wants_picture, encoder.wanted, sink.viewers) == (False, False, 0)
         with Camera(sink) as camera:
-            client = RawClient(int(re.search(r":(\d+)/", sink.name)[1]))
+            client = RawClient(port_of(sink))
             assert client.request("OPTIONS")[0] == 200
             assert not camera.written
             assert client.request("DESCRIBE")[0] == 200
@@ -174,7 +178,7 @@ def test_time_stamps_are_the_times_of_capture(sink):
 def test_the_stream_says_what_its_parameter_sets_are(sink):
     """Players that take them from the description need no key frame to begin."""
     with Camera(sink):
-        client = RawClient(int(re.search(r":(\d+)/", sink.name)[1]))
+        client = RawClient(port_of(sink))
         client.send(f"DESCRIBE {sink.name} RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
         description = client.receive_answer()
         client.close()
@@ -271,9 +275,30 @@ def test_a_defect_in_the_server_reaches_the_pipeline_which_opens_the_sink_again(
             assert_sound(islice(decoded(sink.name), 10), 10)
 
 
+def test_a_viewer_that_is_slow_to_begin_leaves_no_delay_behind():
+    """GStreamer holds the stream from DESCRIBE to PLAY; meanwhile pictures must not pile up."""
+    port = free_port()
+    with open_sink(url_of(port)) as sink:
+        sink.open(stream_info())
+        with Camera(sink) as camera:
+            client = RawClient(port)
+            assert client.request("DESCRIBE")[0] == 200
+            wait_until(lambda: sink.dropped > 10)
+            watcher = Watcher(sink.name)
+            watcher.wait_for(60)
+            assert max(camera.written) - watcher.numbers[-1] < 10
+            assert sink.viewers == 1
+            dropped = sink.dropped
+            watcher.wait_for(15)
+            watcher.stop()
+            assert sink.dropped == dropped
+            assert watcher.worst < MOST_BLOCK_ERROR
+            client.close()
+
+
 def test_other_paths_do_not_exist(sink):
     with Camera(sink):
-        port = int(re.search(r":(\d+)/", sink.name)[1])
+        port = port_of(sink)
         for path in ("/", "/other", "/live2", "/live/more"):
             client = RawClient(port, path)
             assert client.request("DESCRIBE")[0] == 404
@@ -340,6 +365,23 @@ def test_closing_takes_no_second_and_leaves_nothing_behind_even_with_viewers():
     (fds_before, threads_before), (fds_after, threads_after) = counts
     assert fds_after <= fds_before + 2
     assert threads_after <= threads_before + 2
+
+
+@pytest.mark.parametrize("request_head", [b"DESCRIBE", b"OPTIONS"], ids=["waiting", "talking"])
+def test_closing_waits_for_no_viewer_that_holds_the_server(request_head):
+    with open_sink(url_of(free_port())) as sink:
+        sink.open(stream_info())
+        client = RawClient(port_of(sink))
+        client.send(request_head + f" {sink.name} RTSP/1.0\r\nCSeq: 1\r\n".encode())
+        if request_head == b"DESCRIBE":
+            client.send(b"\r\n")
+            wait_until(lambda: sink.wants_picture)
+        else:
+            client.send(b"X: " + b"a" * 30_000)
+        before = monotonic()
+        sink.close()
+        assert monotonic() - before < 1
+        assert client.wait_for_end(2)
 
 
 def test_a_viewer_can_come_back_after_the_sink_was_opened_again():
