@@ -73,6 +73,13 @@ def test_mjpeg_is_read_however_the_camera_writes_it(web, style) -> None:
     check_stream(f"{web}/mjpeg?style={style}")
 
 
+def test_the_picture_size_may_change_within_a_stream(web) -> None:
+    with connected(f"{web}/mjpeg?zoom=1") as (source, _):
+        frames = [source.read() for _ in range(25)]
+    assert {frame.size for frame in frames} == {(320, 240), (640, 240)}
+    assert all(pattern.read(frame.image) for frame in frames)
+
+
 def test_an_endless_transport_stream_is_read(web) -> None:
     check_stream(f"{web}/live.ts")
 

@@ -3,6 +3,7 @@
     http_server.py [--port N] [--tls CERTIFICATE KEY]
 
     /mjpeg?fps=30&size=320x240&style=S   multipart JPEG; styles: see _PARTS
+    /mjpeg?zoom=1                        every other five pictures are twice as wide
     /live.ts?fps=30&size=320x240         endless MPEG-TS with H.264; fps=0: as fast as it goes
     /clip.mp4 /clip.ts /cut.mp4          two seconds at 25 fps; the last breaks off half way
     /private/mjpeg                       the same for user "admin", password "p@ss:w/rd %?#"
@@ -99,7 +100,8 @@ class Handler(BaseHTTPRequestHandler):
         boundary, head = _PARTS[self.style]
         self.start(f"multipart/x-mixed-replace; {boundary}")
         for number in self.beats():
-            image = pattern.draw(self.width, self.height, number, time.monotonic_ns())
+            width = self.width * (2 if self.query.get("zoom") and number % 10 >= 5 else 1)
+            image = pattern.draw(width, self.height, number, time.monotonic_ns())
             data = cv2.imencode(".jpg", image)[1].tobytes()
             self.wfile.write(head.format(n=len(data)).encode() + b"\r\n\r\n" + data + b"\r\n")
 
