@@ -67,13 +67,6 @@ class WebSink(Sink):
         Raises:
             SinkError: The port is taken, or the address is not this machine's.
         """
-        try:
-            listener = listen(self._settings.host, self._settings.port)
-        except SinkError as error:
-            # A port that was ours a moment ago comes free again.
-            error.transient = error.transient or self._was_open
-            raise
-        self._port = listener.getsockname()[1]
         audience, feed = Audience(self._settings.viewers), Feed(_MOST_LISTENERS)
 
         def end_streams() -> None:
@@ -81,6 +74,13 @@ class WebSink(Sink):
             feed.end()
 
         app = make_app(self._settings, Stage(audience, feed, stream.report))
+        try:
+            listener = listen(self._settings.host, self._settings.port)
+        except SinkError as error:
+            # A port that was ours a moment ago comes free again.
+            error.transient = error.transient or self._was_open
+            raise
+        self._port = listener.getsockname()[1]
         server = WebServer(app, listener, end_streams)
         server.start()
         self._audience, self._feed, self._stream, self._server = audience, feed, stream, server
