@@ -1,0 +1,27 @@
+"""USB cameras keep the promises of a live source, with a made-up driver in the kernel's place."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "fakes" / "v4l2_device"))
+
+from fake_camera import FakeCamera
+from in_front import in_front_of, main
+from source_contract import CHECKS, Case
+
+YUYV = "mode YUYV 320 240 640 153600 30 15"
+
+
+@in_front_of(YUYV)
+def test_a_usb_camera_keeps_the_promises_of_a_live_source(camera) -> None:
+    silent = FakeCamera(camera.folder, number=1)
+    silent.plug(YUYV)
+    silent.go_wrong("stall")
+    case = Case(
+        camera.url(), silent.url(), lose=camera.unplug, restore=lambda: camera.plug(YUYV), cycles=50
+    )
+    for check in CHECKS:
+        check(case)
+
+
+main(globals())
