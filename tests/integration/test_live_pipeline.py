@@ -3,13 +3,16 @@
 import json
 import time
 
+import av
 import cv2
 import numpy as np
 import pytest
+from rtsp_clients import free_port
 from waiting import wait_for
 
 import edge_detect as ed
 from edge_detect.core import SinkError, Size, bundled_path
+from edge_detect.sinks.encoder import Encoder
 
 FAST_MODEL = "ssdlite-mobilenet-v2-pedestrian"
 CAMERA = "synthetic://?size=640x360&fps=60&realtime=true"
@@ -103,6 +106,29 @@ def test_the_last_sink_that_fails_ends_the_pipeline_with_its_error(detector):
     ):
         pipeline.start()
         pipeline.wait(20)
+
+
+def test_stream_and_recording_share_one_encode(detector, tmp_path, monkeypatch):
+    encode, encoded = Encoder._encode, []
+
+    def count(self, picture):
+        encoded.append(picture.frame.sequence)
+        return encode(self, picture)
+
+    monkeypatch.setattr(Encoder, "_encode", count)
+    url = f"rtsp://127.0.0.1:{free_port()}/live"
+    sinks = [url, f"mp4://{tmp_path}?segment=2s&reserve=0MB"]
+    with ed.Pipeline(CAMERA, model=detector, sinks=sinks) as pipeline:
+        pipeline.start()
+        with av.open(url, options={"rtsp_transport": "tcp"}, timeout=(10, 5)) as video:
+            for number, _ in enumerate(video.decode(video=0)):
+                if number == 60:
+                    break
+        streamed, recorded = pipeline.report().sinks
+    assert len(encoded) == len(set(encoded))
+    assert streamed.encoded_fps > 20
+    assert recorded.encoded_fps > 20
+    assert list(tmp_path.rglob("*.mp4"))
 
 
 def test_boxes_found_in_the_small_image_lie_right_on_the_large_one(detector):
