@@ -135,9 +135,9 @@ def render(
         item = inbox.get()
         wanting = [each for each in outlets if each[0].wants_picture]
         if wanting:
-            started_ns = monotonic_ns()
             frame = item.frame if isinstance(item, Result) else item
             result = item if isinstance(item, Result) else newest.result_for(item)
+            started_ns = monotonic_ns()
             image = pool.take(frame.image.shape[0], frame.image.shape[1])
             np.copyto(image, frame.image)
             overlay.draw(image, None if result is None else result.detections, status())
