@@ -18,12 +18,12 @@ __all__ = ["SCHEMES", "Source", "first_camera", "is_live", "open_source"]
 # decoders and device libraries take long to load and most runs need one of them.
 SCHEMES = {
     "file": ("edge_detect.sources.video", "open_video"),
-    "http": ("edge_detect.sources.stream", "open_stream"),
-    "https": ("edge_detect.sources.stream", "open_stream"),
+    "http": ("edge_detect.sources.network.source", "open_stream"),
+    "https": ("edge_detect.sources.network.source", "open_stream"),
     "images": ("edge_detect.sources.images", "open_images"),
     "picamera2": ("edge_detect.sources.csi.source", "open_picamera2"),
-    "rtsp": ("edge_detect.sources.stream", "open_stream"),
-    "rtsps": ("edge_detect.sources.stream", "open_stream"),
+    "rtsp": ("edge_detect.sources.network.source", "open_stream"),
+    "rtsps": ("edge_detect.sources.network.source", "open_stream"),
     "synthetic": ("edge_detect.sources.synthetic", "open_synthetic"),
     "v4l2": ("edge_detect.sources.v4l2.source", "open_v4l2"),
 }

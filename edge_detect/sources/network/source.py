@@ -3,10 +3,10 @@
 from edge_detect.core import Frame, Size
 from edge_detect.core.buffers import ImagePool
 from edge_detect.core.url import Url
+from edge_detect.sources.network.address import StreamAddress, parse_address
+from edge_detect.sources.network.reader import StreamReader
 from edge_detect.sources.pixels import BgrConverter
 from edge_detect.sources.source import Source
-from edge_detect.sources.stream_address import StreamAddress, parse_address
-from edge_detect.sources.stream_reader import StreamReader
 
 __all__ = ["StreamSource", "open_stream"]
 

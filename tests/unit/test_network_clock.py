@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_detect.core import NS_PER_MS, NS_PER_S
-from edge_detect.sources.stream_clock import ArrivalClock, Backlog
-from edge_detect.sources.stream_damage import Damage
+from edge_detect.sources.network.clock import ArrivalClock, Backlog
+from edge_detect.sources.network.damage import Damage
 
 STEP_NS = 40 * NS_PER_MS
 

@@ -9,10 +9,10 @@ import av.error
 import av.logging
 
 from edge_detect.core import NS_PER_S, SourceError, monotonic_ns
+from edge_detect.sources.network.address import StreamAddress
+from edge_detect.sources.network.decoder import ReceivedPicture, StreamDecoder
+from edge_detect.sources.network.errors import explain, no_answer
 from edge_detect.sources.pacing import Pacer
-from edge_detect.sources.stream_address import StreamAddress
-from edge_detect.sources.stream_decoder import ReceivedPicture, StreamDecoder
-from edge_detect.sources.stream_errors import explain, no_answer
 
 __all__ = ["StreamReader"]
 

@@ -5,7 +5,7 @@ import errno
 import av.error
 
 from edge_detect.core import SourceError
-from edge_detect.sources.stream_address import PASSWORD_VARIABLE, USER_VARIABLE, StreamAddress
+from edge_detect.sources.network.address import PASSWORD_VARIABLE, USER_VARIABLE, StreamAddress
 
 __all__ = ["disconnected", "explain", "no_answer", "nothing_decodable"]
 

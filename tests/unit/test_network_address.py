@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from edge_detect.core import ConfigError
 from edge_detect.core.url import parse_url
 from edge_detect.sources import open_source
-from edge_detect.sources.stream_address import (
+from edge_detect.sources.network.address import (
     PASSWORD_VARIABLE,
     USER_VARIABLE,
     StreamAddress,

@@ -8,10 +8,10 @@ import av.error
 from av.codec.context import Flags
 
 from edge_detect.core import NS_PER_S, SourceError, monotonic_ns
-from edge_detect.sources.stream_address import StreamAddress
-from edge_detect.sources.stream_clock import ArrivalClock, Backlog
-from edge_detect.sources.stream_damage import Damage
-from edge_detect.sources.stream_errors import disconnected, no_answer, nothing_decodable
+from edge_detect.sources.network.address import StreamAddress
+from edge_detect.sources.network.clock import ArrivalClock, Backlog
+from edge_detect.sources.network.damage import Damage
+from edge_detect.sources.network.errors import disconnected, no_answer, nothing_decodable
 
 __all__ = ["ReceivedPicture", "StreamDecoder"]
 
