@@ -42,7 +42,7 @@ def hang(disk: Path, root: Path, camera: Camera, seconds: int) -> dict[str, obje
         finally:
             thaw(disk)
         thawed = camera.number
-        camera.feed_live(sink, lambda: camera.number >= thawed + 50, skip=True)
+        camera.feed_live(sink, lambda: camera.number >= thawed + 35, skip=True)
     return {
         "frozen": frozen,
         "thawed": thawed,
@@ -74,7 +74,7 @@ def main() -> None:
     disk, out = Path(sys.argv[1]), Path(sys.argv[2])
     facts = {"short": hang(disk, disk / "short", Camera(), 2)}
     recorder._QUEUE_S = 1.0
-    facts["long"] = hang(disk, disk / "long", Camera(), 3)
+    facts["long"] = hang(disk, disk / "long", Camera(), 2)
     facts["close"] = close_while_it_hangs(disk, disk / "close", Camera())
     for name in ("short", "long"):
         shutil.copytree(disk / name, out / name)

@@ -66,7 +66,7 @@ def go_round(disk: Path, out: Path, name: str, options: str) -> dict[str, object
     most, least_free = 0, 10**12
     with open_sink(f"mp4://{root}?segment=1s&{options}") as sink:
         sink.open(stream_info())
-        for _ in range(25):
+        for _ in range(20):
             camera.feed(sink, 30)
             most = max(most, sizes(root))
             status = os.statvfs(disk)
