@@ -17,6 +17,7 @@ import pytest
 from waiting import wait_for
 from web_clients import SIZE, Camera, connect, decode, least_difference, read_parts, served
 
+import edge_detect as ed
 from edge_detect.core import SinkError
 from edge_detect.sinks import open_sink
 from edge_detect.sinks.web import streams
@@ -414,3 +415,36 @@ def test_where_the_page_is_and_who_can_see_it_is_said_once(caplog):
     caplog.clear()
     with served(host="0.0.0.0"):  # noqa: S104 - that it is told is the point
         assert "open to everyone" in caplog.text
+
+
+@pytest.mark.model
+def test_the_page_of_a_pipeline_tells_how_it_is_doing():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    pipeline = ed.Pipeline(
+        "synthetic://?size=640x360&fps=20&realtime=true",
+        model="ssdlite-mobilenet-v2-pedestrian",
+        threads=1,
+        sinks=[f"http://:{port}"],
+    )
+    with pipeline, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+        pipeline.start()
+        wait_for(lambda: client.get("/api/detections").status_code == 200)
+        with client.stream("GET", "/stream.mjpg") as answer:
+            parts = read_parts(answer)
+            assert len(list(islice(parts, 30))) == 30
+            state = client.get("/api/state").json()
+            started = time.monotonic()
+            pipeline.stop()
+            assert time.monotonic() - started < 2
+    StateReport.model_validate(state)
+    assert state["source"]["state"] == "live"
+    assert state["model"]["name"] == "ssdlite-mobilenet-v2-pedestrian"
+    assert state["rates"]["rendered"] > 5
+    assert state["durations_ms"]["boxes_age"]["n"] > 0
+    [sink] = state["sinks"]
+    assert (sink["name"], sink["state"], sink["viewers"]) == (f"http://127.0.0.1:{port}", "open", 1)
+    assert sink["encoded_fps"] > 5
+    assert sink["capture_to_encode"]["p50"] > 0
+    assert our_threads() == []
