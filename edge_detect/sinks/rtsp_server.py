@@ -10,7 +10,7 @@ from edge_detect.core import NS_PER_S, SinkError, monotonic_ns
 from edge_detect.sinks.encoder import Encoder
 from edge_detect.sinks.rtsp_clients import Clients, Limits
 from edge_detect.sinks.rtsp_feed import LAUNCH, Feed
-from edge_detect.sinks.rtsp_system import load_rtsp_libraries
+from edge_detect.sinks.rtsp_system import RtspLibraries, load_rtsp_libraries
 
 __all__ = ["Address", "RtspServer"]
 
@@ -134,7 +134,7 @@ class RtspServer:
         try:
             self._listener = server.create_source(None)
         except self._libraries.GLib.Error as error:
-            raise _cannot_listen(self._address, error) from error
+            raise _cannot_listen(self._libraries, self._address, error) from error
         sessions = server.get_session_pool()
         sessions.set_max_sessions(self._limits.clients)
         self._clients = Clients(
@@ -265,14 +265,16 @@ class RtspServer:
         self._encoder.request_key()
 
 
-def _cannot_listen(address: Address, error: Any) -> SinkError:
-    reason = error.message
+def _cannot_listen(libraries: RtspLibraries, address: Address, error: Any) -> SinkError:
     hint = "name an address of this computer, or 0.0.0.0 for all of them"
     transient = True
-    if "in use" in reason:
+    codes, domain = libraries.Gio.IOErrorEnum, libraries.Gio.io_error_quark()
+    if error.matches(domain, codes.ADDRESS_IN_USE):
         hint = f"another program listens there; choose another port, e.g. {address.port + 1}"
         transient = False
-    elif "denied" in reason:
+    elif error.matches(domain, codes.PERMISSION_DENIED):
         hint = "ports below 1024 belong to the system; choose another one, e.g. 8554"
         transient = False
-    return SinkError(f"{address.name!r} cannot be served: {reason}", hint, transient=transient)
+    return SinkError(
+        f"{address.name!r} cannot be served: {error.message}", hint, transient=transient
+    )

@@ -26,6 +26,7 @@ _ELEMENTS = ("appsrc", "rtph264pay", "rtpbin", "udpsrc", "multiudpsink")
 class RtspLibraries:
     """The introspected libraries; untyped, as they are known at run time only."""
 
+    Gio: Any
     GLib: Any
     Gst: Any
     GstRtsp: Any
@@ -47,7 +48,7 @@ def load_rtsp_libraries() -> RtspLibraries:
         gi.require_version("Gst", "1.0")
         gi.require_version("GstRtsp", "1.0")
         gi.require_version("GstRtspServer", "1.0")
-        names = ("GLib", "Gst", "GstRtsp", "GstRtspServer")
+        names = ("Gio", "GLib", "Gst", "GstRtsp", "GstRtspServer")
         libraries = RtspLibraries(*(import_module(f"gi.repository.{name}") for name in names))
     except (ImportError, ValueError) as error:
         raise DependencyError(f"the RTSP server is not complete: {error}", APT_LINE) from error

@@ -9,6 +9,7 @@ import pytest
 from edge_detect.core import ConfigError, DependencyError
 from edge_detect.sinks import open_sink, rtsp_system
 from edge_detect.sinks.rtsp import RtspSink
+from edge_detect.sinks.rtsp_server import Address, _cannot_listen
 from edge_detect.sinks.rtsp_system import APT_LINE, load_rtsp_libraries
 
 
@@ -138,3 +139,24 @@ def test_an_environment_without_system_packages_is_told_so():
     )
     assert result.stdout.startswith("DependencyError")
     assert "--system-site-packages" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("code", "transient", "words"),
+    [
+        ("ADDRESS_IN_USE", False, "8555"),
+        ("PERMISSION_DENIED", False, "below 1024"),
+        ("HOST_UNREACHABLE", True, "for all of them"),
+    ],
+)
+def test_what_can_be_done_about_an_address_is_told_by_the_code_of_the_error(code, transient, words):
+    """The text of the error is in the user's language."""
+    libraries = load_rtsp_libraries()
+    gio = libraries.Gio
+    error = libraries.GLib.Error.new_literal(
+        gio.io_error_quark(), "geht nicht", getattr(gio.IOErrorEnum, code)
+    )
+    shown = _cannot_listen(libraries, Address("127.0.0.1", 8554, "/live", "anna", "s3cret"), error)
+    assert shown.transient == transient
+    assert words in shown.hint
+    assert "s3cret" not in str(shown)
