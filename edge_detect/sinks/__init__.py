@@ -17,10 +17,10 @@ SCHEMES = {
     "file": ("edge_detect.sinks.video", "open_video_sink"),
     "http": ("edge_detect.sinks.web", "open_web_sink"),
     "jsonl": ("edge_detect.sinks.jsonl", "open_jsonl_sink"),
-    "mp4": ("edge_detect.sinks.recorder", "open_recorder_sink"),
+    "mp4": ("edge_detect.sinks.recorder.sink", "open_recorder_sink"),
     "null": ("edge_detect.sinks.null", "open_null_sink"),
     "rtsp": ("edge_detect.sinks.rtsp", "open_rtsp_sink"),
-    "rtsp-push": ("edge_detect.sinks.push", "open_push_sink"),
+    "rtsp-push": ("edge_detect.sinks.push.sink", "open_push_sink"),
 }
 # What the ending of a bare path means.
 _SUFFIXES = {".mp4": "file", ".m4v": "file", ".mov": "file", ".mkv": "file", ".jsonl": "jsonl"}

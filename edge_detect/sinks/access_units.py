@@ -19,12 +19,8 @@ __all__ = [
     "UnitThread",
     "access_unit",
     "add_video_stream",
-    "parameter_sets",
 ]
 
-_START_CODE = b"\x00\x00\x01"
-# Kinds of units in the stream (ITU-T H.264, table 7-1).
-_SPS, _PPS, _PICTURES = 7, 8, (1, 5)
 # Notes are small; this many are minutes of them.
 _MOST_NOTES = 2000
 
@@ -73,28 +69,6 @@ def add_video_stream(container: av.container.OutputContainer, key: AccessUnit) -
     """
     with av.open(BytesIO(key.data), format="h264") as parsed:
         return container.add_stream_from_template(parsed.streams.video[0])
-
-
-def parameter_sets(key: bytes) -> tuple[bytes, bytes]:
-    """The sequence and picture parameter sets in front of a key frame.
-
-    Args:
-        key: An access unit in Annex B form.
-
-    Returns:
-        Both without start codes; empty where missing.
-    """
-    found = {_SPS: b"", _PPS: b""}
-    begin = key.find(_START_CODE) + len(_START_CODE)
-    while begin >= len(_START_CODE) and begin < len(key):
-        kind = key[begin] & 31
-        if kind in _PICTURES:
-            break
-        end = key.find(_START_CODE, begin)
-        if kind in found:
-            found[kind] = key[begin : end if end >= 0 else len(key)].rstrip(b"\x00")
-        begin = end + len(_START_CODE)
-    return found[_SPS], found[_PPS]
 
 
 class UnitQueue:

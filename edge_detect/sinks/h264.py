@@ -1,8 +1,8 @@
-"""What of H.264's byte stream has to be understood to send it on."""
+"""What of H.264's byte stream has to be understood to send it on or keep it."""
 
 from collections.abc import Iterator
 
-__all__ = ["ParameterSets", "nal_unit_types"]
+__all__ = ["ParameterSets", "nal_unit_types", "parameter_sets"]
 
 # Types of NAL units: ITU-T H.264, table 7-1. Those up to 5 carry parts of a picture.
 _LAST_PICTURE_TYPE, _IDR, _SPS, _PPS = 5, 5, 7, 8
@@ -37,6 +37,22 @@ class ParameterSets:
         if not any(1 <= kind <= _LAST_PICTURE_TYPE for kind in kinds):
             return None
         return self._sets + data if _IDR in kinds and _SPS not in kinds else data
+
+
+def parameter_sets(data: bytes) -> tuple[bytes, bytes]:
+    """The sequence and picture parameter sets in front of a key frame.
+
+    Args:
+        data: An access unit in Annex B form.
+
+    Returns:
+        Both without start codes; empty where missing.
+    """
+    found = {_SPS: b"", _PPS: b""}
+    for kind, begin, end in _nal_units(data):
+        if kind in found:
+            found[kind] = data[begin + len(_START) : end].rstrip(b"\x00")
+    return found[_SPS], found[_PPS]
 
 
 def nal_unit_types(data: bytes) -> list[int]:

@@ -139,7 +139,7 @@ def test_a_second_recorder_in_the_same_directory_is_refused(tmp_path) -> None:
 def test_without_pictures_the_recording_is_finished_and_goes_on_in_a_new_one(
     tmp_path, monkeypatch
 ) -> None:
-    monkeypatch.setattr("edge_detect.sinks.recorder._IDLE_S", 1.0)
+    monkeypatch.setattr("edge_detect.sinks.recorder.sink._IDLE_S", 1.0)
     camera = Camera()
     with open_sink(f"mp4://{tmp_path}") as sink:
         sink.open(stream_info())

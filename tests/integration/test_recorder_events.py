@@ -146,7 +146,7 @@ def test_a_class_that_the_model_does_not_know_is_an_error(tmp_path) -> None:
 
 
 def test_an_event_ends_when_no_more_pictures_come(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("edge_detect.sinks.recorder._IDLE_S", 1.0)
+    monkeypatch.setattr("edge_detect.sinks.recorder.sink._IDLE_S", 1.0)
     with open_sink(f"mp4://{tmp_path}?events=person&pre=1s&post=60s") as sink:
         sink.open(stream_info())
         Camera().feed(sink, 60, PERSON)

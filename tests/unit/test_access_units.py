@@ -6,7 +6,8 @@ import time
 import pytest
 
 from edge_detect.core import NS_PER_S, Size
-from edge_detect.sinks.access_units import AccessUnit, UnitQueue, UnitThread, parameter_sets
+from edge_detect.sinks.access_units import AccessUnit, UnitQueue, UnitThread
+from edge_detect.sinks.h264 import parameter_sets
 
 GROUP = 10
 

@@ -4,10 +4,10 @@ import pytest
 
 from edge_detect.core.url import Authority
 from edge_detect.sinks.encoder import EncoderSettings
-from edge_detect.sinks.push import PushSink
-from edge_detect.sinks.push_auth import Challenge, read_challenges
-from edge_detect.sinks.push_rtp import describe, is_rtcp
-from edge_detect.sinks.push_transport import Inbox
+from edge_detect.sinks.push.auth import Challenge, read_challenges
+from edge_detect.sinks.push.rtp import describe, is_rtcp
+from edge_detect.sinks.push.sink import PushSink
+from edge_detect.sinks.push.transport import Inbox
 
 
 def digest(parameters: str) -> Challenge:

@@ -5,9 +5,9 @@ import pytest
 from edge_detect.core import NS_PER_S, ConfigError, SinkError
 from edge_detect.core.url import parse_url
 from edge_detect.sinks import open_sink
-from edge_detect.sinks.recorder import _read_keep, _read_rules
-from edge_detect.sinks.recorder_events import EventRules
-from edge_detect.sinks.recorder_store import Keep
+from edge_detect.sinks.recorder.events import EventRules
+from edge_detect.sinks.recorder.sink import _read_keep, _read_rules
+from edge_detect.sinks.recorder.store import Keep
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from edge_detect.core import SinkError, monotonic_ns
-from edge_detect.sinks.recorder_store import Keep, Store, cannot_record, local_time
+from edge_detect.sinks.recorder.store import Keep, Store, cannot_record, local_time
 
 DAY_S = 86_400
 
@@ -135,7 +135,7 @@ def test_a_name_that_is_taken_is_not_taken_twice(tmp_path, open_store) -> None:
 
 
 def test_what_is_being_written_counts_but_stays(tmp_path, monkeypatch, open_store) -> None:
-    monkeypatch.setattr("edge_detect.sinks.recorder_store._RESCAN_NS", 0)
+    monkeypatch.setattr("edge_detect.sinks.recorder.store._RESCAN_NS", 0)
     for hour in ("10", "11", "12"):
         recording(tmp_path, f"2020-03-01/{hour}-00-00.mp4")
     store = open_store(tmp_path, 350)
@@ -154,7 +154,7 @@ def test_what_is_being_written_counts_but_stays(tmp_path, monkeypatch, open_stor
 def test_what_was_deleted_by_hand_does_not_cost_others_their_place(
     tmp_path, monkeypatch, open_store
 ) -> None:
-    monkeypatch.setattr("edge_detect.sinks.recorder_store._RESCAN_NS", 0)
+    monkeypatch.setattr("edge_detect.sinks.recorder.store._RESCAN_NS", 0)
     paths = [recording(tmp_path, f"2020-03-01/1{n}-00-00.mp4") for n in range(5)]
     store = open_store(tmp_path, 500)
     for path in paths[2:]:
@@ -166,7 +166,7 @@ def test_what_was_deleted_by_hand_does_not_cost_others_their_place(
 def test_what_cannot_be_deleted_is_said_once_and_does_not_stop_the_rest(
     tmp_path, monkeypatch, open_store, caplog
 ) -> None:
-    monkeypatch.setattr("edge_detect.sinks.recorder_store._RESCAN_NS", 0)
+    monkeypatch.setattr("edge_detect.sinks.recorder.store._RESCAN_NS", 0)
     fixed = recording(tmp_path, "2020-02-01/10-00-00.mp4")
     for hour in range(11, 15):
         recording(tmp_path, f"2020-03-01/{hour}-00-00.mp4")

@@ -12,7 +12,8 @@ import av.error
 import av.logging
 
 from edge_detect.core import NS_PER_S, monotonic_ns
-from edge_detect.sinks.access_units import AccessUnit, add_video_stream, parameter_sets
+from edge_detect.sinks.access_units import AccessUnit, add_video_stream
+from edge_detect.sinks.h264 import parameter_sets
 from edge_detect.sinks.yuv import TICKS_PER_S
 
 __all__ = ["SegmentFile"]

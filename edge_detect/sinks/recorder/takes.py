@@ -9,9 +9,9 @@ from pathlib import Path
 
 from edge_detect.core import NS_PER_MS, NS_PER_S
 from edge_detect.sinks.access_units import AccessUnit
-from edge_detect.sinks.recorder_events import EventRules, EventStory, Sighting
-from edge_detect.sinks.recorder_file import SegmentFile
-from edge_detect.sinks.recorder_store import Store
+from edge_detect.sinks.recorder.events import EventRules, EventStory, Sighting
+from edge_detect.sinks.recorder.file import SegmentFile
+from edge_detect.sinks.recorder.store import Store
 
 __all__ = ["ContinuousTake", "EventTake", "Take"]
 

@@ -12,7 +12,6 @@ from edge_detect.sinks.access_units import (
     UnitQueue,
     UnitThread,
     access_unit,
-    parameter_sets,
 )
 from edge_detect.sinks.encoder import (
     ENCODER_OPTIONS,
@@ -21,8 +20,9 @@ from edge_detect.sinks.encoder import (
     EncoderSettings,
     encoder_settings,
 )
-from edge_detect.sinks.push_publisher import Publisher
-from edge_detect.sinks.push_rtp import Packetizer
+from edge_detect.sinks.h264 import parameter_sets
+from edge_detect.sinks.push.publisher import Publisher
+from edge_detect.sinks.push.rtp import Packetizer
 from edge_detect.sinks.sink import Sink, StreamInfo
 
 __all__ = ["PushSink", "open_push_sink"]

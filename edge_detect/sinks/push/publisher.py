@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 from edge_detect.core import NS_PER_S, SinkError, monotonic_ns
 from edge_detect.core.url import Authority
-from edge_detect.sinks.push_auth import Challenge, read_challenges
-from edge_detect.sinks.push_rtp import describe, is_rtcp
-from edge_detect.sinks.push_transport import Inbox, Reply, UdpPorts
+from edge_detect.sinks.push.auth import Challenge, read_challenges
+from edge_detect.sinks.push.rtp import describe, is_rtcp
+from edge_detect.sinks.push.transport import Inbox, Reply, UdpPorts
 
 __all__ = ["Publisher"]
 

@@ -25,9 +25,9 @@ from edge_detect.sinks.encoder import (
     EncoderSettings,
     encoder_settings,
 )
-from edge_detect.sinks.recorder_events import EventRules, Sighting
-from edge_detect.sinks.recorder_store import Keep, Store, cannot_record
-from edge_detect.sinks.recorder_takes import ContinuousTake, EventTake, Take
+from edge_detect.sinks.recorder.events import EventRules, Sighting
+from edge_detect.sinks.recorder.store import Keep, Store, cannot_record
+from edge_detect.sinks.recorder.takes import ContinuousTake, EventTake, Take
 from edge_detect.sinks.sink import Sink, StreamInfo
 
 __all__ = ["RecorderSink", "open_recorder_sink"]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_detect.core import NS_PER_S, Detection, Picture, Size
-from edge_detect.sinks.recorder_store import local_time
+from edge_detect.sinks.recorder.store import local_time
 
 __all__ = ["EventRules", "EventStory", "Sighting"]
 

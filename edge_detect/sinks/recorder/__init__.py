@@ -1,0 +1,8 @@
+"""Recordings in pieces, all the time or around events.
+
+takes       which pictures make a recording: segments, or events with what came before
+events      what happened, as told in the JSON and shown by the thumbnail
+file        one MP4 that plays whatever happens to its writer
+store       the directory: names, what to keep, room on the disk
+sink        the sink
+"""
