@@ -1,6 +1,7 @@
 """A camera whose pictures tell their number, and real clients that read it back over RTSP."""
 
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import pairwise
@@ -322,6 +323,11 @@ class RawClient:
         except ConnectionError:
             return True
         return True
+
+    def reset(self) -> None:
+        """Hang up as a program that crashed."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
 
     def close(self) -> None:
         """Hang up."""

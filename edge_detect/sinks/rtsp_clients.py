@@ -12,7 +12,7 @@ from typing import Any
 from edge_detect.core import NS_PER_S, monotonic_ns
 from edge_detect.sinks.rtsp_system import RtspLibraries
 
-__all__ = ["Clients", "Limits"]
+__all__ = ["Allowance", "Clients", "Limits"]
 
 _log = logging.getLogger(__name__)
 # What the system keeps for a client that reads slowly is delay; this is a third of a second
@@ -36,9 +36,9 @@ class Limits:
         stuck_s: A connection that takes no data for this long is cut. GStreamer itself keeps
             ten seconds of the stream for a slow viewer, then gives up on it.
         first_picture_s: The first viewer is answered with 503 when no picture comes in time.
-        head_start_bytes: A client that sent more than this, and more than `bytes_per_s`
-            since it came, is cut off. An hour of a decent one's requests and reports has 50 kB.
-        bytes_per_s: See there.
+        burst_bytes: A client that sends more than this at once is cut off. Requests have some
+            hundred bytes.
+        bytes_per_s: What it may send in the long run. A decent one sends some ten.
     """
 
     clients: int = 16
@@ -47,8 +47,36 @@ class Limits:
     session_s: int = 30
     stuck_s: float = 15.0
     first_picture_s: float = 3.0
-    head_start_bytes: int = 32_768
+    burst_bytes: int = 32_768
     bytes_per_s: int = 4_096
+
+
+class Allowance:
+    """How much a client may still send: a bucket that fills up again, up to a burst.
+
+    Args:
+        burst_bytes: What it holds.
+        bytes_per_s: How fast it fills.
+    """
+
+    def __init__(self, burst_bytes: int, bytes_per_s: int) -> None:
+        self._burst = burst_bytes
+        self._bytes_per_s = bytes_per_s
+        self._left = float(burst_bytes)
+        self._total = 0
+        self._seen_ns = monotonic_ns()
+
+    def exceeded(self, total_bytes: int, now_ns: int) -> bool:
+        """Whether too much has come.
+
+        Args:
+            total_bytes: Received since the beginning.
+            now_ns: CLOCK_MONOTONIC time of that.
+        """
+        filled = (now_ns - self._seen_ns) / NS_PER_S * self._bytes_per_s
+        self._left = min(self._burst, self._left + filled) - (total_bytes - self._total)
+        self._total, self._seen_ns = total_bytes, now_ns
+        return self._left < 0
 
 
 @dataclass(slots=True)
@@ -57,14 +85,14 @@ class _Connection:
 
     Attributes:
         tcp: The connection once more, for use while GStreamer holds the server's thread.
-        since_ns: When it connected.
+        allowance: What it may send.
         alive_ns: When it connected, or was last seen to have a session.
         plays: Whether it asked to play.
         sessions: Of GStreamer, which would keep them for a while after the client left.
     """
 
     tcp: socket.socket
-    since_ns: int
+    allowance: Allowance
     alive_ns: int
     plays: bool = False
     sessions: list[Any] = field(default_factory=list)
@@ -110,10 +138,12 @@ class Clients:
         """Take a new connection; handles the server's signal."""
         if len(self._connections) >= self._limits.clients + self._limits.strangers:
             self._evict()
-        now_ns = monotonic_ns()
         tcp = socket.socket(fileno=os.dup(client.get_connection().get_read_socket().get_fd()))
-        self._tune(tcp)
-        self._connections[client] = _Connection(tcp, now_ns, now_ns)
+        # It may be gone already.
+        with suppress(OSError):
+            self._tune(tcp)
+        allowance = Allowance(self._limits.burst_bytes, self._limits.bytes_per_s)
+        self._connections[client] = _Connection(tcp, allowance, monotonic_ns())
         handlers: dict[str, Callable[..., Any]] = {
             "closed": self._remove,
             "pre-describe-request": self._check_describe,
@@ -158,11 +188,9 @@ class Clients:
         """
         now_ns = monotonic_ns()
         for connection in list(self._connections.values()):
-            age_s = (now_ns - connection.since_ns) / NS_PER_S
-            allowed = self._limits.head_start_bytes + age_s * self._limits.bytes_per_s
             # The server's thread may have closed it in the meantime.
             with suppress(OSError):
-                if _received_bytes(connection.tcp) > allowed:
+                if connection.allowance.exceeded(_received_bytes(connection.tcp), now_ns):
                     connection.tcp.shutdown(socket.SHUT_RDWR)
 
     def cut_off_all(self) -> None:

@@ -128,7 +128,7 @@ class RtspServer:
         server.set_address(self._address.host)
         server.set_service(str(self._address.port))
         server.set_backlog(self._limits.strangers)
-        server.set_content_length_limit(self._limits.head_start_bytes)
+        server.set_content_length_limit(self._limits.burst_bytes)
         # No threads for clients: everything happens in ours.
         server.get_thread_pool().set_max_threads(0)
         try:

@@ -60,6 +60,7 @@ def test_a_flood_of_connections_locks_nobody_out_and_is_bounded():
             flood.append(RawClient(port))
             if number % 2:
                 flood[-1].send(b"OPTIONS * RTSP/1.0\r\nCSe")
+            RawClient(port).reset()
             most = max(most, open_connections(port))
             due += 0.02
             sleep(max(0, due - monotonic()))
