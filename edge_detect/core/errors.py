@@ -49,6 +49,10 @@ class EdgeDetectError(Exception):
         self.transient = self.transient_by_default if transient is None else transient
         self.stage = ""
 
+    def said_of(self, name: str) -> str:
+        """The message in one line that names what it is about, once."""
+        return self.message if name in self.message else f"{name}: {self.message}"
+
     def __str__(self) -> str:
         where = f"{self.stage}: " if self.stage else ""
         hint = f"\n  hint: {self.hint}" if self.hint else ""

@@ -186,17 +186,21 @@ class Outlet:
         self._state, self._reason = "failed", error.message
         self._transient = error.transient
         self._failures += 1
-        # What it still held is lost with it; why it failed is known already.
-        with suppress(SinkError):
+        try:
             self.sink.close()
+        except SinkError:
+            # What it still held is lost with it; why it failed is known already.
+            pass
+        except Exception:
+            _log.exception("%s could not be closed", self.sink.name)
+        said = error.said_of(self.sink.name)
         if not error.transient:
-            _log.error(
-                "%s: %s; the other outputs go on", self.sink.name, error, exc_info=error.__cause__
-            )
+            defect = error.__cause__ if isinstance(error, StageError) else None
+            _log.error("%s; the other outputs go on", said, exc_info=defect)
             self._given_up(error)
         elif new:
             # Said once for each reason: a server may be away for weeks.
-            _log.warning("%s: %s; trying again until it works", self.sink.name, error.message)
+            _log.warning("%s; trying again until it works", said)
 
 
 def _nothing(_captured_ns: int, _encoded_ns: int) -> None:

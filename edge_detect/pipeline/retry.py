@@ -178,7 +178,7 @@ class WatchedSource(Source):
             self._enter("lost")
         if error.message != self._reason:
             # Said once for each reason: a camera may be away for weeks.
-            _log.warning("%s: %s; trying again until it is back", self.name, error.message)
+            _log.warning("%s; trying again until it is back", error.said_of(self.name))
         self._reason = error.message
 
     def _enter(self, state: SourceState) -> None:
@@ -207,6 +207,6 @@ def watch_source(url: str | Path, mode: str | None) -> WatchedSource:
         if not error.transient or mode == "every":
             raise
         name = parse_url(url).name
-        _log.warning("%s: %s; trying again until it is there", name, error.message)
+        _log.warning("%s; trying again until it is there", error.said_of(name))
         return WatchedSource(name, open_again, None, reason=error.message, retry=True)
     return WatchedSource(source.name, open_again, source, retry=source.live and mode != "every")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
-from streams import stream_of
+from stream_info import stream_of
 from waiting import wait_for
 
 from edge_detect.core import EdgeDetectError, Picture, Result, SinkError
