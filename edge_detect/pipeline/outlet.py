@@ -191,7 +191,7 @@ class Outlet:
         except SinkError:
             # What it still held is lost with it; why it failed is known already.
             pass
-        except Exception:
+        except Exception:  # noqa: BLE001 - told, and nobody else is to suffer from it
             _log.exception("%s could not be closed", self.sink.name)
         said = error.said_of(self.sink.name)
         if not error.transient:
