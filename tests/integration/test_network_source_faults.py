@@ -214,7 +214,7 @@ def check_silence(error: SourceError, caplog, capfd) -> None:
 
 
 def test_a_reader_that_gives_up_waiting_leaves_no_thread_behind() -> None:
-    with silent_port() as port, open_source(f"rtsp://127.0.0.1:{port}/x?open_timeout=2") as source:
+    with silent_port() as port, open_source(f"rtsp://127.0.0.1:{port}/x?open_timeout=1") as source:
         reader = threading.Thread(target=source.read)
         reader.start()
         wait_for(stream_threads)

@@ -5,9 +5,11 @@ into the table.
 """
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
@@ -77,11 +79,38 @@ def network(
         yield Case(url.format(server.port), quiet_url, server.kill, restore)
 
 
+@contextmanager
+def picamera2(write_video: WriteVideo, folder: Path) -> Iterator[Case]:
+    """A CSI camera, by an imitation of the library that no other machine has."""
+    forget_picamera2()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parents[1] / "fakes" / "picamera2"))
+        patch.setenv("FAKE_CSI_LOCKS", str(folder))
+        sensor = import_module("csi_hardware").board.sensors[0]
+        # A turn of the original's event loop, which every close waits for, is 0.2 s.
+        patch.setattr(import_module("picamera2.picamera2"), "_TURN_S", 0.01)
+        url = "picamera2://0?size=320x240&fps="
+        lose, restore = (partial(setattr, sensor, "plugged", each) for each in (False, True))
+        try:
+            # Two hundred take it half a minute, and are in its own tests.
+            yield Case(f"{url}100", f"{url}0.05", lose, restore, cycles=10)
+        finally:
+            forget_picamera2()
+
+
+def forget_picamera2() -> None:
+    """Let the next import look for it again."""
+    packages = ("csi_hardware", "libcamera", "picamera2")
+    for name in [name for name in sys.modules if name.partition(".")[0] in packages]:
+        del sys.modules[name]
+
+
 RTSP_URL, HTTP_URL = "rtsp://127.0.0.1:{}/live", "http://127.0.0.1:{}/mjpeg"
 SOURCES: dict[str, Setup] = {
     "synthetic": synthetic,
     "file": file_loop,
     "images": images,
+    "picamera2": picamera2,
     "rtsp": partial(network, "rtsp_server.py", RTSP_URL, "--codec", "mjpeg", "--shared"),
     "http": partial(network, "http_server.py", HTTP_URL),
 }

@@ -15,6 +15,7 @@ Prints the port as soon as it listens, and ends when its standard input is close
 
 import argparse
 import base64
+import functools
 import os
 import random
 import ssl
@@ -66,7 +67,6 @@ class Handler(BaseHTTPRequestHandler):
         "/html": "html",
         "/empty": "empty",
     }
-    clips: ClassVar[dict[str, bytes]] = {}
 
     def do_GET(self) -> None:
         """Find the route."""
@@ -122,7 +122,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def clip(self) -> None:
         path = self.path.partition("?")[0]
-        data = self.clips["/clip.mp4" if path == "/cut.mp4" else path]
+        data = make_clip("mpegts" if path == "/clip.ts" else "mp4")
         begin = 0
         if wanted := self.headers.get("Range"):
             begin = int(wanted.removeprefix("bytes=").partition("-")[0])
@@ -198,6 +198,7 @@ def write_pattern(
     output.mux(stream.encode(None))
 
 
+@functools.cache
 def make_clip(container: str) -> bytes:
     """Two seconds at 25 fps."""
     options = {"movflags": "faststart"} if container == "mp4" else {}
@@ -220,8 +221,6 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--tls", nargs=2)
     options = parser.parse_args()
-    Handler.clips["/clip.mp4"] = make_clip("mp4")
-    Handler.clips["/clip.ts"] = make_clip("mpegts")
     server = Server(("127.0.0.1", options.port), Handler)
     if options.tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
