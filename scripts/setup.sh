@@ -63,7 +63,8 @@ case ${1:-} in
 '')
     setup_run ;;
 --test)
-    need_apt ffmpeg chromium gcc libc6-dev gstreamer1.0-tools gstreamer1.0-plugins-ugly
+    need_apt ffmpeg chromium gcc libc6-dev e2fsprogs util-linux openssl \
+        gstreamer1.0-tools gstreamer1.0-plugins-ugly glib-networking
     make_venv .venv test --system-site-packages -- --editable '.[dev]' ;;
 --convert)
     make_venv .venv-convert convert -- --editable '.[convert,test]' 'opencv-python-headless>=4.14,<5'
