@@ -1,6 +1,6 @@
 """A GStreamer RTSP server in a thread of its own, with bounds on everything."""
 
-import logging
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Event, Thread
@@ -14,11 +14,12 @@ from edge_detect.sinks.rtsp_system import RtspLibraries, load_rtsp_libraries
 
 __all__ = ["Address", "RtspServer"]
 
-_log = logging.getLogger(__name__)
 _TICK_S = 1
-_WATCH_S = 0.2
+_WATCH_S = 0.1
 _STOP_S = 0.8
 _LAST_EVENTS = 1000
+# Requests are short. The system doubles it.
+_RECEIVE_BUFFER_BYTES = 8_192
 _REALM = "edge-detect"
 _ROLE = "viewer"
 
@@ -132,9 +133,11 @@ class RtspServer:
         # No threads for clients: everything happens in ours.
         server.get_thread_pool().set_max_threads(0)
         try:
-            self._listener = server.create_source(None)
+            self._listener = server.create_socket(None)
         except self._libraries.GLib.Error as error:
             raise _cannot_listen(self._libraries, self._address, error) from error
+        # Connections inherit it: what a client sends in vain shall be little from the start.
+        self._listener.set_option(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
         sessions = server.get_session_pool()
         sessions.set_max_sessions(self._limits.clients)
         self._clients = Clients(
@@ -146,7 +149,6 @@ class RtspServer:
         server.get_mount_points().add_factory(self._address.path, self._make_factory())
         self._server = server
         self._context = self._libraries.GLib.MainContext.new()
-        self._listener.attach(self._context)
         self._thread = Thread(target=self._kept(self._run), name="edge-rtsp", daemon=True)
         self._guard = Thread(target=self._kept(self._watch), name="edge-rtsp-guard", daemon=True)
         self._thread.start()
@@ -173,13 +175,18 @@ class RtspServer:
         del self._context
 
     def _run(self) -> None:
-        tick = self._libraries.GLib.timeout_source_new_seconds(_TICK_S)
-        tick.set_callback(self._kept(self._tick))
-        tick.attach(self._context)
+        glib = self._libraries.GLib
+        channel = glib.IOChannel.unix_new(self._listener.get_fd())
+        newcomers = glib.io_create_watch(channel, glib.IOCondition.IN)
+        tick = glib.timeout_source_new_seconds(_TICK_S)
+        for source, work in ((newcomers, self._accept), (tick, self._tick)):
+            source.set_callback(self._kept(work))
+            source.attach(self._context)
         while not self._stopping.is_set():
             self._context.iteration(True)
         tick.destroy()
-        self._listener.destroy()
+        newcomers.destroy()
+        self._listener.close()
         self._clients.close()
         for media in list(self._feeds):
             self._disconnect_media(media)
@@ -187,7 +194,7 @@ class RtspServer:
         for _ in range(_LAST_EVENTS):
             if not self._context.iteration(False):
                 break
-        # The objects hold each other; apart they are freed at once, and with them the port.
+        # The objects hold each other; apart they are freed at once.
         del self._server, self._listener
 
     def _watch(self) -> None:
@@ -196,6 +203,12 @@ class RtspServer:
             self._clients.cut_off_talkers()
             for feed in list(self._feeds.values()):
                 feed.check(self._limits.first_picture_s)
+
+    def _accept(self, *_: Any) -> bool:
+        libraries = self._libraries
+        readable = libraries.GLib.IOCondition.IN
+        libraries.GstRtspServer.RTSPServer.io_func(self._listener, readable, self._server)
+        return True
 
     def _tick(self, *_: Any) -> bool:
         self._clients.sweep()
