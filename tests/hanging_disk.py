@@ -16,7 +16,8 @@ from pathlib import Path
 from recordings import Camera, stream_info
 
 from edge_detect.core import SinkError
-from edge_detect.sinks import open_sink, recorder
+from edge_detect.sinks import open_sink
+from edge_detect.sinks.recorder import sink as recorder
 
 
 def freeze(disk: Path) -> None:
