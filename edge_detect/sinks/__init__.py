@@ -19,7 +19,7 @@ SCHEMES = {
     "jsonl": ("edge_detect.sinks.jsonl", "open_jsonl_sink"),
     "mp4": ("edge_detect.sinks.recorder.sink", "open_recorder_sink"),
     "null": ("edge_detect.sinks.null", "open_null_sink"),
-    "rtsp": ("edge_detect.sinks.rtsp", "open_rtsp_sink"),
+    "rtsp": ("edge_detect.sinks.rtsp.sink", "open_rtsp_sink"),
     "rtsp-push": ("edge_detect.sinks.push.sink", "open_push_sink"),
 }
 # What the ending of a bare path means.

@@ -12,9 +12,9 @@ import psutil
 from rtsp_clients import Camera, RawClient, Watcher, free_port, stream_info, wait_until
 
 from edge_detect.sinks.encoder import EncoderSettings
-from edge_detect.sinks.rtsp import RtspSink
-from edge_detect.sinks.rtsp_clients import Limits
-from edge_detect.sinks.rtsp_server import Address
+from edge_detect.sinks.rtsp.clients import Limits
+from edge_detect.sinks.rtsp.server import Address
+from edge_detect.sinks.rtsp.sink import RtspSink
 
 # The camera may stand still for a moment on a busy machine; a client that blocks it would
 # do so for seconds.

@@ -23,9 +23,9 @@ from rtsp_clients import (
 from edge_detect.core import SinkError
 from edge_detect.sinks import open_sink
 from edge_detect.sinks.encoder import EncoderSettings
-from edge_detect.sinks.rtsp import RtspSink
-from edge_detect.sinks.rtsp_clients import Limits
-from edge_detect.sinks.rtsp_server import Address
+from edge_detect.sinks.rtsp.clients import Limits
+from edge_detect.sinks.rtsp.server import Address
+from edge_detect.sinks.rtsp.sink import RtspSink
 
 
 def test_a_viewer_before_the_first_picture_is_told_to_come_again_and_then_served():

@@ -7,10 +7,11 @@ import sys
 import pytest
 
 from edge_detect.core import ConfigError, DependencyError
-from edge_detect.sinks import open_sink, rtsp_system
-from edge_detect.sinks.rtsp import RtspSink
-from edge_detect.sinks.rtsp_server import Address, _cannot_listen
-from edge_detect.sinks.rtsp_system import APT_LINE, load_rtsp_libraries
+from edge_detect.sinks import open_sink
+from edge_detect.sinks.rtsp import system as rtsp_system
+from edge_detect.sinks.rtsp.server import Address, _cannot_listen
+from edge_detect.sinks.rtsp.sink import RtspSink
+from edge_detect.sinks.rtsp.system import APT_LINE, load_rtsp_libraries
 
 
 @pytest.fixture
@@ -130,7 +131,7 @@ def test_an_environment_without_system_packages_is_told_so():
     code = (
         "import sys\n"
         "sys.path = [each for each in sys.path if 'dist-packages' not in each]\n"
-        "from edge_detect.sinks.rtsp_system import load_rtsp_libraries\n"
+        "from edge_detect.sinks.rtsp.system import load_rtsp_libraries\n"
         "try: load_rtsp_libraries()\n"
         "except Exception as error: print(type(error).__name__, error)"
     )

@@ -1,7 +1,7 @@
 """How much a client of the RTSP server may send."""
 
 from edge_detect.core import NS_PER_S, monotonic_ns
-from edge_detect.sinks.rtsp_clients import Allowance
+from edge_detect.sinks.rtsp.clients import Allowance
 
 
 def test_a_client_may_send_a_burst_and_no_more():

@@ -6,8 +6,8 @@ import re
 from edge_detect.core import ConfigError, Picture
 from edge_detect.core.url import Url
 from edge_detect.sinks.encoder import ENCODER_OPTIONS, Encoder, EncoderSettings, encoder_settings
-from edge_detect.sinks.rtsp_clients import Limits
-from edge_detect.sinks.rtsp_server import Address, RtspServer
+from edge_detect.sinks.rtsp.clients import Limits
+from edge_detect.sinks.rtsp.server import Address, RtspServer
 from edge_detect.sinks.sink import Sink, StreamInfo
 
 __all__ = ["RtspSink", "open_rtsp_sink"]

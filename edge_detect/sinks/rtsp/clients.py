@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edge_detect.core import NS_PER_S, monotonic_ns
-from edge_detect.sinks.rtsp_system import RtspLibraries
+from edge_detect.sinks.rtsp.system import RtspLibraries
 
 __all__ = ["Allowance", "Clients", "Limits"]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from edge_detect.core import NS_PER_S, SinkError, monotonic_ns
 from edge_detect.sinks.encoder import Encoder
-from edge_detect.sinks.rtsp_clients import Clients, Limits
-from edge_detect.sinks.rtsp_feed import LAUNCH, Feed
-from edge_detect.sinks.rtsp_system import RtspLibraries, load_rtsp_libraries
+from edge_detect.sinks.rtsp.clients import Clients, Limits
+from edge_detect.sinks.rtsp.feed import LAUNCH, Feed
+from edge_detect.sinks.rtsp.system import RtspLibraries, load_rtsp_libraries
 
 __all__ = ["Address", "RtspServer"]
 

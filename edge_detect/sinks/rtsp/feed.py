@@ -6,7 +6,7 @@ from typing import Any
 
 from edge_detect.core import NS_PER_S, monotonic_ns
 from edge_detect.sinks.encoder import EncodedPicture
-from edge_detect.sinks.rtsp_system import RtspLibraries
+from edge_detect.sinks.rtsp.system import RtspLibraries
 
 __all__ = ["LAUNCH", "Feed"]
 
