@@ -13,32 +13,28 @@ import av
 import numpy as np
 import pytest
 from servers import pattern
+from stream_info import stream_of
 
 from edge_detect.core import (
     NS_PER_S,
     Detections,
     Frame,
     Picture,
-    PipelineStatus,
     Result,
     Timings,
     monotonic_ns,
 )
-from edge_detect.sinks import Encoders, Sink, StreamInfo
+from edge_detect.sinks import Sink, StreamInfo
 
 __all__ = ["LABELS", "Camera", "check_plays", "need", "numbers", "probe", "stream_info"]
 
 LABELS = ("person", "car", "dog")
 
 
-def no_report() -> PipelineStatus:
-    raise AssertionError("recorders do not ask for the pipeline's state")
-
-
 def stream_info(fps: float | None = 30.0, encoded: list[int] | None = None) -> StreamInfo:
     """What a pipeline would tell a sink."""
     times = [] if encoded is None else encoded
-    return StreamInfo(None, fps, Encoders(fps), no_report, times.append)
+    return stream_of(fps=fps, encoded=times.append)
 
 
 @dataclass

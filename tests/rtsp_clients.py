@@ -14,17 +14,16 @@ from urllib.parse import urlsplit
 import av
 import cv2
 import numpy as np
+from stream_info import stream_of
 
 from edge_detect.core import (
     Frame,
     Image,
     Picture,
-    PipelineStatus,
     Size,
-    SourceStatus,
     monotonic_ns,
 )
-from edge_detect.core.status import ModelStatus, SourceState
+from edge_detect.core.status import SourceState
 from edge_detect.sinks import Encoders, Sink, StreamInfo
 
 BITS = 16
@@ -62,13 +61,7 @@ def stream_info(
     encoded: Callable[[int], None] = lambda _captured_ns: None,
 ) -> StreamInfo:
     """What a pipeline tells its sinks, with a source in the given state."""
-
-    def report() -> PipelineStatus:
-        source = SourceStatus("test", state(), 1.0)
-        model = ModelStatus("test", Size(300, 300), "none", 1, 0.5)
-        return PipelineStatus(1.0, "live", "latest", source, model)
-
-    return StreamInfo(None, 30.0, encoders or Encoders(30.0), report, encoded)
+    return stream_of(fps=30.0, state=state, encoders=encoders, encoded=encoded)
 
 
 def boxes_of(number: int, size: Size) -> list[tuple[int, int, int, int]]:

@@ -143,7 +143,7 @@ class Outlet:
             self._reason,
             self._failures,
             self.encoded.per_second(),
-            self.dropped,
+            self.dropped + self.sink.dropped,
             self.sink.viewers,
             self.capture_to_encode.recent(),
         )

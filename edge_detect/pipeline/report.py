@@ -63,7 +63,8 @@ class Reporter:
     def _make(self, now_ns: int) -> PipelineStatus:
         statistics = self._statistics
         dropped = dict(statistics.dropped)
-        dropped.update({each.sink.name: each.dropped for each in self._outlets if each.dropped})
+        sinks = tuple(outlet.status() for outlet in self._outlets)
+        dropped.update({each.name: each.dropped for each in sinks if each.dropped})
         return PipelineStatus(
             elapsed_s=statistics.elapsed_s,
             mode=self._mode,
@@ -74,7 +75,7 @@ class Reporter:
             dropped=dropped,
             durations_ms={name: each.recent() for name, each in statistics.durations.items()},
             detections=statistics.detections,
-            sinks=tuple(outlet.status() for outlet in self._outlets),
+            sinks=sinks,
         )
 
 

@@ -64,6 +64,11 @@ class Sink(ABC):
         """How many clients look at it; None where nobody can tell."""
         return None
 
+    @property
+    def dropped(self) -> int:
+        """Encoded pictures that it left out itself because something behind it was too slow."""
+        return 0
+
     @abstractmethod
     def open(self, stream: StreamInfo) -> None:
         """Get ready; called before the first `write_*`.

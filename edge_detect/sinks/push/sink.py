@@ -69,6 +69,12 @@ class PushSink(Sink):
         """Always while it is open: nobody knows who looks at the server."""
         return self._session is not None
 
+    @property
+    def dropped(self) -> int:
+        """Encoded pictures left out since `open`, up to the next key frame each time."""
+        session = self._session
+        return 0 if session is None else session.thread.queue.dropped
+
     def open(self, stream: StreamInfo) -> None:
         """Connect to the server.
 

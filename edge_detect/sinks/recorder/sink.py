@@ -90,6 +90,12 @@ class RecorderSink(Sink):
         """Always while it is open: nobody knows what happens next."""
         return self._session is not None
 
+    @property
+    def dropped(self) -> int:
+        """Encoded pictures left out since `open`, up to the next key frame each time."""
+        session = self._session
+        return 0 if session is None else session.thread.queue.dropped
+
     def open(self, stream: StreamInfo) -> None:
         """Create the directory, make room in it, and begin to record.
 
