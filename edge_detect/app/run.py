@@ -10,6 +10,7 @@ from types import FrameType
 from edge_detect.app.status import StatusLine, summary
 from edge_detect.core import ConfigError, bundled_path, monotonic_ns
 from edge_detect.pipeline import DEFAULT_MODEL, Mode, Pipeline
+from edge_detect.sinks.null import NullSink
 from edge_detect.sources import first_camera, is_live
 from edge_detect.sources.csi.cameras import first_csi_camera
 
@@ -76,6 +77,8 @@ def _introduce(pipeline: Pipeline) -> None:
     threads = f"{detector.threads} thread{'s' if detector.threads > 1 else ''}"
     _say(f"model    {detector.name}  {detector.input_size}, {detector.runtime}, {threads}")
     for sink in pipeline.sinks:
+        if isinstance(sink, NullSink):
+            continue
         _say(f"{'writes  ' if sink.writes_file else 'look at '} {sink.name}")
     _say("Ctrl-C stops")
 

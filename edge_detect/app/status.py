@@ -65,6 +65,10 @@ def summary(pipeline: Pipeline) -> str:
     """The whole run in a table."""
     statistics = pipeline.statistics
     elapsed_s = statistics.elapsed_s
+    source = pipeline.source.status()
+    if not statistics.rates["captured"].count:
+        reason = f": {source.reason}" if source.reason else ""
+        return f"no frame came in {elapsed_s:.1f} s{reason}"
     lines = ["", f"{'stage':<28}{'frames':>10}{'fps':>10}{'dropped before':>17}"]
     for name, meter in statistics.rates.items():
         if meter.count:
@@ -82,7 +86,6 @@ def summary(pipeline: Pipeline) -> str:
     for outlet in encoding:
         lines += _percentiles("capture → encoded", outlet.capture_to_encode.percentiles())
     lines += ["", f"{statistics.detections} objects in {elapsed_s:.1f} s"]
-    source = pipeline.source.status()
     if source.reconnects:
         lines.append(f"the source was lost and came back {source.reconnects} times")
     lines += [

@@ -50,8 +50,9 @@ class EdgeDetectError(Exception):
         self.stage = ""
 
     def said_of(self, name: str) -> str:
-        """The message in one line that names what it is about, once."""
-        return self.message if name in self.message else f"{name}: {self.message}"
+        """Message and hint in one line that names what it is about, once."""
+        said = self.message if name in self.message else f"{name}: {self.message}"
+        return f"{said} ({self.hint})" if self.hint else said
 
     def __str__(self) -> str:
         where = f"{self.stage}: " if self.stage else ""

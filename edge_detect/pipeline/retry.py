@@ -178,7 +178,8 @@ class WatchedSource(Source):
             self._enter("lost")
         if error.message != self._reason:
             # Said once for each reason: a camera may be away for weeks.
-            _log.warning("%s; trying again until it is back", error.said_of(self.name))
+            when = "back" if had_frames else "there"
+            _log.warning("%s; trying again until it is %s", error.said_of(self.name), when)
         self._reason = error.message
 
     def _enter(self, state: SourceState) -> None:
