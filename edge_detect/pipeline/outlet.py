@@ -42,6 +42,8 @@ class Outlet:
         encoded: Rate at which pictures leave its encoder.
         capture_to_encode: Their age then.
         dropped: Pictures and results that it was too slow for.
+        opening: Whether it is about to open the sink again, which may take the seconds that a
+            network allows itself; nobody has to wait for that.
         on_encoded: Called with `captured_ns` and the time now for each picture that left the
             sink's encoder, for whoever measures; must return at once.
     """
@@ -53,6 +55,7 @@ class Outlet:
         self.encoded = RateMeter()
         self.capture_to_encode = RecentHistogram()
         self.dropped = 0
+        self.opening = False
         self.on_encoded: Callable[[int, int], None] = _nothing
         self._retry = retry
         self._given_up = given_up
@@ -170,11 +173,14 @@ class Outlet:
         if not self._transient or self._stream is None:
             return False
         _drop_for(box, self._backoff.next_s())
+        self.opening = True
         try:
             self.sink.open(self._stream)
         except Exception as error:  # noqa: BLE001 - classified, reported and counted
+            self.opening = False
             self._fail(_as_known(error))
         else:
+            self.opening = False
             _log.warning("%s: works again", self.sink.name)
             self._state, self._reason, self._opened_ns = "open", "", monotonic_ns()
         return True

@@ -1,7 +1,10 @@
 """The whole program while cameras, servers and disks come and go beneath it."""
 
 import json
+import socket
 import threading
+import time
+from contextlib import ExitStack, contextmanager
 
 import av
 import pytest
@@ -13,6 +16,7 @@ import edge_detect as ed
 from edge_detect.core import Size
 
 FAST_MODEL = "ssdlite-mobilenet-v2-pedestrian"
+CAMERA = "synthetic://?size=320x240&fps=30&realtime=true"
 LOW_DELAY = {"rtsp_transport": "tcp", "fflags": "nobuffer", "flags": "low_delay"}
 
 
@@ -90,6 +94,29 @@ def test_a_frozen_camera_is_stalled_then_lost_then_back(detector):
             wait_for(lambda: pipeline.source.status().state == "live", 30)
 
 
+def test_nobody_waits_at_the_end_for_a_server_that_does_not_answer(detector):
+    """A connection attempt that is never answered, as behind a firewall, takes seconds."""
+    with unanswered_port() as port:
+        sinks = ["null://", f"rtsp-push://127.0.0.1:{port}/live"]
+        with ed.Pipeline(CAMERA, model=detector, sinks=sinks) as pipeline:
+            pipeline.start()
+            outlet = pipeline.outlets[1]
+            wait_for(lambda: outlet.opening, 20)
+            started = time.monotonic()
+        assert time.monotonic() - started < 2
+
+
+@contextmanager
+def unanswered_port():
+    """A port whose queue of connections is full, so that the system ignores further ones."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, ExitStack() as waiting:
+        for _ in range(4):
+            caller = waiting.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
 def test_all_sinks_fail_at_run_time_but_the_one_that_works_goes_on(detector, tmp_path):
     """Each fault is its own sink's affair.
 
@@ -106,8 +133,7 @@ def test_all_sinks_fail_at_run_time_but_the_one_that_works_goes_on(detector, tmp
         f"mp4://{recordings}?segment=1s&reserve=0MB",
         lines,
     ]
-    camera = "synthetic://?size=320x240&fps=30&realtime=true"
-    with ed.Pipeline(camera, model=detector, sinks=sinks) as pipeline:
+    with ed.Pipeline(CAMERA, model=detector, sinks=sinks) as pipeline:
         pipeline.start()
 
         def states() -> list[str]:
