@@ -1,5 +1,6 @@
 """Suppression keeps what its slow counterpart keeps, quickly in every arrangement."""
 
+from functools import partial
 from time import perf_counter
 
 import numpy as np
@@ -157,35 +158,48 @@ def arrangement(name, count, random):
     return np.hstack([corner, corner + random.uniform(10, 36, (count, 2))]).astype(np.float32)
 
 
+def best_s(work, rounds=5):
+    """The shortest of several runs: other programs may be busy on the machine."""
+    durations = []
+    for _ in range(rounds):
+        started = perf_counter()
+        work()
+        durations.append(perf_counter() - started)
+    return min(durations)
+
+
+def all_overlaps_s():
+    """Time for the overlaps of all pairs of ten thousand boxes, on this machine and now."""
+    boxes = arrangement("scattered", 1000, np.random.default_rng(5))
+    out = np.empty((1000, 1000), np.float32)
+    return 100 * best_s(lambda: iou_matrix(boxes, boxes, out))
+
+
+# An eighth of the time of all overlaps is 20 ms where those take 160.
 @pytest.mark.parametrize("threshold", [0.0, 0.45, 0.99, 1.0])
 @pytest.mark.parametrize("name", ["identical", "hardly overlapping", "nested", "scattered"])
 @pytest.mark.parametrize("method", ["greedy", "diou"])
-def test_ten_thousand_candidates_take_at_most_20_ms(name, method, threshold):
+def test_ten_thousand_candidates_take_an_eighth_of_all_their_overlaps(name, method, threshold):
     random = np.random.default_rng(5)
     boxes = arrangement(name, 10_000, random)
     scores = random.uniform(0.1, 1, 10_000).astype(np.float32)
+    class_ids = np.zeros(10_000, np.int32)
     values = settings_for(references.plain(416), iou=threshold, method=method)
-    durations = []
-    # The best of several runs: other programs may be busy on the machine.
-    for _ in range(5):
-        started = perf_counter()
-        found = run_suppress(boxes, scores, np.zeros(10_000, np.int32), values, 10_000)
-        durations.append(perf_counter() - started)
-    assert min(durations) <= 0.020
+    found = run_suppress(boxes, scores, class_ids, values, 10_000)
+    taken_s = best_s(lambda: run_suppress(boxes, scores, class_ids, values, 10_000))
+    assert taken_s <= all_overlaps_s() / 8
     assert np.all(np.diff(found[1]) <= 0)
     assert len(found[0]) == 1 or name != "identical" or threshold == 1.0
 
 
-def test_ten_thousand_candidates_take_soft_nms_at_most_20_ms_for_a_hundred_boxes():
+def test_ten_thousand_candidates_take_soft_nms_an_eighth_of_all_overlaps_for_a_hundred_boxes():
     random = np.random.default_rng(5)
     scores = random.uniform(0.3, 1, 10_000).astype(np.float32)
+    class_ids = np.zeros(10_000, np.int32)
     values = settings_for(references.plain(416), score=0.25, method="soft")
     for name in ("identical", "hardly overlapping", "nested", "scattered"):
         boxes = arrangement(name, 10_000, random)
-        durations = []
-        for _ in range(5):
-            started = perf_counter()
-            found = run_suppress(boxes, scores, np.zeros(10_000, np.int32), values, 100)
-            durations.append(perf_counter() - started)
-        assert min(durations) <= 0.020, name
+        found = run_suppress(boxes, scores, class_ids, values, 100)
+        work = partial(run_suppress, boxes, scores, class_ids, values, 100)
+        assert best_s(work) <= all_overlaps_s() / 8, name
         assert 1 <= len(found[0]) <= 100
