@@ -1,7 +1,7 @@
 """Statistics as text: one line a second, and a table at the end."""
 
 from edge_detect.core import Percentiles, monotonic_ns
-from edge_detect.pipeline import Pipeline
+from edge_detect.pipeline import Outlet, Pipeline
 
 __all__ = ["StatusLine", "summary"]
 
@@ -69,22 +69,25 @@ def summary(pipeline: Pipeline) -> str:
     if not statistics.rates["captured"].count:
         reason = f": {source.reason}" if source.reason else ""
         return f"no frame came in {elapsed_s:.1f} s{reason}"
-    lines = ["", f"{'stage':<28}{'frames':>10}{'fps':>10}{'dropped before':>17}"]
+    lines = ["", f"{'stage':<36}{'frames':>10}{'fps':>10}{'dropped before':>17}"]
     for name, meter in statistics.rates.items():
         if meter.count:
             drops = sum(statistics.dropped.get(stage, 0) for stage in _BEFORE.get(name, ()))
-            lines.append(f"{name:<28}{meter.count:>10}{meter.count / elapsed_s:>10.1f}{drops:>17}")
+            lines.append(f"{name:<36}{meter.count:>10}{meter.count / elapsed_s:>10.1f}{drops:>17}")
     encoding = [outlet for outlet in pipeline.outlets if outlet.encoded.count]
     for outlet in encoding:
         count = outlet.encoded.count
-        title = f"encoded  {_shortened(outlet.sink.name)}"
-        lines.append(f"{title:<28}{count:>10}{count / elapsed_s:>10.1f}{outlet.dropped:>17}")
-    lines += ["", f"{'milliseconds':<28}{'n':>10}{'p50':>10}{'p95':>10}{'p99':>10}"]
+        lines.append(
+            f"{_encoded_title(outlet):<36}{count:>10}{count / elapsed_s:>10.1f}{outlet.dropped:>17}"
+        )
+    lines += ["", f"{'milliseconds':<36}{'n':>10}{'p50':>10}{'p95':>10}{'p99':>10}"]
     for name, histogram in statistics.durations.items():
         if name != "boxes_age" or pipeline.overlay == "latest":
             lines += _percentiles(_TITLES[name], histogram.percentiles())
     for outlet in encoding:
-        lines += _percentiles("capture → encoded", outlet.capture_to_encode.percentiles())
+        lines += _percentiles(
+            f"capture → {_encoded_title(outlet)}", outlet.capture_to_encode.percentiles()
+        )
     lines += ["", f"{statistics.detections} objects in {elapsed_s:.1f} s"]
     if source.reconnects:
         lines.append(f"the source was lost and came back {source.reconnects} times")
@@ -101,9 +104,10 @@ def _percentiles(title: str, figures: Percentiles) -> list[str]:
     if not figures.n:
         return []
     return [
-        f"{title:<28}{figures.n:>10}{figures.p50:>10.2f}{figures.p95:>10.2f}{figures.p99:>10.2f}"
+        f"{title:<36}{figures.n:>10}{figures.p50:>10.2f}{figures.p95:>10.2f}{figures.p99:>10.2f}"
     ]
 
 
-def _shortened(name: str) -> str:
-    return name if len(name) <= 18 else f"…{name[-17:]}"
+def _encoded_title(outlet: Outlet) -> str:
+    name = outlet.sink.name
+    return f"encoded {name if len(name) <= 16 else f'…{name[-15:]}'}"

@@ -1,6 +1,7 @@
 """What viewers of a live pipeline see: fresh pictures, boxes of known age, whatever fails."""
 
 import json
+import subprocess
 import time
 
 import av
@@ -129,6 +130,26 @@ def test_stream_and_recording_share_one_encode(detector, tmp_path, monkeypatch):
     assert streamed.encoded_fps > 20
     assert recorded.encoded_fps > 20
     assert list(tmp_path.rglob("*.mp4"))
+
+
+def test_a_viewer_that_joins_an_encoder_at_work_sees_no_damaged_picture(detector, tmp_path):
+    """The recorder had it running, so that it is somewhere between two key frames."""
+    url = f"rtsp://127.0.0.1:{free_port()}/live?keyframe=10"
+    sinks = [url, f"mp4://{tmp_path}?keyframe=10&reserve=0MB"]
+    watch = ["ffmpeg", "-v", "error", "-rtsp_transport", "tcp", "-i", url.partition("?")[0]]
+    with ed.Pipeline(CAMERA, model=detector, sinks=sinks) as pipeline:
+        pipeline.start()
+        wait_for(lambda: pipeline.outlets[1].encoded.count > 40, 20)
+        for number in range(3):
+            picture = str(tmp_path / f"{number}.png")
+            done = subprocess.run(
+                [*watch, "-frames:v", "1", picture],
+                check=True,
+                capture_output=True,
+                text=True,
+                timeout=20,
+            )
+            assert done.stderr == ""
 
 
 def test_boxes_found_in_the_small_image_lie_right_on_the_large_one(detector):

@@ -55,7 +55,9 @@ class Feed:
         pipeline.set_start_time(libraries.Gst.CLOCK_TIME_NONE)
         pipeline.set_base_time(self._base_ns)
         self._last_ns = -1
-        self._skipping = False
+        # An encoder that others use already is somewhere between two key frames. The first
+        # picture also tells what the stream's description says.
+        self._skipping = True
         self.dropped = 0
 
     def push(self, encoded: EncodedPicture) -> None:
@@ -64,7 +66,7 @@ class Feed:
         self._encoded(captured_ns)
         pts_ns = captured_ns - self._base_ns
         if self._leaves_out(encoded, pts_ns):
-            self.dropped += 1
+            self.dropped += self._last_ns >= 0
             return
         self._last_ns = pts_ns
         gst = self._libraries.Gst
