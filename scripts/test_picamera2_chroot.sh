@@ -10,13 +10,15 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ROOT=$PWD/.cache/picamera2-chroot
-MIRROR=${MIRROR:-http://deb.debian.org/debian}
+# The mirror that this system itself uses, where it is a Debian.
+MIRROR=${MIRROR:-$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' | sed -n 's/^Debian //p' | head -1)}
 PICAMERA2=picamera2==0.3.38
 IN=/opt/edge-detect
 
 say() { printf '%s\n' "picamera2 test: $*" >&2; }
 
 [ "$(id -u)" -eq 0 ] || { say "needs root, for debootstrap and chroot"; exit 77; }
+[ -n "$MIRROR" ] || { say "say where Debian's packages are: MIRROR=…"; exit 72; }
 command -v debootstrap >/dev/null || { say "needs debootstrap: apt install debootstrap"; exit 72; }
 [ -x .venv/bin/python ] || { say "needs the environment of the tests: make setup && scripts/setup.sh --test"; exit 72; }
 if [ -z "${IN_PRIVATE_MOUNTS:-}" ]; then
