@@ -8,6 +8,9 @@ from edge_detect.pipeline.mailbox import Closed, Mailbox
 
 __all__ = ["Crew"]
 
+# For the interpreter to take a thread down that has done its work.
+_LEAVE_S = 0.2
+
 
 class Crew:
     """The threads of one pipeline and the mailboxes between them.
@@ -17,7 +20,9 @@ class Crew:
     """
 
     def __init__(self) -> None:
-        self._threads: list[Thread] = []
+        # Each with an event for its end: before Python 3.13, a signal handler that raises within
+        # `Thread.join` has the thread count as ended while it is at work.
+        self._threads: list[tuple[Thread, Event]] = []
         self._boxes: list[Mailbox[object]] = []
         self._wakers: list[Callable[[], None]] = []
         self._lock = Lock()
@@ -32,7 +37,7 @@ class Crew:
     @property
     def running(self) -> bool:
         """Whether any thread is still at work."""
-        return any(thread.is_alive() for thread in self._threads)
+        return bool(self.alive())
 
     def add_box(self, box: "Mailbox[object]") -> None:
         """Have a mailbox aborted when the crew stops; also when it has stopped already."""
@@ -53,12 +58,15 @@ class Crew:
             work: Runs until its input ends; `Closed` is a normal end.
             last: Runs after `work` in any case: passes the end on, closes what the stage owns.
         """
-        thread = Thread(target=self._run, args=(name, work, last), name=f"edge-{name}", daemon=True)
-        self._threads.append(thread)
+        ended = Event()
+        thread = Thread(
+            target=self._run, args=(name, work, last, ended), name=f"edge-{name}", daemon=True
+        )
+        self._threads.append((thread, ended))
 
     def start(self) -> None:
         """Start all threads, the last added first, so that readers wait for writers."""
-        for thread in reversed(self._threads):
+        for thread, _ in reversed(self._threads):
             thread.start()
 
     def stop(self) -> None:
@@ -78,22 +86,32 @@ class Crew:
             Whether all have come to an end within `timeout_s`.
         """
         deadline_ns = None if timeout_s is None else monotonic_ns() + round(timeout_s * NS_PER_S)
-        for thread in self._threads:
-            while thread.is_alive():
+        for thread, ended in self._threads:
+            # A thread that was never started has no end to wait for.
+            while thread.ident is not None and not ended.is_set():
                 # Short waits, so that Ctrl-C reaches the main thread in between.
                 wait_s = 0.2
                 if deadline_ns is not None:
                     wait_s = min(wait_s, (deadline_ns - monotonic_ns()) / NS_PER_S)
                     if wait_s <= 0:
                         return False
-                thread.join(wait_s)
+                ended.wait(wait_s)
+            if thread.ident is not None:
+                # Nothing of ours is left to be done in it.
+                thread.join(_LEAVE_S)
         return True
 
     def alive(self) -> list[str]:
         """Names of the stages that are still at work."""
-        return [t.name.removeprefix("edge-") for t in self._threads if t.is_alive()]
+        return [
+            thread.name.removeprefix("edge-")
+            for thread, ended in self._threads
+            if thread.ident is not None and not ended.is_set()
+        ]
 
-    def _run(self, name: str, work: Callable[[], None], last: Callable[[], None]) -> None:
+    def _run(
+        self, name: str, work: Callable[[], None], last: Callable[[], None], ended: Event
+    ) -> None:
         try:
             try:
                 work()
@@ -108,6 +126,8 @@ class Crew:
                 pass
             except BaseException as error:  # noqa: BLE001 - as above
                 self._fail(name, error)
+            finally:
+                ended.set()
 
     def _fail(self, name: str, error: BaseException) -> None:
         if not isinstance(error, EdgeDetectError):

@@ -1,5 +1,6 @@
 """Threads of a crew: none dies silently, all come to an end."""
 
+import signal
 import threading
 
 import pytest
@@ -77,3 +78,28 @@ def test_join_says_who_is_still_at_work():
     release.set()
     assert crew.join(5)
     assert crew.alive() == []
+
+
+def test_a_wait_that_a_signal_ends_forgets_no_thread():
+    """Recordings would lose their last second when Ctrl-C comes in the wrong moment."""
+    crew, release = Crew(), threading.Event()
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    crew.add("work", release.wait, lambda: None)
+    crew.start()
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for _ in range(3):
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            with pytest.raises(KeyboardInterrupt):
+                crew.join(None)
+            assert crew.alive() == ["work"]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert not crew.join(0.05)
+    release.set()
+    assert crew.join(5)
+    assert not crew.running
