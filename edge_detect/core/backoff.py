@@ -2,7 +2,12 @@
 
 import random
 
+from edge_detect.core.clock import NS_PER_S
+
 __all__ = ["Backoff"]
+
+# What lasted so long was a good connection; less may be a server that drops everybody at once.
+_GOOD_NS = 10 * NS_PER_S
 
 
 class Backoff:
@@ -30,6 +35,11 @@ class Backoff:
         self._nominal_s = min(self._limit_s, nominal * 2)
         return nominal * (0.5 + random.random() / 2)
 
-    def reset(self) -> None:
-        """Start over: what was tried has worked."""
-        self._nominal_s = self._first_s
+    def worked_for(self, lasted_ns: int) -> None:
+        """Start over with short waits if what was tried had worked for ten seconds.
+
+        Args:
+            lasted_ns: From its success to its failure.
+        """
+        if lasted_ns > _GOOD_NS:
+            self._nominal_s = self._first_s

@@ -24,9 +24,6 @@ __all__ = ["Outlet"]
 
 _log = logging.getLogger(__name__)
 
-# A sink that worked for so long was a good one: the next failure starts with short waits.
-_GOOD_NS = 10 * NS_PER_S
-
 
 class Outlet:
     """Delivers results and pictures to one sink.
@@ -187,8 +184,8 @@ class Outlet:
 
     def _fail(self, error: EdgeDetectError) -> None:
         new = error.message != self._reason
-        if self._state == "open" and monotonic_ns() - self._opened_ns > _GOOD_NS:
-            self._backoff.reset()
+        if self._state == "open":
+            self._backoff.worked_for(monotonic_ns() - self._opened_ns)
         self._state, self._reason = "failed", error.message
         self._transient = error.transient
         self._failures += 1

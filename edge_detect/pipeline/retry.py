@@ -25,8 +25,6 @@ _log = logging.getLogger(__name__)
 
 # A source that gives nothing for so long is stalled; even cameras in the dark are faster.
 _STALLED_NS = 2 * NS_PER_S
-# A connection that lasted so long was a good one: the next loss starts with short waits.
-_GOOD_NS = 10 * NS_PER_S
 
 
 class WatchedSource(Source):
@@ -173,8 +171,7 @@ class WatchedSource(Source):
         if not self._retry or not (error.transient or had_frames):
             raise error
         if self._state == "live":
-            if monotonic_ns() - self._opened_ns > _GOOD_NS:
-                self._backoff.reset()
+            self._backoff.worked_for(monotonic_ns() - self._opened_ns)
             self._enter("lost")
         if error.message != self._reason:
             # Said once for each reason: a camera may be away for weeks.

@@ -16,6 +16,7 @@ from edge_detect.core import (
     NS_PER_MS,
     NS_PER_S,
     DependencyError,
+    EdgeDetectError,
     Percentiles,
     SinkError,
     Size,
@@ -219,16 +220,14 @@ class _Viewer:
                 if left_ns is not None:
                     self.transport_ns.append(arrived_ns - left_ns)
 
-    def _failure(self) -> Exception:
+    def _failure(self) -> EdgeDetectError:
         self.stop()
-        said = self._process.stderr.read().strip() if self._process.stderr else ""
+        printed = self._process.stderr.read().strip() if self._process.stderr else ""
+        said, _, hint = printed.partition("\n  hint: ")
         last = said.splitlines()[-1] if said else "no picture arrived"
-        if "DependencyError" in last:
-            return DependencyError(
-                f"the client cannot run: {last.partition(': ')[2]}",
-                "leave --client out, or install gstreamer1.0-plugins-bad",
-            )
-        return SinkError(f"the client saw nothing of the stream: {last}")
+        if self._process.returncode == DependencyError.exit_code:
+            return DependencyError(f"the client cannot run: {last}", hint)
+        return SinkError(f"the client saw nothing of the stream: {last}", hint)
 
 
 def _percentiles(durations_ns: Sequence[int]) -> Percentiles:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from edge_detect.core import DependencyError, Image, monotonic_ns
+from edge_detect.core import DependencyError, EdgeDetectError, Image, monotonic_ns
 from edge_detect.core.burned_clock import read_clock
 from edge_detect.sources import open_source
 
@@ -37,10 +37,14 @@ def main() -> int:
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     pictures = _own(arguments.url) if arguments.client == "own" else _gstreamer(arguments.url)
-    for image in pictures:
-        now_ns = monotonic_ns()
-        sys.stdout.write(f"{read_clock(image, now_ns) or 0} {now_ns}\n")
-        sys.stdout.flush()
+    try:
+        for image in pictures:
+            now_ns = monotonic_ns()
+            sys.stdout.write(f"{read_clock(image, now_ns) or 0} {now_ns}\n")
+            sys.stdout.flush()
+    except EdgeDetectError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
     return 0
 
 
