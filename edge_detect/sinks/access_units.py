@@ -10,12 +10,14 @@ from typing import Any
 import av
 import av.container
 
-from edge_detect.core import NS_PER_S, Size, monotonic_ns
-from edge_detect.sinks.encoder import EncodedPicture
+from edge_detect.core import NS_PER_S, Picture, Size, monotonic_ns
+from edge_detect.sinks.encoder import EncodedPicture, Encoder
+from edge_detect.sinks.sink import StreamInfo
 
 __all__ = [
     "AccessUnit",
     "UnitQueue",
+    "UnitSession",
     "UnitThread",
     "access_unit",
     "add_video_stream",
@@ -219,3 +221,46 @@ class UnitThread:
             self._error = error
         finally:
             self.queue.close()
+
+
+class UnitSession:
+    """What carries pictures from a shared encoder to a sink's own thread while it is open.
+
+    Args:
+        encoder: Has one more subscriber from now on.
+        thread: What works the units off.
+        stream: Is told of each picture that left the encoder.
+    """
+
+    def __init__(self, encoder: Encoder, thread: UnitThread, stream: StreamInfo) -> None:
+        self.thread = thread
+        self._encoder = encoder
+        self._encoded = stream.encoded
+        encoder.subscribe(self._receive)
+
+    @property
+    def dropped(self) -> int:
+        """Encoded pictures that were left out, up to the next key frame each time."""
+        return self.thread.queue.dropped
+
+    def write(self, picture: Picture) -> None:
+        """Have a picture encoded, and what ended the thread raised.
+
+        Raises:
+            SinkError: The thread failed, or the encoder did.
+        """
+        self.thread.check()
+        self._encoder.write(picture)
+
+    def close(self, timeout_s: float) -> bool:
+        """Take no more, and have the rest worked off.
+
+        Returns:
+            Whether that is done; False at the latest after `timeout_s`.
+        """
+        self._encoder.unsubscribe(self._receive)
+        return self.thread.close(timeout_s)
+
+    def _receive(self, encoded: EncodedPicture) -> None:
+        self.thread.queue.put(access_unit(encoded))
+        self._encoded(encoded.picture.frame.captured_ns)

@@ -1,7 +1,6 @@
 """The annotated stream, pushed to a server such as MediaMTX or go2rtc."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import av.error
 
@@ -10,13 +9,11 @@ from edge_detect.core.url import Authority, Url
 from edge_detect.sinks.access_units import (
     AccessUnit,
     UnitQueue,
+    UnitSession,
     UnitThread,
-    access_unit,
 )
 from edge_detect.sinks.encoder import (
     ENCODER_OPTIONS,
-    EncodedPicture,
-    Encoder,
     EncoderSettings,
     encoder_settings,
 )
@@ -59,7 +56,8 @@ class PushSink(Sink):
         self._server = server
         self._settings = settings
         self._udp = udp
-        self._session: _Session | None = None
+        self._session: UnitSession | None = None
+        self._publisher: Publisher | None = None
         # What is announced; once it is known, a connection is made ready when it is opened.
         self._sets: _Sets | None = None
         self._proven = False
@@ -73,7 +71,7 @@ class PushSink(Sink):
     def dropped(self) -> int:
         """Encoded pictures left out since `open`, up to the next key frame each time."""
         session = self._session
-        return 0 if session is None else session.thread.queue.dropped
+        return 0 if session is None else session.dropped
 
     def open(self, stream: StreamInfo) -> None:
         """Connect to the server.
@@ -90,12 +88,8 @@ class PushSink(Sink):
             raise
         sender = _Sender(self.name, publisher, self._sets, self._remember)
         thread = UnitThread("edge-push", sender.queue, sender.run)
-        encoder = stream.encoders.get(self._settings)
-        session = _Session(
-            publisher, encoder, thread, lambda encoded: _receive(encoded, sender, stream)
-        )
-        encoder.subscribe(session.receive)
-        self._session = session
+        self._publisher = publisher
+        self._session = UnitSession(stream.encoders.get(self._settings), thread, stream)
 
     def write_picture(self, picture: Picture) -> None:
         """Have a picture sent.
@@ -106,31 +100,21 @@ class PushSink(Sink):
         session = self._session
         if session is None:
             raise ValueError("write_picture needs open before it")
-        session.thread.check()
-        session.encoder.write(picture)
+        session.write(picture)
 
     def close(self) -> None:
         """Leave the server."""
         session, self._session = self._session, None
-        if session is None:
+        publisher, self._publisher = self._publisher, None
+        if session is None or publisher is None:
             return
-        session.encoder.unsubscribe(session.receive)
-        if not session.thread.close(_CLOSE_S):
-            session.publisher.abort()
+        if not session.close(_CLOSE_S):
+            publisher.abort()
             session.thread.close(_CLOSE_S)
 
     def _remember(self, sets: _Sets | None, proven: bool) -> None:  # noqa: FBT001 - a callback
         self._sets = sets
         self._proven = self._proven or proven
-
-
-class _Session(NamedTuple):
-    """What exists between `open` and `close`."""
-
-    publisher: Publisher
-    encoder: Encoder
-    thread: UnitThread
-    receive: Callable[[EncodedPicture], None]
 
 
 class _Sender:
@@ -218,8 +202,3 @@ def open_push_sink(url: Url) -> PushSink:
     if transport not in _TRANSPORTS:
         raise ConfigError(f"{url.name!r}: option 'transport' must be tcp or udp, got {transport!r}")
     return PushSink(server, encoder_settings(url), udp=transport == "udp")
-
-
-def _receive(encoded: EncodedPicture, sender: _Sender, stream: StreamInfo) -> None:
-    sender.queue.put(access_unit(encoded))
-    stream.encoded(encoded.picture.frame.captured_ns)

@@ -1,9 +1,7 @@
 """Recordings that are cut into pieces, kept within bounds, and play whatever happens."""
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import av.error
 
@@ -17,11 +15,9 @@ from edge_detect.core import (
     monotonic_ns,
 )
 from edge_detect.core.url import Url
-from edge_detect.sinks.access_units import AccessUnit, UnitQueue, UnitThread, access_unit
+from edge_detect.sinks.access_units import AccessUnit, UnitQueue, UnitSession, UnitThread
 from edge_detect.sinks.encoder import (
     ENCODER_OPTIONS,
-    EncodedPicture,
-    Encoder,
     EncoderSettings,
     encoder_settings,
 )
@@ -82,7 +78,7 @@ class RecorderSink(Sink):
         self._segment_ns = round(segment_s * NS_PER_S)
         self._keep = keep
         self._watch = None if rules is None else _Watch(rules)
-        self._session: _Session | None = None
+        self._session: UnitSession | None = None
         self._worked = False
 
     @property
@@ -94,7 +90,7 @@ class RecorderSink(Sink):
     def dropped(self) -> int:
         """Encoded pictures left out since `open`, up to the next key frame each time."""
         session = self._session
-        return 0 if session is None else session.thread.queue.dropped
+        return 0 if session is None else session.dropped
 
     def open(self, stream: StreamInfo) -> None:
         """Create the directory, make room in it, and begin to record.
@@ -120,9 +116,7 @@ class RecorderSink(Sink):
             )
         writer = _Writer(self._root, store, take)
         thread = UnitThread("edge-recorder", writer.queue, writer.run)
-        session = _Session(encoder, thread, lambda encoded: _receive(encoded, writer, stream))
-        encoder.subscribe(session.receive)
-        self._session = session
+        self._session = UnitSession(encoder, thread, stream)
 
     def write_picture(self, picture: Picture) -> None:
         """Have a picture recorded.
@@ -134,8 +128,7 @@ class RecorderSink(Sink):
         session = self._session
         if session is None:
             raise ValueError("write_picture needs open before it")
-        session.thread.check()
-        session.encoder.write(picture)
+        session.write(picture)
         queue = session.thread.queue
         queue.wait_for_room(_PATIENCE_S)
         sighting = None if self._watch is None else self._watch.look(picture)
@@ -151,8 +144,7 @@ class RecorderSink(Sink):
         session, self._session = self._session, None
         if session is None:
             return
-        session.encoder.unsubscribe(session.receive)
-        done = session.thread.close(_CLOSE_S)
+        done = session.close(_CLOSE_S)
         session.thread.check()
         if not done:
             raise SinkError(
@@ -160,14 +152,6 @@ class RecorderSink(Sink):
                 "what is written plays; see whether the disk still works",
                 transient=True,
             )
-
-
-class _Session(NamedTuple):
-    """What exists between `open` and `close`."""
-
-    encoder: Encoder
-    thread: UnitThread
-    receive: Callable[[EncodedPicture], None]
 
 
 class _Writer:
@@ -351,8 +335,3 @@ def _read_rules(url: Url) -> EventRules | None:
         raise ConfigError(f"{url.name!r}: option 'pre' must be at most {_LONGEST_PRE_S:.0f}s")
     post_ns = round(url.duration_s("post", 10.0) * NS_PER_S)
     return EventRules(() if "*" in labels else labels, round(pre_s * NS_PER_S), post_ns)
-
-
-def _receive(encoded: EncodedPicture, writer: _Writer, stream: StreamInfo) -> None:
-    writer.queue.put(access_unit(encoded))
-    stream.encoded(encoded.picture.frame.captured_ns)
