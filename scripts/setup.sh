@@ -53,8 +53,8 @@ make_venv() {
 }
 
 setup_run() {
-    need_apt python3-venv ca-certificates "${GSTREAMER[@]}"
-    make_venv .venv run --system-site-packages -- --editable '.[web]'
+    need_apt python3-venv python3-systemd ca-certificates "${GSTREAMER[@]}"
+    make_venv .venv run --system-site-packages -- --editable '.[service]'
     # A Pi takes a minute to compile the kernels; in service it must never have to.
     .venv/bin/edge-detect warmup --quiet
 }
@@ -64,7 +64,9 @@ case ${1:-} in
     setup_run ;;
 --test)
     need_apt ffmpeg chromium gcc libc6-dev e2fsprogs util-linux openssl \
-        gstreamer1.0-tools gstreamer1.0-plugins-ugly glib-networking
+        gstreamer1.0-tools gstreamer1.0-plugins-ugly glib-networking \
+        mosquitto mosquitto-clients prometheus systemd-container debootstrap shellcheck lintian \
+        dpkg-dev debhelper yamllint
     make_venv .venv test --system-site-packages -- --editable '.[dev]' ;;
 --convert)
     make_venv .venv-convert convert -- --editable '.[convert,test]' 'opencv-python-headless>=4.14,<5'

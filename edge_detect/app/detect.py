@@ -108,8 +108,8 @@ def _as_object(
 
 
 def _as_text(path: Path, detections: Detections, elapsed_ms: float) -> str:
-    found = ", ".join(f"{name} {score:.2f}" for name, _, score, _ in detections)
-    return f"{path}: {found or 'nothing found'}  ({elapsed_ms:.1f} ms)"
+    names = ", ".join(f"{found.label} {found.score:.2f}" for found in detections)
+    return f"{path}: {names or 'nothing found'}  ({elapsed_ms:.1f} ms)"
 
 
 def _report_failure(error: EdgeDetectError, file: str, as_json: bool) -> None:  # noqa: FBT001

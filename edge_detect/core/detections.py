@@ -17,6 +17,7 @@ class Detection(NamedTuple):
     class_id: int
     score: float
     box: tuple[float, float, float, float]
+    zones: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, frozen=True, eq=False)
@@ -31,12 +32,16 @@ class Detections:
         scores: (n,) float32, 0 to 1.
         class_ids: (n,) int32, indices into `labels`.
         labels: All labels of the model, by class id.
+        zones: Names of the parts of the picture that are told apart; mostly none.
+        inside: (n, zones) bool, whether each object stands in each zone; None without zones.
     """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     class_ids: NDArray[np.int32]
     labels: tuple[str, ...]
+    zones: tuple[str, ...] = ()
+    inside: NDArray[np.bool_] | None = None
 
     @classmethod
     def empty(cls, labels: tuple[str, ...] = ()) -> "Detections":
@@ -54,10 +59,25 @@ class Detections:
     def __len__(self) -> int:
         return len(self.scores)
 
+    def zones_of(self, index: int) -> tuple[str, ...]:
+        """Names of the zones that one object stands in."""
+        if self.inside is None:
+            return ()
+        return tuple(
+            name for name, within in zip(self.zones, self.inside[index], strict=True) if within
+        )
+
     def __getitem__(self, index: Any) -> "Detections":
         if isinstance(index, (int, np.integer)):
             index = [index]
-        return Detections(self.boxes[index], self.scores[index], self.class_ids[index], self.labels)
+        return Detections(
+            self.boxes[index],
+            self.scores[index],
+            self.class_ids[index],
+            self.labels,
+            self.zones,
+            None if self.inside is None else self.inside[index],
+        )
 
     def __iter__(self) -> Iterator[Detection]:
         rows = zip(
@@ -67,5 +87,5 @@ class Detections:
             self.boxes.tolist(),
             strict=True,
         )
-        for label, class_id, score, box in rows:
-            yield Detection(label, class_id, score, tuple(box))
+        for index, (label, class_id, score, box) in enumerate(rows):
+            yield Detection(label, class_id, score, tuple(box), self.zones_of(index))

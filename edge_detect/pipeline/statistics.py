@@ -19,12 +19,17 @@ _BINS = _SUB * _OCTAVES
 
 
 class Histogram:
-    """Durations in bins that grow with their value (as in HdrHistogram)."""
+    """Durations in bins that grow with their value (as in HdrHistogram).
 
-    __slots__ = ("_counts",)
+    Attributes:
+        total_ns: Sum of all durations.
+    """
 
-    def __init__(self, counts: Sequence[int] | None = None) -> None:
+    __slots__ = ("_counts", "total_ns")
+
+    def __init__(self, counts: Sequence[int] | None = None, total_ns: int = 0) -> None:
         self._counts = list(counts) if counts is not None else [0] * _BINS
+        self.total_ns = total_ns
 
     def add(self, duration_ns: int) -> None:
         """Count one duration; negative ones count as 0, endless ones as the last bin."""
@@ -32,15 +37,42 @@ class Histogram:
         shift = value.bit_length() - _SUB_BITS - 1
         place = (shift << _SUB_BITS) + (value >> shift) if shift > 0 else value
         self._counts[place if place < _BINS else _BINS - 1] += 1
+        self.total_ns += value
 
     def copy(self) -> "Histogram":
         """The state of now."""
-        return Histogram(self._counts)
+        return Histogram(self._counts, self.total_ns)
 
     def since(self, earlier: "Histogram") -> "Histogram":
         """What was counted after the copy `earlier` was taken."""
         pairs = zip(self._counts, earlier._counts, strict=True)  # noqa: SLF001 - of its own kind
-        return Histogram([now - then for now, then in pairs])
+        total_ns = self.total_ns - earlier.total_ns
+        return Histogram([now - then for now, then in pairs], total_ns)
+
+    def merged(self, other: "Histogram") -> "Histogram":
+        """Both together."""
+        pairs = zip(self._counts, other._counts, strict=True)  # noqa: SLF001 - of its own kind
+        return Histogram([one + another for one, another in pairs], self.total_ns + other.total_ns)
+
+    def counts_up_to(self, bounds_ns: Sequence[int]) -> list[int]:
+        """How many durations were at most as long as each bound, to the width of a bin.
+
+        Args:
+            bounds_ns: Ascending.
+        """
+        counts = self._counts
+        found, seen, index = [], 0, 0
+        for bound_ns in bounds_ns:
+            while index < _BINS and _bin_centre_ns(index) <= bound_ns:
+                seen += counts[index]
+                index += 1
+            found.append(seen)
+        return found
+
+    @property
+    def count(self) -> int:
+        """How many durations were counted."""
+        return sum(self._counts)
 
     def percentiles(self) -> Percentiles:
         """Count and p50, p95, p99."""

@@ -43,7 +43,7 @@ class Overlay:
         thickness = max(1, round(shortest / 320))
         letters = self._lettering(max(9, round(shortest / 48)))
         # The best is drawn last, so that nothing hides its label.
-        for label, class_id, score, box in reversed(list(detections or ())):
+        for label, class_id, score, box, _ in reversed(list(detections or ())):
             color = self._colors[class_id % len(self._colors)]
             left, top, right, bottom = (round(edge) for edge in box)
             _draw_box(image, (left, top, right, bottom), thickness, color)

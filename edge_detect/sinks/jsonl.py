@@ -32,12 +32,13 @@ def format_result(result: Result) -> str:
             "height": height,
             "detections": [
                 {
-                    "label": label,
-                    "class_id": class_id,
-                    "score": round(score, 4),
-                    "box": [round(edge, 1) for edge in box],
+                    "label": found.label,
+                    "class_id": found.class_id,
+                    "score": round(found.score, 4),
+                    "box": [round(edge, 1) for edge in found.box],
+                    **({"zones": list(found.zones)} if result.detections.zones else {}),
                 }
-                for label, class_id, score, box in result.detections
+                for found in result.detections
             ],
             "timings_ms": {
                 "preprocess": round(timings.preprocess_ns / NS_PER_MS, 3),

@@ -1,0 +1,1 @@
+"""The computer that this runs on: heat, clock, power, memory."""

@@ -1,0 +1,1 @@
+"""The daemon: cameras from a configuration file, and what runs beside them."""
