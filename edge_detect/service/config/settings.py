@@ -125,15 +125,49 @@ class WebSettings(Section):
 class MqttSettings(Section):
     """The broker, and what is told to it."""
 
-    host: str
+    host: str = Field(min_length=1)
     port: Port | None = Field(default=None, description="1883, or 8883 with tls")
     user: str = ""
     password: SecretStr = SecretStr("")
     tls: bool = False
-    tls_ca: str = ""
-    topic: str = Field(default="edge-detect", description="all topics begin with it")
-    node: str = Field(default="", description="name of this computer; its host name")
-    discovery: str = Field(default="homeassistant", description="empty: no discovery")
+    tls_ca: str = Field(default="", description="PEM file; empty: the authorities of the system")
+    tls_cert: str = Field(default="", description="PEM file that shows the broker who we are")
+    tls_key: str = Field(default="", description="its key, if that is a file of its own")
+    topic: str = Field(
+        default="edge-detect",
+        pattern=r"^[^+#/$\x00][^+#\x00]*$",
+        description="all topics begin with it",
+    )
+    node: str = Field(
+        default="", description="name of this computer, which no other may have; its host name"
+    )
+    discovery: str = Field(
+        default="homeassistant", pattern=r"^[^+#\x00]*$", description="empty: no discovery"
+    )
+    keepalive_s: int = Field(
+        default=15, ge=1, le=3600, description="seconds of silence, after which it is asked"
+    )
+    interval_s: float = Field(
+        default=30.0, ge=1, le=86_400, description="seconds between states that have not changed"
+    )
+    queue: int = Field(
+        default=1000, ge=1, le=100_000, description="events kept while the broker is away"
+    )
+    appear_s: float = Field(
+        default=0.5, ge=0, le=60, description="seconds in sight, after which an object counts"
+    )
+    leave_s: float = Field(
+        default=3.0, gt=0, le=3600, description="seconds out of sight, after which it has gone"
+    )
+    parked_s: float = Field(
+        default=60.0, ge=0, le=3600, description="the same, at most, for what stood still long"
+    )
+    stay_s: float = Field(
+        default=10.0, ge=1, le=86_400, description="until its first `stay`, later ones double"
+    )
+    snapshot_s: float = Field(
+        default=10.0, ge=0, le=86_400, description="least seconds between pictures; 0: on command"
+    )
 
 
 class ThermalSettings(Section):
