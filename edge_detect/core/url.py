@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 from edge_detect.core.errors import ConfigError
 from edge_detect.core.geometry import Size
 
-__all__ = ["Authority", "Url", "parse_url"]
+__all__ = ["Authority", "Url", "is_secret_key", "parse_url"]
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):(?://)?(.*)$", re.DOTALL)
 _SECRET_KEYS = {"auth", "key", "pass", "passwd", "password", "pwd", "secret", "token", "user"}
@@ -66,7 +66,7 @@ class Url:
             return f"{self.scheme}://***"
         # Before decoding: a password may hold a '/' or '@' that is percent-encoded.
         location = unquote(_without_user(rest.partition("?")[0]))
-        shown = {key: "***" if _is_secret(key) else value for key, value in self.options.items()}
+        shown = {key: "***" if is_secret_key(key) else value for key, value in self.options.items()}
         query = f"?{urlencode(shown, safe='*/:,')}" if shown else ""
         return f"{self.scheme}://{quote(location, safe='/:@[]*?,+ ')}{query}"
 
@@ -212,6 +212,11 @@ def parse_url(text: str | Path) -> Url:
     return Url(match[1].lower(), unquote(rest), options, text)
 
 
+def is_secret_key(key: str) -> bool:
+    """Whether what goes by that name must not be shown, such as `password` or `access_token`."""
+    return key.lower() in _SECRET_KEYS or _SECRET_WORDS.search(key.lower()) is not None
+
+
 def _measure(text: str, units: dict[str, float]) -> float | None:
     """The number times its unit; None where the text is no number with one of the units."""
     match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?) ?([A-Za-z]+)", text, re.ASCII)
@@ -223,10 +228,6 @@ def _measure(text: str, units: dict[str, float]) -> float | None:
 def _rest(text: str) -> str:
     """What follows the scheme."""
     return text.partition(":")[2].removeprefix("//")
-
-
-def _is_secret(key: str) -> bool:
-    return key.lower() in _SECRET_KEYS or _SECRET_WORDS.search(key.lower()) is not None
 
 
 def _without_user(location: str) -> str:

@@ -4,7 +4,7 @@ from importlib import import_module
 
 __all__ = ["warmup"]
 
-_MODULES = ("nms", "pixels", "quantize", "ssd", "yolo")
+_MODULES = ("nms", "pixels", "polygons", "quantize", "ssd", "yolo")
 
 
 def warmup() -> list[tuple[str, float]]:

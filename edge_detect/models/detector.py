@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from threading import Lock
 from time import monotonic_ns, perf_counter_ns
@@ -12,18 +11,20 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_detect.core import ConfigError, Detections, Image, ModelError, Size, Timings
+from edge_detect.core import Detections, Image, ModelError, Size, Timings
+from edge_detect.core.turns import Turns
 from edge_detect.models.catalogue import CatalogueEntry, find_model
 from edge_detect.models.checksum import check_content
 from edge_detect.models.preprocess import ColorOrder, InputBuffer, InputWriter
 from edge_detect.models.runtime import Session, check_header, open_session
+from edge_detect.models.selection import Selection
 from edge_detect.models.spec import ModelSpec
 from edge_detect.models.tensors import Decoder, Thresholds
 
 __all__ = ["Detector", "load_model"]
 
-# Asked of the decoder when some classes are to be left out afterwards, so that many objects
-# of an unwanted class do not crowd out the wanted ones.
+# Asked of the decoder when some objects are to be left out afterwards, so that many unwanted
+# ones do not crowd out the wanted ones.
 _MAX_BEFORE_SELECTION = 1000
 
 
@@ -38,7 +39,7 @@ class Detector:
         session: The loaded model; closed together with the detector.
         decoder: For the session's outputs.
         thresholds: What is reported unless a call says otherwise.
-        class_ids: The classes to report; all by default.
+        selection: Which of it is; everything by default.
 
     Attributes:
         spec: The manifest.
@@ -48,6 +49,8 @@ class Detector:
         runtime: Package and version that does the inference, e.g. `litert 2.3.0`.
         threads: Threads that share one inference.
         thresholds: What is reported unless a call says otherwise.
+        selection: Which of it is, unless a call says otherwise.
+        turns: Taken by pipelines that share the detector, before they choose a frame for it.
     """
 
     def __init__(
@@ -56,7 +59,7 @@ class Detector:
         session: Session,
         decoder: Decoder,
         thresholds: Thresholds,
-        class_ids: Sequence[int] | None = None,
+        selection: Selection | None = None,
     ) -> None:
         self.spec = spec
         self.name = spec.name
@@ -65,9 +68,10 @@ class Detector:
         self.runtime = session.runtime
         self.threads = session.threads
         self.thresholds = thresholds
+        self.selection = selection or Selection(spec.name, spec.labels)
+        self.turns = Turns()
         self._session = session
         self._decoder = decoder
-        self._class_ids = None if class_ids is None else np.array(class_ids, np.int32)
         self._writer = InputWriter(spec.input, session.inputs[0].dtype)
         self._lock = Lock()
         self._buffer = self.new_buffer()
@@ -105,7 +109,7 @@ class Detector:
         )
         with self._lock:
             self._buffer.fill(image, color)
-            return self._run(self._buffer, thresholds)[0]
+            return self._run(self._buffer, thresholds, self.selection)[0]
 
     def new_buffer(self) -> InputBuffer:
         """A buffer for one frame, for `prepare` and `run`."""
@@ -126,19 +130,23 @@ class Detector:
         buffer.fill(image, frame_size=frame_size)
 
     def run(
-        self, buffer: InputBuffer, thresholds: Thresholds | None = None
+        self,
+        buffer: InputBuffer,
+        thresholds: Thresholds | None = None,
+        selection: Selection | None = None,
     ) -> tuple[Detections, Timings]:
         """Find the objects in a prepared frame.
 
         Args:
             buffer: After `prepare`; read only, and free for the next frame afterwards.
             thresholds: What is reported; by default the detector's own.
+            selection: Which of it is; by default the detector's own.
 
         Returns:
             Boxes in pixels of the frame, and how long each step took.
         """
         with self._lock:
-            return self._run(buffer, thresholds or self.thresholds)
+            return self._run(buffer, thresholds or self.thresholds, selection or self.selection)
 
     def invoke(self) -> None:
         """Run the bare interpreter on whatever its input holds: the physical limit of speed."""
@@ -166,7 +174,9 @@ class Detector:
     ) -> None:
         self.close()
 
-    def _run(self, buffer: InputBuffer, thresholds: Thresholds) -> tuple[Detections, Timings]:
+    def _run(
+        self, buffer: InputBuffer, thresholds: Thresholds, selection: Selection
+    ) -> tuple[Detections, Timings]:
         session = self._session
         begin_ns = perf_counter_ns()
         # The view dies with this call: the interpreter refuses to run while one is alive.
@@ -174,7 +184,7 @@ class Detector:
         written_ns = perf_counter_ns()
         session.invoke()
         invoked_ns = perf_counter_ns()
-        detections = self._decode(buffer, thresholds)
+        detections = self._decode(buffer, thresholds, selection)
         decoded_ns = perf_counter_ns()
         return detections, Timings(
             preprocess_ns=buffer.preprocess_ns + written_ns - begin_ns,
@@ -183,15 +193,18 @@ class Detector:
             detected_ns=monotonic_ns(),
         )
 
-    def _decode(self, buffer: InputBuffer, thresholds: Thresholds) -> Detections:
+    def _decode(
+        self, buffer: InputBuffer, thresholds: Thresholds, selection: Selection
+    ) -> Detections:
         decode, views = self._decoder.decode, self._session.output_views()
-        if self._class_ids is None:
-            return decode(views, buffer.letterbox, thresholds)
+        frame = buffer.letterbox.frame
+        if not selection.leaves_out:
+            return selection.apply(decode(views, buffer.letterbox, thresholds), frame)
         wider = replace(
             thresholds, max_detections=max(_MAX_BEFORE_SELECTION, thresholds.max_detections)
         )
-        found = decode(views, buffer.letterbox, wider)
-        return found[np.isin(found.class_ids, self._class_ids)][: thresholds.max_detections]
+        found = selection.apply(decode(views, buffer.letterbox, wider), frame)
+        return found[: thresholds.max_detections]
 
 
 def load_model(
@@ -243,7 +256,7 @@ def load_model(
         iou_threshold,
         max_detections,
     )
-    class_ids = None if classes is None else find_class_ids(spec, classes)
+    selection = Selection(spec.name, spec.labels, classes)
     if not entry.present:
         hint = (
             f"fetch it with: edge-detect models pull {spec.name}"
@@ -255,7 +268,7 @@ def load_model(
     check_content(entry.path, spec)
     session = open_session(entry.path, threads=threads, runtime=runtime, cpu_twin=spec.cpu_twin)
     check_input(entry, session)
-    return Detector(spec, session, _make_decoder(entry, session), thresholds, class_ids)
+    return Detector(spec, session, _make_decoder(entry, session), thresholds, selection)
 
 
 def override(
@@ -282,23 +295,6 @@ def override(
         max_detections=thresholds.max_detections if max_detections is None else max_detections,
         multi_label=thresholds.multi_label if multi_label is None else multi_label,
     )
-
-
-def find_class_ids(spec: ModelSpec, classes: Sequence[str]) -> list[int]:
-    """The class ids of some labels.
-
-    Raises:
-        ConfigError: A label is not one of the model's.
-    """
-    for label in classes:
-        if label not in spec.labels:
-            close = get_close_matches(label, spec.labels, n=1)
-            known = ", ".join(name for name in spec.labels if name != "n/a")
-            raise ConfigError(
-                f"model {spec.name!r} has no class {label!r}",
-                f"did you mean {close[0]!r}?" if close else f"use some of {known}",
-            )
-    return [index for index, label in enumerate(spec.labels) if label in set(classes)]
 
 
 def check_input(entry: CatalogueEntry, session: Session) -> None:

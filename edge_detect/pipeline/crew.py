@@ -1,5 +1,6 @@
 """Threads that never die silently: one object starts them, stops them and hears them fail."""
 
+import ctypes
 from collections.abc import Callable
 from threading import Event, Lock, Thread
 
@@ -10,6 +11,8 @@ __all__ = ["Crew"]
 
 # For the interpreter to take a thread down that has done its work.
 _LEAVE_S = 0.2
+_PR_SET_NAME = 15  # linux/prctl.h
+_NAME_BYTES = 15
 
 
 class Crew:
@@ -27,6 +30,7 @@ class Crew:
         self._wakers: list[Callable[[], None]] = []
         self._lock = Lock()
         self._stopping = Event()
+        self._started = False
         self.error: EdgeDetectError | None = None
 
     @property
@@ -46,26 +50,54 @@ class Crew:
             if self._stopping.is_set():
                 box.abort()
 
+    def drop_box(self, box: "Mailbox[object]") -> None:
+        """Forget a mailbox that is no longer used."""
+        with self._lock:
+            if box in self._boxes:
+                self._boxes.remove(box)
+
     def add_waker(self, wake: Callable[[], None]) -> None:
         """Have `wake` called at the stop, to end waits that are not for a mailbox."""
         self._wakers.append(wake)
 
-    def add(self, name: str, work: Callable[[], None], last: Callable[[], None]) -> None:
-        """Add a thread.
+    def add(self, name: str, work: Callable[[], None], last: Callable[[], None]) -> Event:
+        """Add a thread, which starts with the others, or at once when these have started.
 
         Args:
             name: Of the stage, for error messages and profilers.
             work: Runs until its input ends; `Closed` is a normal end.
             last: Runs after `work` in any case: passes the end on, closes what the stage owns.
+
+        Returns:
+            Set when the thread has done its work.
         """
         ended = Event()
         thread = Thread(
             target=self._run, args=(name, work, last, ended), name=f"edge-{name}", daemon=True
         )
         self._threads.append((thread, ended))
+        if self._started:
+            thread.start()
+        return ended
+
+    def release(self, ended: Event, timeout_s: float) -> bool:
+        """Wait for a thread to end, and forget it.
+
+        Args:
+            ended: What `add` returned.
+            timeout_s: To wait at most; a thread that is still at work is not forgotten.
+
+        Returns:
+            Whether it has ended.
+        """
+        if not ended.wait(timeout_s):
+            return False
+        self._threads = [each for each in self._threads if each[1] is not ended]
+        return True
 
     def start(self) -> None:
         """Start all threads, the last added first, so that readers wait for writers."""
+        self._started = True
         for thread, _ in reversed(self._threads):
             thread.start()
 
@@ -112,6 +144,7 @@ class Crew:
     def _run(
         self, name: str, work: Callable[[], None], last: Callable[[], None], ended: Event
     ) -> None:
+        _name_thread(f"edge-{name}")
         try:
             try:
                 work()
@@ -144,3 +177,8 @@ class Crew:
                 self.error = error
         if first:
             self.stop()
+
+
+def _name_thread(name: str) -> None:
+    """Have the system show the thread's name too, in `top -H` and /proc, cut to 15 bytes."""
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode()[:_NAME_BYTES], 0, 0, 0)

@@ -4,6 +4,8 @@ from collections import deque
 from threading import Condition
 from typing import Generic, TypeVar
 
+from edge_detect.core import monotonic_ns
+
 __all__ = ["Closed", "Mailbox"]
 
 T = TypeVar("T")
@@ -39,6 +41,7 @@ class Mailbox(Generic[T]):
         self._changed = Condition()
         self._unfinished = writers
         self._aborted = False
+        self._taken_ns = 0
 
     def __len__(self) -> int:
         return len(self._items)
@@ -70,17 +73,36 @@ class Mailbox(Generic[T]):
             TimeoutError: Nothing came within `timeout_s`.
         """
         with self._changed:
-            while not self._items and not self._aborted:
-                if not self._unfinished:
-                    raise Closed
-                woken = self._changed.wait(_WAIT_S if timeout_s is None else timeout_s)
-                if not woken and timeout_s is not None and not self._items:
-                    raise TimeoutError
-            if self._aborted:
-                raise Closed
+            self._wait(timeout_s)
             item = self._items.popleft()
             self._changed.notify_all()
+            self._taken_ns = monotonic_ns()
             return item
+
+    def wait(self) -> None:
+        """Wait until there is something to take.
+
+        Raises:
+            Closed: As `get`.
+        """
+        with self._changed:
+            self._wait(None)
+
+    def busy_ns(self, now_ns: int) -> int:
+        """For how long the reader has been at work on what it took; 0 while it waits here."""
+        taken_ns = self._taken_ns
+        return now_ns - taken_ns if taken_ns else 0
+
+    def _wait(self, timeout_s: float | None) -> None:
+        self._taken_ns = 0
+        while not self._items and not self._aborted:
+            if not self._unfinished:
+                raise Closed
+            woken = self._changed.wait(_WAIT_S if timeout_s is None else timeout_s)
+            if not woken and timeout_s is not None and not self._items:
+                raise TimeoutError
+        if self._aborted:
+            raise Closed
 
     def check(self) -> None:
         """Find out whether the box is still worth filling.

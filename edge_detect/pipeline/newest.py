@@ -35,6 +35,11 @@ class Newest:
             self._result = result
             self._changed.notify()
 
+    def clear(self) -> None:
+        """Forget the newest result: detection was switched off."""
+        with self._changed:
+            self._result = None
+
     def result_for(self, frame: Frame) -> Result | None:
         """The frame's own result where it comes soon, else the newest.
 

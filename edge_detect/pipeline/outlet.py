@@ -18,6 +18,7 @@ from edge_detect.core.backoff import Backoff
 from edge_detect.core.status import SinkState
 from edge_detect.pipeline.mailbox import Closed, Mailbox
 from edge_detect.pipeline.statistics import RateMeter, RecentHistogram
+from edge_detect.pipeline.totals import SinkTotals
 from edge_detect.sinks import Sink, StreamInfo
 
 __all__ = ["Outlet"]
@@ -106,6 +107,10 @@ class Outlet:
         else:
             self._state, self._opened_ns = "open", monotonic_ns()
 
+    def open_soon(self, stream: StreamInfo) -> None:
+        """Have `run` open the sink, so that nobody else waits for it."""
+        self._stream, self._transient = stream, True
+
     def run(self, box: Mailbox[Result | Picture]) -> None:
         """Deliver what comes until the mailbox is closed.
 
@@ -134,6 +139,15 @@ class Outlet:
         if self._state != "failed":
             self._state = "closed"
         self.sink.close()
+
+    def totals(self) -> SinkTotals:
+        """What it has counted so far; may be asked from any thread."""
+        return SinkTotals(
+            self.encoded.count,
+            self.dropped + self.sink.dropped,
+            self._failures,
+            self.capture_to_encode.copy(),
+        )
 
     def status(self) -> SinkStatus:
         """What is known about it now; may be asked from any thread."""
@@ -169,7 +183,8 @@ class Outlet:
         """
         if not self._transient or self._stream is None:
             return False
-        _drop_for(box, self._backoff.next_s())
+        if self._failures:
+            _drop_for(box, self._backoff.next_s())
         self.opening = True
         try:
             self.sink.open(self._stream)
@@ -178,7 +193,8 @@ class Outlet:
             self._fail(_as_known(error))
         else:
             self.opening = False
-            _log.warning("%s: works again", self.sink.name)
+            if self._failures:
+                _log.warning("%s: works again", self.sink.name)
             self._state, self._reason, self._opened_ns = "open", "", monotonic_ns()
         return True
 

@@ -1,6 +1,6 @@
 """The whole chain from a source to its sinks, owned by one object."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from queue import SimpleQueue
@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from edge_detect.core import (
+    NS_PER_S,
     EdgeDetectError,
     PipelineStatus,
     Result,
@@ -15,14 +16,19 @@ from edge_detect.core import (
     monotonic_ns,
 )
 from edge_detect.models import Detector, InputBuffer, load_model
+from edge_detect.models.detector import override
+from edge_detect.models.selection import Region, Selection, SizeRange
 from edge_detect.pipeline import stages
+from edge_detect.pipeline.controls import Controls
 from edge_detect.pipeline.crew import Crew
+from edge_detect.pipeline.feeds import Feeds
 from edge_detect.pipeline.mailbox import Closed, Mailbox
 from edge_detect.pipeline.newest import Newest
 from edge_detect.pipeline.outlet import Outlet
 from edge_detect.pipeline.report import Reporter, status_line
 from edge_detect.pipeline.retry import WatchedSource, watch_source
 from edge_detect.pipeline.statistics import Statistics
+from edge_detect.pipeline.totals import Totals
 from edge_detect.pipeline.tuning import tuned_process
 from edge_detect.render import Overlay
 from edge_detect.sinks import Encoders, Sink, StreamInfo, open_sink
@@ -31,17 +37,14 @@ __all__ = ["DEFAULT_MODEL", "Mode", "OverlayMode", "Pipeline"]
 
 Mode = Literal["live", "every"]
 OverlayMode = Literal["latest", "exact"]
-# Sinks, each with the box that it reads.
-Feeds = list[tuple[Outlet, Mailbox[Any]]]
 
 DEFAULT_MODEL = "yolov3-tiny-coco"
 
 # In mode `every` a little slack between stages evens out frames that take longer than
 # others; in mode `live` every waiting frame would only grow old.
 _SLACK = 4
-# Results are small and do not grow old in the way pictures do.
-_RESULTS, _RESULTS_AND_PICTURES = 16, 4
 _STOP_S = 1.0
+_NOT_OPEN = "the pipeline must be opened first: use it in a `with` statement"
 
 
 class Pipeline:
@@ -56,8 +59,9 @@ class Pipeline:
 
     Args:
         source: URL or path, as `open_source` takes it.
-        model: Name or path, as `load_model` takes it, or a detector, which stays yours.
-        sinks: URLs or paths, as `open_sink` takes them.
+        model: Name or path, as `load_model` takes it, or a detector, which stays yours and may
+            be shared by several pipelines: each gets its turn.
+        sinks: URLs or paths, as `open_sink` takes them, or sinks.
         mode: `live` paces a file by its own clock, lets the newest frame win, and brings
             sources and sinks back that fail; `every` works through all frames, loses none
             and ends with the first error. None: `live` for sources that are.
@@ -70,6 +74,10 @@ class Pipeline:
         score_threshold: Least score; None takes the model's own.
         iou_threshold: For suppression of overlapping boxes; None takes the model's own.
         max_detections: Per frame; None takes the model's own.
+        zones: Parts of the picture that are told apart in the detections.
+        masks: Parts of the picture in which nothing is reported.
+        sizes: How large boxes must be, by label; `*` is for all that are not named.
+        max_fps: At most so many detections a second; None for no limit.
     """
 
     def __init__(
@@ -77,7 +85,7 @@ class Pipeline:
         source: str | Path,
         *,
         model: str | Path | Detector = DEFAULT_MODEL,
-        sinks: Sequence[str | Path] = (),
+        sinks: Sequence[str | Path | Sink] = (),
         mode: Mode | None = None,
         overlay: OverlayMode | None = None,
         threads: int | None = None,
@@ -86,6 +94,10 @@ class Pipeline:
         score_threshold: float | None = None,
         iou_threshold: float | None = None,
         max_detections: int | None = None,
+        zones: Sequence[Region] = (),
+        masks: Sequence[Region] = (),
+        sizes: Mapping[str, SizeRange] | None = None,
+        max_fps: float | None = None,
     ) -> None:
         if mode not in (None, "live", "every"):
             raise ValueError(f"mode must be 'live', 'every' or None, got {mode!r}")
@@ -95,25 +107,30 @@ class Pipeline:
             raise ValueError("overlay 'latest' needs mode 'live'")
         self._source_url = source
         self._model = model
-        self._model_options: dict[str, Any] = {
-            "threads": threads,
-            "runtime": runtime,
+        self._model_options: dict[str, Any] = {"threads": threads, "runtime": runtime}
+        if isinstance(model, Detector) and (threads is not None or runtime is not None):
+            raise ValueError("threads and runtime must be given to load_model with a detector")
+        self._thresholds = (score_threshold, iou_threshold, max_detections)
+        self._selection: dict[str, Any] = {
             "classes": classes,
-            "score_threshold": score_threshold,
-            "iou_threshold": iou_threshold,
-            "max_detections": max_detections,
+            "zones": zones,
+            "masks": masks,
+            "sizes": sizes,
         }
-        if isinstance(model, Detector) and any(v is not None for v in self._model_options.values()):
-            raise ValueError("options of the model must be given to load_model with a detector")
-        self._sink_urls = list(sinks)
+        self._max_fps = max_fps
+        self._wanted_sinks = list(sinks)
         self._wanted_mode = mode
         self._wanted_overlay = overlay
         self._live = False
         self._crew = Crew()
         self._results: Mailbox[Result] | None = None
-        self._outlets: list[Outlet] = []
+        self._feeds: Feeds | None = None
+        self._encoders: Encoders | None = None
         self._source: WatchedSource | None = None
         self._reporter: Reporter | None = None
+        self._controls: Controls | None = None
+        self._newest = Newest()
+        self._boxes: dict[str, Mailbox[Any]] = {}
         self._detector: Detector | None = None
         self._started = False
         self._closed = False
@@ -124,25 +141,32 @@ class Pipeline:
     def source(self) -> WatchedSource:
         """The source, which may be away for the moment in mode `live`."""
         if self._source is None:
-            raise ValueError("the pipeline must be opened first: use it in a `with` statement")
+            raise ValueError(_NOT_OPEN)
         return self._source
 
     @property
     def detector(self) -> Detector:
         """The loaded model."""
         if self._detector is None:
-            raise ValueError("the pipeline must be opened first: use it in a `with` statement")
+            raise ValueError(_NOT_OPEN)
         return self._detector
 
     @property
     def sinks(self) -> list[Sink]:
         """The sinks, in the order given."""
-        return [outlet.sink for outlet in self._outlets]
+        return [outlet.sink for outlet in self.outlets]
 
     @property
     def outlets(self) -> list[Outlet]:
         """The sinks with what is counted of them, in the order given."""
-        return list(self._outlets)
+        return [] if self._feeds is None else list(self._feeds.outlets)
+
+    @property
+    def controls(self) -> Controls:
+        """What may be changed while it runs."""
+        if self._controls is None:
+            raise ValueError(_NOT_OPEN)
+        return self._controls
 
     @property
     def mode(self) -> Mode:
@@ -177,40 +201,98 @@ class Pipeline:
                 self._detector = self._model
             else:
                 self._detector = load_model(self._model, **self._model_options)
+            self._controls = self._make_controls(self._detector)
+            self._feeds = Feeds(self._crew, self._box, live=self._live, given_up=self._give_up)
             self._reporter = Reporter(
                 self.source,
                 self._detector,
-                self._outlets,
+                self._feeds,
+                self._controls,
                 self.statistics,
                 self.mode,
                 self.overlay,
             )
-            self._open_sinks()
+            self._encoders = Encoders(self.source.fps)
+            for sink in self._wanted_sinks:
+                opened = sink if isinstance(sink, Sink) else open_sink(sink)
+                self._feeds.open(opened, self._stream_for)
         except BaseException:
             self._release()
             raise
 
-    def _open_sinks(self) -> None:
-        source = self.source
-        encoders = Encoders(source.fps)
-        live = self.mode == "live"
-        for url in self._sink_urls:
-            outlet = Outlet(open_sink(url), retry=live, given_up=self._give_up)
-            self._outlets.append(outlet)
-            outlet.open(
-                StreamInfo(source.size, source.fps, encoders, self.report, outlet.count_encoded)
-            )
+    def _make_controls(self, detector: Detector) -> Controls:
+        thresholds = override(detector.thresholds, *self._thresholds)
+        if all(choice in (None, (), [], {}) for choice in self._selection.values()):
+            selection = detector.selection
+        else:
+            selection = Selection(detector.name, detector.labels, **self._selection)
+        return Controls(thresholds, selection, self._max_fps)
+
+    def _stream_for(self, outlet: Outlet) -> StreamInfo:
+        source, encoders = self.source, self._encoders
+        if encoders is None:
+            raise ValueError(_NOT_OPEN)
+        return StreamInfo(source.size, source.fps, encoders, self.report, outlet.count_encoded)
 
     def _give_up(self, error: EdgeDetectError) -> None:
         """End with a sink's error when it was the last thing that anybody has of this run."""
-        if self._results is None and all(outlet.dead for outlet in self._outlets):
+        if self._results is None and all(outlet.dead for outlet in self.outlets):
             raise error
+
+    def attach(self, sink: Sink) -> None:
+        """Add a sink while the pipeline runs in mode `live`; it is opened in its own thread.
+
+        Its failures are its own: it is opened again, as long as the pipeline runs.
+        """
+        if self._feeds is None or not self._started or not self._live:
+            raise ValueError("sinks are attached to pipelines that run in mode 'live'")
+        self._feeds.attach(sink, self._stream_for)
+
+    def detach(self, sink: Sink) -> None:
+        """Close one of the sinks, and go on without it; nothing happens if it is not there.
+
+        Raises:
+            StageError: It did not come to its end within a second.
+        """
+        if self._feeds is not None:
+            self._feeds.detach(sink)
+
+    def set_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - a switch, thrown by its name
+        """Switch detection on or off; the picture goes on in any case."""
+        self.controls.enabled = enabled
+        if not enabled:
+            self._newest.clear()
 
     def report(self) -> PipelineStatus:
         """How everything is doing now; from any thread."""
         if self._reporter is None:
-            raise ValueError("the pipeline must be opened first: use it in a `with` statement")
+            raise ValueError(_NOT_OPEN)
         return self._reporter.report()
+
+    def totals(self) -> Totals:
+        """All that was counted since the start; from any thread."""
+        if self._reporter is None:
+            raise ValueError(_NOT_OPEN)
+        return self._reporter.totals()
+
+    def busy_s(self) -> dict[str, float]:
+        """For how long each stage and sink has been at work on one item; 0 while it waits.
+
+        A source counts from being asked for a frame, or to open, to its answer.
+        """
+        now_ns = monotonic_ns()
+        busy = {name: box.busy_ns(now_ns) for name, box in self._boxes.items()}
+        busy["capture"] = self.source.busy_ns(now_ns)
+        if self._feeds is not None:
+            busy.update(self._feeds.busy_ns(now_ns))
+        return {name: each / NS_PER_S for name, each in busy.items()}
+
+    def missing(self) -> list[str]:
+        """Stages that have come to their end although nobody asked them to."""
+        if not self._started or self._crew.stopping:
+            return []
+        alive = set(self._crew.alive())
+        return [name for name in ("capture", *self._boxes) if name not in alive]
 
     def start(self) -> None:
         """Start the stages; they run until the source ends, something fails, or `stop()`.
@@ -252,7 +334,7 @@ class Pipeline:
         self._settings.close()
         self._crew.join(_STOP_S)
         # A sink that waits for a server on the network ends by its own timeout.
-        excused = {outlet.sink.name for outlet in self._outlets if outlet.opening}
+        excused = {outlet.sink.name for outlet in self.outlets if outlet.opening}
         stuck = [name for name in self._crew.alive() if name not in excused]
         if stuck:
             raise StageError(
@@ -303,7 +385,7 @@ class Pipeline:
         if self._source is not None:
             self._source.close()
         if not self._started:
-            for outlet in self._outlets:
+            for outlet in self.outlets:
                 outlet.close()
         if self._detector is not None and self._detector is not self._model:
             self._detector.close()
@@ -316,30 +398,36 @@ class Pipeline:
 
     def _assemble(self) -> None:
         """Create the stages from the end to the beginning, each with the box it reads."""
+        feeds = self._feeds
+        if feeds is None:
+            raise ValueError(_NOT_OPEN)
         source, detector, statistics = self.source, self.detector, self.statistics
-        newest = Newest()
-        frames, inputs = self._box(), self._box()
+        controls, newest = self.controls, self._newest
+        self._boxes = {"prepare": self._box(), "detect": self._box()}
+        frames, inputs = self._boxes["prepare"], self._boxes["detect"]
         free: SimpleQueue[InputBuffer] = SimpleQueue()
         for _ in range(inputs.capacity + 2):
             free.put(detector.new_buffer())
-        results, pictures = self._add_outlets()
-        to_draw = self._add_render(pictures, newest) if pictures else None
+        feeds.start()
+        # In mode `live`, sinks may come later.
+        drawing = self._live or bool(feeds.pictures)
+        to_draw = self._add_render(feeds) if drawing else None
         exact = to_draw if self.overlay == "exact" else None
+
+        def show(result: Result) -> None:
+            if exact is not None and exact.put(result) is not None:
+                statistics.count_drop("render")
 
         def publish(result: Result) -> None:
             newest.put(result)
             if self._results is not None and self._results.put(result) is not None:
                 statistics.count_drop("iterate")
-            if exact is not None and exact.put(result) is not None:
-                statistics.count_drop("render")
-            for outlet, box in results:
-                if outlet.open_now and box.put(result) is not None:
-                    outlet.dropped += 1
+            show(result)
+            feeds.publish(result)
 
         captured = [("prepare", frames)]
         if to_draw is not None and exact is None:
             captured.append(("render", to_draw))
-        readers = [self._results, exact, *(box for _, box in results)]
         self._crew.add_waker(source.close)
         self._crew.add(
             "capture",
@@ -348,59 +436,35 @@ class Pipeline:
         )
         self._crew.add(
             "prepare",
-            lambda: stages.prepare(detector, frames, inputs, free, statistics),
+            lambda: stages.prepare(detector, frames, inputs, free, controls, show, statistics),
             inputs.finish,
         )
         self._crew.add(
             "detect",
-            lambda: stages.detect(detector, inputs, free, detector.thresholds, publish, statistics),
-            lambda: _finish(readers),
+            lambda: stages.detect(
+                detector, inputs, free, controls, publish, statistics, self._is_stopping
+            ),
+            lambda: _finish([self._results, exact], feeds.finish_results),
         )
 
-    def _add_outlets(self) -> tuple[Feeds, Feeds]:
-        """Create the sinks' threads.
+    def _is_stopping(self) -> bool:
+        return self._crew.stopping
 
-        Returns:
-            The outlets that take results, and those that take pictures, each with its box. A
-            sink that takes both has one box for both.
-        """
-        results: Feeds = []
-        pictures: Feeds = []
-        for outlet in self._outlets:
-            sink = outlet.sink
-            if not sink.takes_results:
-                box = self._box()
-            elif not sink.takes_pictures:
-                box = self._box(_RESULTS)
-            else:
-                box = self._box(_RESULTS_AND_PICTURES, writers=2)
-            if sink.takes_results:
-                results.append((outlet, box))
-            if sink.takes_pictures:
-                pictures.append((outlet, box))
-            self._crew.add(sink.name, _delivery(outlet, box), outlet.close)
-        return results, pictures
-
-    def _add_render(self, pictures: Feeds, newest: Newest) -> Mailbox[Any]:
-        box, statistics = self._box(), self.statistics
-        overlay = Overlay(self.detector.labels)
+    def _add_render(self, feeds: Feeds) -> Mailbox[Any]:
+        box = self._boxes["render"] = self._box()
+        overlay, statistics = Overlay(self.detector.labels), self.statistics
         self._crew.add(
             "render",
             lambda: stages.render(
-                overlay, box, newest, pictures, status_line(statistics), statistics
+                overlay, box, self._newest, feeds, status_line(statistics), statistics
             ),
-            lambda: _finish([box for _, box in pictures]),
+            feeds.finish_pictures,
         )
         return box
 
 
-def _delivery(outlet: Outlet, box: Mailbox[Any]) -> Callable[[], None]:
-    return lambda: outlet.run(box)
-
-
-def _finish(boxes: Iterable[Mailbox[Any] | None], before: Callable[[], None] | None = None) -> None:
-    if before is not None:
-        before()
+def _finish(boxes: Iterable[Mailbox[Any] | None], before: Callable[[], None]) -> None:
+    before()
     for box in boxes:
         if box is not None:
             box.finish()

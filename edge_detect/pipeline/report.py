@@ -1,13 +1,16 @@
 """The state of a pipeline at one moment, in words and numbers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 
 from edge_detect.core import NS_PER_S, PipelineStatus, monotonic_ns
 from edge_detect.core.status import ModelStatus
 from edge_detect.models import Detector
-from edge_detect.pipeline.outlet import Outlet
+from edge_detect.pipeline.controls import Controls
+from edge_detect.pipeline.feeds import Feeds
 from edge_detect.pipeline.retry import WatchedSource
 from edge_detect.pipeline.statistics import Statistics
+from edge_detect.pipeline.totals import Totals
 
 __all__ = ["Reporter", "status_line"]
 
@@ -22,7 +25,8 @@ class Reporter:
     Args:
         source: Its source.
         detector: Its model.
-        outlets: Its sinks.
+        feeds: Its sinks.
+        controls: Its switches and limits.
         statistics: Its counters.
         mode: `live` or `every`.
         overlay: `latest` or `exact`.
@@ -32,13 +36,14 @@ class Reporter:
         self,
         source: WatchedSource,
         detector: Detector,
-        outlets: Sequence[Outlet],
+        feeds: Feeds,
+        controls: Controls,
         statistics: Statistics,
         mode: str,
         overlay: str,
     ) -> None:
         self._source = source
-        self._outlets = outlets
+        self._feeds, self._controls = feeds, controls
         self._statistics = statistics
         self._mode, self._overlay = mode, overlay
         self._model = ModelStatus(
@@ -46,7 +51,7 @@ class Reporter:
             detector.input_size,
             detector.runtime,
             detector.threads,
-            detector.thresholds.score,
+            controls.thresholds.score,
         )
         self._made_ns = -_FRESH_NS
         self._report: PipelineStatus | None = None
@@ -63,19 +68,34 @@ class Reporter:
     def _make(self, now_ns: int) -> PipelineStatus:
         statistics = self._statistics
         dropped = dict(statistics.dropped)
-        sinks = tuple(outlet.status() for outlet in self._outlets)
+        sinks = tuple(outlet.status() for outlet in self._feeds.outlets)
         dropped.update({each.name: each.dropped for each in sinks if each.dropped})
         return PipelineStatus(
             elapsed_s=statistics.elapsed_s,
             mode=self._mode,
             overlay=self._overlay,
             source=self._source.status(),
-            model=self._model,
+            model=replace(self._model, score_threshold=self._controls.thresholds.score),
             rates={name: meter.per_second(now_ns) for name, meter in statistics.rates.items()},
             dropped=dropped,
             durations_ms={name: each.recent() for name, each in statistics.durations.items()},
             detections=statistics.detections,
             sinks=sinks,
+        )
+
+    def totals(self) -> Totals:
+        """All that was counted so far; from any thread."""
+        now_ns = monotonic_ns()
+        statistics = self._statistics
+        return Totals(
+            at_ns=now_ns,
+            span_s=(now_ns - statistics.started_ns) / NS_PER_S,
+            frames={name: meter.count for name, meter in statistics.rates.items()},
+            dropped=dict(statistics.dropped),
+            detections=statistics.detections,
+            reconnects=self._source.status().reconnects,
+            durations={name: each.copy() for name, each in statistics.durations.items()},
+            sinks={outlet.sink.name: outlet.totals() for outlet in self._feeds.outlets},
         )
 
 

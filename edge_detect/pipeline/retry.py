@@ -61,6 +61,7 @@ class WatchedSource(Source):
         self._closed = Event()
         self._state: SourceState = "connecting"
         self._reason = reason
+        self._busy_since_ns = 0
         self._since_ns = self._opened_ns = self._last_frame_ns = monotonic_ns()
         self._reconnects = 0
         self._next_sequence = self._base_sequence = 0
@@ -81,10 +82,13 @@ class WatchedSource(Source):
         while not self._closed.is_set():
             try:
                 source = self._source or self._reopen()
+                self._busy_since_ns = monotonic_ns()
                 frame = None if source is None else source.read()
             except SourceError as error:
                 self._lose(error)
                 continue
+            finally:
+                self._busy_since_ns = 0
             if frame is not None:
                 return self._pass(frame)
             if source is not None:
@@ -98,6 +102,11 @@ class WatchedSource(Source):
         source = self._source
         if source is not None:
             source.close()
+
+    def busy_ns(self, now_ns: int) -> int:
+        """For how long the source has been asked for one frame, or to open; 0 between."""
+        since_ns = self._busy_since_ns
+        return now_ns - since_ns if since_ns else 0
 
     def status(self) -> SourceStatus:
         """What is known about it now; may be asked from any thread."""
@@ -128,6 +137,7 @@ class WatchedSource(Source):
         """Wait a while, and open the source; None after `close`."""
         if self._closed.wait(self._backoff.next_s()):
             return None
+        self._busy_since_ns = monotonic_ns()
         source = self._open_source()
         self._adopt(source)
         return source

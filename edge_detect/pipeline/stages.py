@@ -6,12 +6,13 @@ from queue import Empty, SimpleQueue
 
 import numpy as np
 
-from edge_detect.core import Frame, Picture, Result, monotonic_ns
+from edge_detect.core import Detections, Frame, Picture, Result, Timings, monotonic_ns
 from edge_detect.core.buffers import ImagePool
-from edge_detect.models import Detector, InputBuffer, Thresholds
-from edge_detect.pipeline.mailbox import Mailbox
+from edge_detect.models import Detector, InputBuffer
+from edge_detect.pipeline.controls import Controls
+from edge_detect.pipeline.feeds import Feeds
+from edge_detect.pipeline.mailbox import Closed, Mailbox
 from edge_detect.pipeline.newest import Newest
-from edge_detect.pipeline.outlet import Outlet
 from edge_detect.pipeline.statistics import Statistics
 from edge_detect.render import Overlay
 from edge_detect.sources import Source
@@ -46,6 +47,8 @@ def prepare(
     inbox: Mailbox[Frame],
     out: Mailbox[Prepared],
     free: SimpleQueue[InputBuffer],
+    controls: Controls,
+    undetected: Callable[[Result], None],
     statistics: Statistics,
 ) -> None:
     """Resize frames into the model's input size while the detector works on another one.
@@ -56,10 +59,19 @@ def prepare(
         out: Frames with their input.
         free: Buffers nobody uses. There are three: one being filled, one waiting, one in
             use, so this never waits for long.
+        controls: Whether and how often frames are detected.
+        undetected: Gets frames while detection is switched off.
         statistics: Gets the drops.
     """
     while True:
+        inbox.wait()
+        # Before a frame is chosen, so that it is a new one.
+        controls.wait_until_due(out.check)
         frame = inbox.get()
+        if not controls.enabled:
+            timings = Timings(detected_ns=monotonic_ns())
+            undetected(Result(frame, Detections.empty(detector.labels), timings))
+            continue
         buffer = _free_buffer(free, out)
         if frame.small is None:
             detector.prepare(frame.image, buffer)
@@ -84,18 +96,37 @@ def detect(
     detector: Detector,
     inbox: Mailbox[Prepared],
     free: SimpleQueue[InputBuffer],
-    thresholds: Thresholds,
+    controls: Controls,
     publish: Callable[[Result], None],
     statistics: Statistics,
+    stopping: Callable[[], bool],
 ) -> None:
-    """Run the model on prepared frames and publish what it finds."""
+    """Run the model on prepared frames and publish what it finds.
+
+    Args:
+        detector: The model, perhaps of other pipelines too.
+        inbox: Prepared frames; the newest is chosen when it is this pipeline's turn.
+        free: Gets the buffers back.
+        controls: What is reported.
+        publish: Gets the results.
+        statistics: Gets rate and durations.
+        stopping: Whether to wait for no more turn.
+    """
     detected = statistics.rates["detected"]
     durations = statistics.durations
     age, invoke = durations["capture_to_detect"], durations["invoke"]
     preprocess, postprocess = durations["preprocess"], durations["postprocess"]
     while True:
-        prepared = inbox.get()
-        detections, timings = detector.run(prepared.buffer, thresholds)
+        inbox.wait()
+        if not detector.turns.take(stopping):
+            raise Closed
+        try:
+            prepared = inbox.get()
+            detections, timings = detector.run(
+                prepared.buffer, controls.thresholds, controls.selection
+            )
+        finally:
+            detector.turns.give_back()
         result = Result(prepared.frame, detections, timings)
         free.put(prepared.buffer)
         del prepared
@@ -113,7 +144,7 @@ def render(
     overlay: Overlay,
     inbox: Mailbox[Frame | Result],
     newest: Newest,
-    outlets: Sequence[tuple[Outlet, Mailbox[Result | Picture]]],
+    feeds: Feeds,
     status: Callable[[], str],
     statistics: Statistics,
 ) -> None:
@@ -123,7 +154,7 @@ def render(
         overlay: What draws.
         inbox: Frames to be drawn with the newest detections, or results with their own.
         newest: The newest detections.
-        outlets: Sinks that take pictures; nothing is drawn while none wants any.
+        feeds: The sinks; nothing is drawn while none wants pictures.
         status: The line of text for the lower left corner.
         statistics: Gets rate, duration and ages.
     """
@@ -133,7 +164,7 @@ def render(
     pool = ImagePool()
     while True:
         item = inbox.get()
-        wanting = [each for each in outlets if each[0].wants_picture]
+        wanting = feeds.wanting_pictures()
         if wanting:
             frame = item.frame if isinstance(item, Result) else item
             result = item if isinstance(item, Result) else newest.result_for(item)
@@ -147,8 +178,6 @@ def render(
             age.add(now_ns - frame.captured_ns)
             boxes_age.add(picture.boxes_age_ns)
             rendered.add(now_ns)
-            for outlet, box in wanting:
-                if box.put(picture) is not None:
-                    outlet.dropped += 1
+            feeds.show(picture, wanting)
             del frame, result, image, picture
         del item, wanting

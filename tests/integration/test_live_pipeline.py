@@ -30,9 +30,9 @@ def slow_detector(detector, monkeypatch):
     """A detector on hardware that takes a tenth of a second, without the processor."""
     run = detector.run
 
-    def run_slowly(buffer, thresholds=None):
+    def run_slowly(*arguments):
         time.sleep(0.1)
-        return run(buffer, thresholds)
+        return run(*arguments)
 
     monkeypatch.setattr(detector, "run", run_slowly)
     return detector
