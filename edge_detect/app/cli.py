@@ -114,6 +114,13 @@ def _add_run(commands: "_Commands") -> None:
         "--duration", type=_positive_float, metavar="S", help="stop after so many seconds"
     )
     run.add_argument("--quiet", action="store_true", help="no status line every second")
+    run.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="run as a service, with cameras, sinks and everything else from this file; "
+        "no other option goes with it",
+    )
     run.set_defaults(work=("edge_detect.app.run", "run"))
 
 

@@ -1,6 +1,7 @@
 """`edge-detect run`: the pipeline with a status line a second and a summary at the end."""
 
 import argparse
+import faulthandler
 import logging
 import signal
 import sys
@@ -22,12 +23,18 @@ _LIVE_SINKS = ("rtsp://:8554/live", "http://:8080")
 _FILE_SINKS = ("output/edge-detect.mp4", "output/edge-detect.jsonl")
 
 
+# What argparse adds, and the option itself.
+_NOT_OPTIONS = {"command", "work", "config"}
+
+
 class _Terminated(KeyboardInterrupt):
     """SIGTERM: the same clean end as Ctrl-C."""
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run until the source ends, `--duration` is over, Ctrl-C or SIGTERM."""
+    if arguments.config is not None:
+        return _serve(arguments)
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
     source, mode = _choose_source(arguments)
     live = is_live(source, paced=None if mode is None else mode == "live")
@@ -51,6 +58,28 @@ def run(arguments: argparse.Namespace) -> int:
             _watch(pipeline, arguments)
     if not arguments.quiet:
         _say(summary(pipeline))
+    return 0
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    """Run what a configuration file says.
+
+    Raises:
+        ConfigError: The file is wrong, or another option was given too.
+        DependencyError: A package of the service is missing.
+    """
+    others = {name: value for name, value in vars(arguments).items() if name not in _NOT_OPTIONS}
+    given = [name for name, value in others.items() if value not in (None, False)]
+    if given:
+        raise ConfigError(
+            f"--config says everything, and {given[0].replace('_', '-')!r} was given as well",
+            f"put it into {arguments.config}",
+        )
+    # systemd ends a service that is stuck with SIGABRT: the log then shows where it was.
+    faulthandler.enable()
+    from edge_detect.service.daemon import Daemon
+
+    Daemon(arguments.config).run()
     return 0
 
 

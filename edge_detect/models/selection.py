@@ -132,7 +132,8 @@ class Selection:
         limits = self._sizes[found.class_ids]  # type: ignore[index]  # asked for by the caller
         extent = (found.boxes[:, 2:] - found.boxes[:, :2]) / np.array(frame, np.float32)
         fits: NDArray[np.bool_] = (extent >= limits[:, :2]) & (extent <= limits[:, 2:])
-        return np.logical_and.reduce(fits, axis=1)
+        whole: NDArray[np.bool_] = np.logical_and.reduce(fits, axis=1)
+        return whole
 
     def _shape(self, region: Region) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
         corners = np.array(region.polygon, np.float32).reshape(-1, 2)

@@ -81,6 +81,13 @@ class CameraView(Protocol):
             ValueError: It is not from 0 to 1.
         """
 
+    def set_max_fps(self, fps: float | None) -> None:
+        """Limit the rate of detections further than the configuration does; None: not further.
+
+        Raises:
+            ValueError: It is not above 0.
+        """
+
     def snapshot(self, timeout_s: float) -> bytes | None:
         """The next annotated picture as JPEG; None when none came within `timeout_s`."""
 
