@@ -1,0 +1,325 @@
+"""The connection to the broker: made, kept and made again, in a thread of its own."""
+
+import logging
+import select
+import ssl
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING, Any
+
+from edge_detect.core import ConfigError, DependencyError, monotonic_ns
+from edge_detect.core.backoff import Backoff
+from edge_detect.service.config.settings import MqttSettings
+from edge_detect.service.mqtt.alarm import Alarm
+from edge_detect.service.mqtt.outbox import Message, Outbox
+from edge_detect.service.mqtt.reasons import Reason, refusal, why_not_reached
+from edge_detect.service.mqtt.subscriptions import Subscriptions
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import Client
+
+__all__ = ["Connection"]
+
+_log = logging.getLogger(__name__)
+
+_CONNECT_S = 5.0
+_POLL_MS = 1000
+# How many messages may be on their way before the broker has confirmed the first.
+_IN_FLIGHT = 20
+_FAREWELL_S = 0.5
+_JOIN_S = 0.3
+_ONLINE, _OFFLINE = b"online", b"offline"
+
+
+class Connection:
+    """Keeps connected to one broker for as long as it runs, and empties an outbox into it.
+
+    The network is touched by its own thread alone; whoever fills the outbox calls `wake`.
+
+    Args:
+        settings: The broker.
+        identity: Name of the client, which no other client of the broker has.
+        status: Topic of birth and last will.
+        outbox: What is to be published.
+        subscriptions: What is wanted from the broker, and who takes it.
+    """
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        identity: str,
+        status: str,
+        outbox: Outbox,
+        subscriptions: Subscriptions,
+    ) -> None:
+        self._settings = settings
+        self._identity = identity
+        self._status = status
+        self._outbox = outbox
+        self._subscriptions = subscriptions
+        self._port = settings.port or (8883 if settings.tls else 1883)
+        self._client: Client | None = None
+        self._thread: Thread | None = None
+        self._stopping = Event()
+        self._alarm = Alarm()
+        self._lock = Lock()
+        self._backoff = Backoff(first_s=0.5, limit_s=30.0)
+        self._unconfirmed: dict[int, Message] = {}
+        self._accepted_ns: int | None = None
+        self._refusal: Reason | None = None
+        self._told: set[str] = set()
+        self._dropped_before = 0
+        self.error = ""
+
+    @property
+    def name(self) -> str:
+        """The broker as a URL, without credentials."""
+        host = self._settings.host
+        scheme = "mqtts" if self._settings.tls else "mqtt"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self._port}"
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker has accepted us."""
+        return self._accepted_ns is not None
+
+    def start(self) -> None:
+        """Begin to connect, in the background; a broker that is away is no error.
+
+        Raises:
+            DependencyError: paho-mqtt is missing.
+            ConfigError: A file of certificates or keys cannot be read.
+        """
+        self._client = self._make_client()
+        self._thread = Thread(target=self._run, name="edge-mqtt", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Have the outbox looked at; from any thread."""
+        self._alarm.ring()
+
+    def stop(self) -> None:
+        """Say goodbye and hang up, within a second; may be called twice, and without `start`."""
+        self._stopping.set()
+        self._alarm.ring()
+        if self._thread is not None:
+            # One that looks up a name or waits for a dead host ends by itself, a bit later.
+            self._thread.join(_FAREWELL_S + _JOIN_S)
+
+    def trouble(self) -> str:
+        """Why the thread has ended though nobody asked it to; empty if it has not."""
+        return f"mqtt: {self.error}" if self.error else ""
+
+    def _make_client(self) -> "Client":
+        try:
+            from paho.mqtt.client import Client
+            from paho.mqtt.enums import CallbackAPIVersion
+        except ImportError as error:
+            raise DependencyError(
+                "MQTT needs paho-mqtt, which is not installed", "pip install 'edge-detect[mqtt]'"
+            ) from error
+        settings = self._settings
+        client = Client(CallbackAPIVersion.VERSION2, client_id=self._identity)
+        client.connect_timeout = _CONNECT_S
+        client.max_inflight_messages_set(_IN_FLIGHT)
+        if settings.user or settings.password.get_secret_value():
+            client.username_pw_set(settings.user, settings.password.get_secret_value() or None)
+        if settings.tls:
+            client.tls_set_context(_tls_context(settings))
+        client.will_set(self._status, _OFFLINE, qos=1, retain=True)
+        client.on_connect = self._on_connect
+        client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        client.connect_async(settings.host, self._port, settings.keepalive_s)
+        return client
+
+    def _run(self) -> None:
+        client = self._client
+        assert client is not None
+        try:
+            while not self._stopping.is_set():
+                if self._dial(client):
+                    self._serve(client)
+                if not self._stopping.is_set():
+                    self._stopping.wait(self._backoff.next_s())
+        except Exception as error:  # noqa: BLE001 - kept for `trouble`
+            self.error = f"{type(error).__name__}: {error}"
+            _log.exception("the connection to %s has ended for good", self.name)
+        finally:
+            self._accepted_ns = None
+            connection = client.socket()
+            if connection is not None:
+                connection.close()
+            self._client = None
+            self._alarm.close()
+
+    def _dial(self, client: "Client") -> bool:
+        """Connect up to the point where the broker is asked to accept us."""
+        self._refusal = None
+        try:
+            client.reconnect()
+        except (OSError, ValueError) as error:
+            # ValueError: a host name that cannot be one.
+            self._lament(why_not_reached(error))
+            return False
+        return True
+
+    def _serve(self, client: "Client") -> None:
+        """Send and receive until the connection is lost, or somebody calls `stop`."""
+        poll = select.poll()
+        connection: Any = client.socket()
+        poll.register(self._alarm, select.POLLIN)
+        while connection is not None and not self._stopping.is_set():
+            self._hand_over(client)
+            self._exchange(client, poll, connection, _POLL_MS)
+            connection = client.socket()
+        if connection is not None and self.connected:
+            self._bid_farewell(client, poll, connection)
+        elif not self._stopping.is_set():
+            self._note_loss()
+        self._accepted_ns = None
+
+    def _exchange(
+        self, client: "Client", poll: select.poll, connection: Any, timeout_ms: int
+    ) -> None:
+        """Wait for one side to have something, and move it."""
+        descriptor = connection.fileno()
+        if descriptor < 0:
+            # Lost while something was handed over.
+            return
+        wanted = select.POLLIN | (select.POLLOUT if client.want_write() else 0)
+        poll.register(descriptor, wanted)
+        for ready, flags in poll.poll(timeout_ms):
+            if ready != descriptor:
+                self._alarm.clear()
+            else:
+                if flags & ~select.POLLOUT:
+                    client.loop_read()
+                    # What lies decrypted already does not wake anybody.
+                    while client.socket() is connection and _pending(connection):
+                        client.loop_read()
+                if flags & select.POLLOUT:
+                    client.loop_write()
+        client.loop_misc()
+        if client.socket() is not connection:
+            poll.unregister(descriptor)
+
+    def _hand_over(self, client: "Client") -> None:
+        """Give the broker as much as it can be expected to take."""
+        if not self.connected:
+            return
+        for topic in self._subscriptions.wanted():
+            client.subscribe(topic, qos=1)
+        for topic in self._subscriptions.unwanted():
+            client.unsubscribe(topic)
+        while len(self._unconfirmed) < _IN_FLIGHT and (message := self._outbox.take()):
+            self._publish(client, message)
+
+    def _publish(self, client: "Client", message: Message) -> None:
+        info = client.publish(message.topic, message.payload, qos=1, retain=message.retain)
+        self._unconfirmed[info.mid] = message
+
+    def _bid_farewell(self, client: "Client", poll: select.poll, connection: Any) -> None:
+        """Send what is left, `offline` last, and hang up, unless the broker takes too long."""
+        until_ns = monotonic_ns() + round(_FAREWELL_S * 1e9)
+        offline_sent = False
+        while client.socket() is connection and monotonic_ns() < until_ns:
+            self._hand_over(client)
+            if not offline_sent and not len(self._outbox):
+                self._publish(client, Message(self._status, _OFFLINE, retain=True))
+                offline_sent = True
+            if offline_sent and not self._unconfirmed:
+                client.disconnect()
+                return
+            self._exchange(client, poll, connection, 50)
+
+    def _note_loss(self) -> None:
+        if self._accepted_ns is not None:
+            self._backoff.worked_for(monotonic_ns() - self._accepted_ns)
+        self._lament(
+            self._refusal
+            or Reason(
+                "the broker has ended the connection" if self.connected else "no answer",
+                f"if it always does, another client may call itself {self._identity!r}:"
+                " give `node` in [mqtt]",
+            )
+        )
+
+    def _lament(self, reason: Reason) -> None:
+        """Say what is wrong, once for each reason: a broker may be away for weeks."""
+        if reason.fact in self._told or self._stopping.is_set():
+            return
+        if not self._told:
+            self._dropped_before = self._outbox.dropped
+        self._told.add(reason.fact)
+        hint = f" ({reason.hint})" if reason.hint else ""
+        _log.warning("%s: %s%s; trying again until it works", self.name, reason.fact, hint)
+
+    def _on_connect(
+        self, client: "Client", _data: Any, _flags: Any, code: Any, _properties: Any
+    ) -> None:
+        if code.is_failure:
+            self._refusal = refusal(str(code), self._settings)
+            return
+        self._accepted_ns = monotonic_ns()
+        lost = self._outbox.dropped - self._dropped_before if self._told else 0
+        self._told.clear()
+        _log.info(
+            "%s: connected as %s%s",
+            self.name,
+            self._identity,
+            f"; {lost} events were lost meanwhile" if lost else "",
+        )
+        self._publish(client, Message(self._status, _ONLINE, retain=True))
+        self._subscriptions.renew()
+        self._outbox.repeat()
+
+    def _on_publish(self, _client: "Client", _data: Any, mid: int, *_: Any) -> None:
+        message = self._unconfirmed.pop(mid, None)
+        if message is not None:
+            self._outbox.delivered(message)
+
+    def _on_subscribe(
+        self, _client: "Client", _data: Any, _mid: int, codes: list[Any], _properties: Any
+    ) -> None:
+        if any(code.is_failure for code in codes):
+            self._lament_subscription()
+
+    def _lament_subscription(self) -> None:
+        said = "the broker does not let us subscribe: commands will not arrive"
+        if said not in self._told:
+            self._told.add(said)
+            _log.warning("%s: %s (allow %s to read its topics)", self.name, said, self._identity)
+
+    def _on_message(self, _client: "Client", _data: Any, message: Any) -> None:
+        topic = message.topic
+        if topic == self._status and message.payload != _ONLINE and not self._stopping.is_set():
+            # The last will of a connection that the broker has only now noticed to be dead.
+            if self._client is not None:
+                self._publish(self._client, Message(self._status, _ONLINE, retain=True))
+            return
+        self._subscriptions.take(topic, message.payload, retained=message.retain)
+
+
+def _pending(connection: Any) -> bool:
+    return isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
+
+
+def _tls_context(settings: MqttSettings) -> ssl.SSLContext:
+    """Verify the broker's name and certificate.
+
+    Raises:
+        ConfigError: A file cannot be read, or is none.
+    """
+    path = settings.tls_ca
+    try:
+        context = ssl.create_default_context(cafile=path or None)
+        if settings.tls_cert:
+            path = settings.tls_cert
+            context.load_cert_chain(path, settings.tls_key or None, password=lambda: "")
+    except OSError as error:
+        raise ConfigError(
+            f"mqtt: {path!r} cannot be used as certificate or key: {error.strerror or error}",
+            "tls_ca, tls_cert and tls_key in [mqtt] name PEM files without passphrase",
+        ) from error
+    return context

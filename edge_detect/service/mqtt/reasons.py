@@ -1,0 +1,55 @@
+"""Why there is no connection, in words that help."""
+
+import socket
+import ssl
+from typing import NamedTuple
+
+from edge_detect.service.config.settings import MqttSettings
+
+__all__ = ["Reason", "refusal", "why_not_reached"]
+
+
+class Reason(NamedTuple):
+    """What is wrong, and what can be done about it; the latter may be empty."""
+
+    fact: str
+    hint: str = ""
+
+
+def why_not_reached(error: OSError | ValueError) -> Reason:
+    """Explain an error from before the broker has said anything.
+
+    Args:
+        error: From looking up the name, connecting, or agreeing on encryption.
+    """
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Reason(
+            f"its certificate is not trusted: {error.verify_message or error.reason}",
+            "tls_ca in [mqtt] names the authority that signed it; host must be the name in it",
+        )
+    if isinstance(error, ssl.SSLError):
+        return Reason(
+            f"encryption failed: {error.reason or error}", "is this the broker's port for TLS?"
+        )
+    if isinstance(error, socket.gaierror):
+        return Reason(f"its name cannot be looked up: {error.strerror}", "see host in [mqtt]")
+    if isinstance(error, TimeoutError):
+        return Reason("it does not answer")
+    if isinstance(error, ConnectionRefusedError):
+        return Reason("nothing listens there", "is the broker running? see port in [mqtt]")
+    if isinstance(error, OSError):
+        return Reason((error.strerror or str(error)).lower())
+    return Reason("its name is none", "see host in [mqtt]")
+
+
+def refusal(code: str, settings: MqttSettings) -> Reason:
+    """Explain why the broker has not accepted us.
+
+    Args:
+        code: What it said.
+        settings: How we introduced ourselves.
+    """
+    hint = ""
+    if code in ("Bad user name or password", "Not authorized"):
+        hint = "see user and password in [mqtt]" if settings.user else "it wants user and password"
+    return Reason(f"refused: {code.lower()}", hint)
