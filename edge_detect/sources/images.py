@@ -13,7 +13,14 @@ from edge_detect.core.url import Url
 from edge_detect.sources.pacing import Pacer
 from edge_detect.sources.source import Source
 
-__all__ = ["IMAGE_SUFFIXES", "ImagesSource", "list_images", "open_images", "read_image"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "ImagesSource",
+    "list_images",
+    "open_images",
+    "read_image",
+    "read_images_url",
+]
 
 IMAGE_SUFFIXES = frozenset(
     (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -76,10 +83,19 @@ def open_images(url: Url, paced: bool | None) -> ImagesSource:  # noqa: FBT001
         SourceError: There is no image there, or the first one is unreadable.
         ConfigError: An option is misspelt or has an impossible value.
     """
-    url.check_options("fps", "loop", "realtime")
-    fps, loop, realtime = url.number("fps", 1.0), url.flag("loop"), url.flag("realtime")
+    fps, loop, realtime = read_images_url(url)
     paths = list_images(url.location)
     return ImagesSource(url.name, paths, fps, paced=realtime if paced is None else paced, loop=loop)
+
+
+def read_images_url(url: Url) -> tuple[float, bool, bool]:
+    """Pictures a second, whether to start over at the end, and whether to keep that rate.
+
+    Raises:
+        ConfigError: An option is misspelt or has an impossible value.
+    """
+    url.check_options("fps", "loop", "realtime")
+    return url.number("fps", 1.0), url.flag("loop"), url.flag("realtime")
 
 
 def list_images(location: str) -> list[Path]:

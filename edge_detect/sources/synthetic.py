@@ -1,6 +1,7 @@
 """A scene of moving shapes whose positions are known: for tests and measurements."""
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 import cv2
 import numpy as np
@@ -20,7 +21,7 @@ from edge_detect.core.url import Url
 from edge_detect.sources.pacing import Pacer
 from edge_detect.sources.source import Source
 
-__all__ = ["SHAPES", "SyntheticSource", "open_synthetic"]
+__all__ = ["SHAPES", "SyntheticSource", "open_synthetic", "read_synthetic_url"]
 
 SHAPES = ("square", "circle", "triangle")
 
@@ -42,6 +43,15 @@ class _Shape:
             for start, step, span in zip(self.start, self.step, spans, strict=True)
         )
         return x, y
+
+
+class _Options(TypedDict):
+    size: Size
+    fps: float
+    objects: int
+    seed: int
+    frames: int
+    clock: bool
 
 
 class SyntheticSource(Source):
@@ -128,22 +138,33 @@ def open_synthetic(url: Url, paced: bool | None) -> SyntheticSource:  # noqa: FB
         SourceError: There is text between `//` and `?`.
         ConfigError: An option is misspelt or has an impossible value.
     """
+    options = read_synthetic_url(url)
+    realtime = url.flag("realtime")
+    return SyntheticSource(**options, paced=realtime if paced is None else paced)
+
+
+def read_synthetic_url(url: Url) -> _Options:
+    """What a URL asks for, but the pace.
+
+    Raises:
+        SourceError: There is text between `//` and `?`.
+        ConfigError: An option is misspelt or has an impossible value.
+    """
     url.check_options("size", "fps", "objects", "seed", "frames", "realtime", "clock")
     if url.location:
         raise SourceError(
             f"{url.name!r} names something after 'synthetic://'",
             "options follow a question mark, e.g. synthetic://?size=1280x720",
         )
-    realtime, size = url.flag("realtime"), url.size("size", Size(1280, 720))
-    return SyntheticSource(
-        size,
-        url.number("fps", 30.0),
-        url.integer("objects", 5),
-        url.integer("seed", 1),
-        url.integer("frames", 0),
-        paced=realtime if paced is None else paced,
-        clock=url.flag("clock"),
-    )
+    url.flag("realtime")
+    return {
+        "size": url.size("size", Size(1280, 720)),
+        "fps": url.number("fps", 30.0),
+        "objects": url.integer("objects", 5),
+        "seed": url.integer("seed", 1),
+        "frames": url.integer("frames", 0),
+        "clock": url.flag("clock"),
+    }
 
 
 def _bounce(position: int, span: int) -> int:

@@ -11,7 +11,7 @@ from edge_detect.sources.pacing import Pacer
 from edge_detect.sources.pixels import BgrConverter
 from edge_detect.sources.source import Source
 
-__all__ = ["VideoSource", "open_video"]
+__all__ = ["VideoSource", "open_video", "read_video_url"]
 
 # How long `close` waits for a `read` that is decoding in another thread.
 _CLOSE_WAIT_S = 0.4
@@ -126,8 +126,19 @@ def open_video(url: Url, paced: bool | None) -> VideoSource:  # noqa: FBT001
         SourceError: The file cannot be read or holds no video.
         ConfigError: An option is misspelt or has an impossible value.
     """
+    loop, realtime = read_video_url(url)
+    return VideoSource(Path(url.location), paced=realtime if paced is None else paced, loop=loop)
+
+
+def read_video_url(url: Url) -> tuple[bool, bool]:
+    """Whether to start over at the end, and whether to keep the file's own rate.
+
+    Raises:
+        SourceError: The URL names no file.
+        ConfigError: An option is misspelt or has an impossible value.
+    """
     url.check_options("loop", "realtime")
     loop, realtime = url.flag("loop"), url.flag("realtime")
     if not url.location:
         raise SourceError(f"{url.name!r} names no file", "use file:///path/to/clip.mp4")
-    return VideoSource(Path(url.location), paced=realtime if paced is None else paced, loop=loop)
+    return loop, realtime

@@ -15,7 +15,9 @@ from in_front import in_front_of, main
 from waiting import wait_for
 
 from edge_detect.core import ConfigError, SourceError, monotonic_ns
+from edge_detect.core.url import parse_url
 from edge_detect.sources import first_camera, open_source
+from edge_detect.sources.first import open_first
 
 YUYV = "mode YUYV 320 240 640 153600 30 15"
 SMALL_YUYV = "mode YUYV 160 120 320 38400 30"
@@ -223,6 +225,16 @@ def test_the_first_camera_is_the_one_that_captures(camera) -> None:
     for number, line in ((0, "caps 84a00001 04800000"), (2, YUYV), (10, YUYV)):
         FakeCamera(camera.folder, number).plug(line)
     assert first_camera(camera.folder) == FakeCamera(camera.folder, 2).url()
+
+
+@in_front_of(YUYV)
+def test_the_first_camera_can_be_asked_for_without_knowing_its_number(camera) -> None:
+    with open_first(parse_url("camera://?size=320x240&fps=15"), None, camera.folder) as source:
+        assert (source.name, source.size, source.fps) == (camera.url(), (320, 240), 15)
+    camera.unplug()
+    with pytest.raises(SourceError, match="there is no camera") as caught:
+        open_first(parse_url("camera://"), None, camera.folder)
+    assert caught.value.transient
 
 
 main(globals())

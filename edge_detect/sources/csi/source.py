@@ -17,7 +17,7 @@ from edge_detect.sources.csi.pixels import StreamCopier
 from edge_detect.sources.csi.timeline import TimeLine
 from edge_detect.sources.source import Source
 
-__all__ = ["CsiSource", "open_picamera2"]
+__all__ = ["CsiSource", "open_picamera2", "read_picamera2_url"]
 
 _log = logging.getLogger(__name__)
 
@@ -216,13 +216,22 @@ def open_picamera2(url: Url, paced: bool | None) -> CsiSource:  # noqa: ARG001, 
         SourceError: There is no such camera, or it is in use or does not start.
         ConfigError: An option is misspelt, impossible, or not offered by the camera.
     """
+    return CsiSource(*read_picamera2_url(url))
+
+
+def read_picamera2_url(url: Url) -> tuple[int, CsiOptions]:
+    """The number of the camera that a URL asks for, and how it is to be set.
+
+    Raises:
+        ConfigError: An option is misspelt or impossible, or the camera has no number.
+    """
     options = read_options(url)
     number = url.location.rstrip("/") or "0"
     if not number.isdecimal():
         raise ConfigError(
             f"{url.name!r} names no camera", "cameras have numbers, e.g. picamera2://0"
         )
-    return CsiSource(int(number), options)
+    return int(number), options
 
 
 def _stream(pixel_format: str, size: Size) -> dict[str, Any]:

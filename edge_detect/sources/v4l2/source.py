@@ -18,7 +18,7 @@ from edge_detect.sources.v4l2.pixels import READABLE, open_decoder
 from edge_detect.sources.v4l2.stream import CaptureStream, Filled
 from edge_detect.sources.wake import Wake
 
-__all__ = ["V4l2Source", "captured_at", "open_v4l2"]
+__all__ = ["V4l2Source", "captured_at", "open_v4l2", "read_v4l2_url"]
 
 _log = logging.getLogger(__name__)
 
@@ -186,6 +186,16 @@ def open_v4l2(url: Url, paced: bool | None) -> V4l2Source:  # noqa: ARG001, FBT0
         SourceError: The device cannot be opened, or has not what is asked for.
         ConfigError: An option is misspelt or has an impossible value.
     """
+    return V4l2Source(*read_v4l2_url(url))
+
+
+def read_v4l2_url(url: Url) -> tuple[str, Wanted, tuple[tuple[str, int], ...]]:
+    """Device, mode and controls that a URL asks for.
+
+    Raises:
+        SourceError: It names no device.
+        ConfigError: An option is misspelt or has an impossible value.
+    """
     url.check_options("size", "fps", "fourcc", "controls")
     wanted = Wanted(
         url.size("size", DEFAULT_SIZE) if "size" in url.options else None,
@@ -199,7 +209,7 @@ def open_v4l2(url: Url, paced: bool | None) -> V4l2Source:  # noqa: ARG001, FBT0
         )
     if not url.location or "\0" in url.location:
         raise SourceError(f"{url.name!r} names no device", "use v4l2:///dev/video0")
-    return V4l2Source(url.location, wanted, parse_controls(url))
+    return url.location, wanted, parse_controls(url)
 
 
 def captured_at(stamp_ns: int | None, now_ns: int) -> int:
