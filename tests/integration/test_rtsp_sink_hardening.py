@@ -13,7 +13,7 @@ from rtsp_clients import Camera, RawClient, Watcher, free_port, stream_info, wai
 
 from edge_detect.sinks.encoder import EncoderSettings
 from edge_detect.sinks.rtsp.clients import Limits
-from edge_detect.sinks.rtsp.server import Address
+from edge_detect.sinks.rtsp.mount import Address
 from edge_detect.sinks.rtsp.sink import RtspSink
 
 # The camera may stand still for a moment on a busy machine; a client that blocks it would

@@ -24,7 +24,7 @@ from edge_detect.core import SinkError
 from edge_detect.sinks import open_sink
 from edge_detect.sinks.encoder import EncoderSettings
 from edge_detect.sinks.rtsp.clients import Limits
-from edge_detect.sinks.rtsp.server import Address
+from edge_detect.sinks.rtsp.mount import Address
 from edge_detect.sinks.rtsp.sink import RtspSink
 
 

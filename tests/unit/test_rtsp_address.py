@@ -9,7 +9,8 @@ import pytest
 from edge_detect.core import ConfigError, DependencyError
 from edge_detect.sinks import open_sink
 from edge_detect.sinks.rtsp import system as rtsp_system
-from edge_detect.sinks.rtsp.server import Address, _cannot_listen
+from edge_detect.sinks.rtsp.mount import Address
+from edge_detect.sinks.rtsp.server import _cannot_listen
 from edge_detect.sinks.rtsp.sink import RtspSink
 from edge_detect.sinks.rtsp.system import APT_LINE, load_rtsp_libraries
 
@@ -157,7 +158,8 @@ def test_what_can_be_done_about_an_address_is_told_by_the_code_of_the_error(code
     error = libraries.GLib.Error.new_literal(
         gio.io_error_quark(), "geht nicht", getattr(gio.IOErrorEnum, code)
     )
-    shown = _cannot_listen(libraries, Address("127.0.0.1", 8554, "/live", "anna", "s3cret"), error)
+    address = Address("127.0.0.1", 8554, "/live", "anna", "s3cret")
+    shown = _cannot_listen(libraries, address.name, address.port, error)
     assert shown.transient == transient
     assert words in shown.hint
     assert "s3cret" not in str(shown)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edge_detect.core import NS_PER_S, monotonic_ns
+from edge_detect.sinks.rtsp.mount import Mount
 from edge_detect.sinks.rtsp.system import RtspLibraries
 
 __all__ = ["Allowance", "Clients", "Limits"]
@@ -29,7 +30,7 @@ class Limits:
     """Bounds that keep a server going whatever its clients do.
 
     Attributes:
-        clients: Most viewers at a time.
+        clients: Most viewers of a path at a time.
         strangers: Most connections beyond those of viewers. When there are more, the oldest
             without a session goes, so that a flood does not lock viewers out.
         idle_s: A connection without a session is closed after this time.
@@ -88,14 +89,16 @@ class _Connection:
         tcp: The connection once more, for use while GStreamer holds the server's thread.
         allowance: What it may send.
         alive_ns: When it connected, or was last seen to have a session.
-        plays: Whether it asked to play.
+        asked: The paths that it asked for; it may hold their streams without a session.
+        plays: The paths that it asked to play.
         sessions: Of GStreamer, which would keep them for a while after the client left.
     """
 
     tcp: socket.socket
     allowance: Allowance
     alive_ns: int
-    plays: bool = False
+    asked: set[Mount] = field(default_factory=set)
+    plays: set[Mount] = field(default_factory=set)
     sessions: list[Any] = field(default_factory=list)
 
 
@@ -108,8 +111,8 @@ class Clients:
         libraries: GStreamer.
         sessions: The server's session pool.
         limits: What to allow.
-        admit: Whether a client can be given a stream now.
-        joined: Called when a client begins to play.
+        find: The stream that a path belongs to, if any.
+        admit: Whether a client can be given what it asks for at a path now.
         kept: Wraps a handler of signals, so that its exceptions are not lost.
     """
 
@@ -118,26 +121,31 @@ class Clients:
         libraries: RtspLibraries,
         sessions: Any,
         limits: Limits,
-        admit: Callable[[], bool],
-        joined: Callable[[], None],
+        find: Callable[[str], Mount | None],
+        admit: Callable[[str], bool],
         kept: Callable[[Callable[..., Any]], Callable[..., Any]],
     ) -> None:
         self._libraries = libraries
         self._sessions = sessions
         self._limits = limits
+        self._find = find
         self._admit = admit
-        self._joined = joined
         self._kept = kept
+        self._most_viewers = limits.clients
         self._connections: dict[Any, _Connection] = {}
 
-    @property
-    def viewers(self) -> int:
-        """How many clients play."""
-        return sum(connection.plays for connection in list(self._connections.values()))
+    def viewers(self, mount: Mount) -> int:
+        """How many clients play the stream of a path."""
+        return sum(mount in connection.plays for connection in list(self._connections.values()))
+
+    def limit(self, viewers: int) -> None:
+        """Allow so many viewers on all paths together."""
+        self._most_viewers = viewers
+        self._sessions.set_max_sessions(viewers)
 
     def add(self, _server: Any, client: Any) -> None:
         """Take a new connection; handles the server's signal."""
-        if len(self._connections) >= self._limits.clients + self._limits.strangers:
+        if len(self._connections) >= self._most_viewers + self._limits.strangers:
             self._evict()
         tcp = socket.socket(fileno=os.dup(client.get_connection().get_read_socket().get_fd()))
         # It may be gone already.
@@ -148,6 +156,7 @@ class Clients:
         handlers: dict[str, Callable[..., Any]] = {
             "closed": self._remove,
             "pre-describe-request": self._check_describe,
+            "pre-setup-request": self._check_setup,
             "new-session": self._limit_session,
             "play-request": self._play,
             "pause-request": self._pause,
@@ -163,12 +172,13 @@ class Clients:
         oldest_ns = now_ns - round(self._limits.idle_s * NS_PER_S)
         for client, connection in list(self._connections.items()):
             sessions = client.session_filter(None)
-            connection.plays = connection.plays and bool(sessions)
             if sessions:
                 connection.alive_ns = now_ns
+            else:
+                connection.plays.clear()
             # GStreamer takes the stream from a client that is ten seconds behind, but leaves
             # it connected; closed, its player knows that it must come again.
-            cut_off = connection.plays and any(_is_cut_off(session) for session in sessions)
+            cut_off = bool(connection.plays) and any(_is_cut_off(session) for session in sessions)
             if cut_off:
                 _log.info("a viewer that fell ten seconds behind was sent away")
             if cut_off or connection.alive_ns < oldest_ns:
@@ -180,6 +190,18 @@ class Clients:
             client.close()
         remove = self._libraries.GstRtspServer.RTSPFilterResult.REMOVE
         self._sessions.filter(lambda *_: remove)
+
+    def close_those_of(self, mount: Mount) -> None:
+        """Close the connections of whoever looks at a path, and end their sessions."""
+        for client, connection in list(self._connections.items()):
+            if mount in connection.asked:
+                client.close()
+        result = self._libraries.GstRtspServer.RTSPFilterResult
+
+        def of_mount(_pool: Any, session: Any) -> Any:
+            return result.REMOVE if _is_of(session, mount) else result.KEEP
+
+        self._sessions.filter(of_mount)
 
     def cut_off_talkers(self) -> None:
         """Cut off who sends too much; called a few times a second from another thread.
@@ -221,9 +243,30 @@ class Clients:
             for session in connection.sessions:
                 self._sessions.remove(session)
 
-    def _check_describe(self, _client: Any, _context: Any) -> Any:
+    def _check_describe(self, client: Any, context: Any) -> Any:
         status = self._libraries.GstRtsp.RTSPStatusCode
-        return status.OK if self._admit() else status.SERVICE_UNAVAILABLE
+        path = context.uri.abspath
+        if not self._admit(path):
+            return status.SERVICE_UNAVAILABLE
+        self._note(client, path)
+        return status.OK
+
+    def _check_setup(self, client: Any, context: Any) -> Any:
+        status = self._libraries.GstRtsp.RTSPStatusCode
+        mount = self._note(client, context.uri.abspath)
+        if mount is not None:
+            others = [each for each in self._sessions.filter(None) if each != context.session]
+            if sum(_is_of(session, mount) for session in others) >= mount.most:
+                return status.SERVICE_UNAVAILABLE
+        return status.OK
+
+    def _note(self, client: Any, path: str) -> Mount | None:
+        """Remember that a client asked for a path, and tell whose it is."""
+        mount = self._find(path)
+        connection = self._connections.get(client)
+        if mount is not None and connection is not None:
+            connection.asked.add(mount)
+        return mount
 
     def _limit_session(self, client: Any, session: Any) -> None:
         session.set_timeout(self._limits.session_s)
@@ -231,16 +274,23 @@ class Clients:
         if connection is not None:
             connection.sessions.append(session)
 
-    def _play(self, client: Any, _context: Any) -> None:
+    def _play(self, client: Any, context: Any) -> None:
         connection = self._connections.get(client)
-        if connection is not None:
-            connection.plays = True
-            self._joined()
+        mount = self._note(client, context.uri.abspath)
+        if connection is not None and mount is not None:
+            connection.plays.add(mount)
+            mount.welcome()
 
-    def _pause(self, client: Any, _context: Any) -> None:
+    def _pause(self, client: Any, context: Any) -> None:
         connection = self._connections.get(client)
-        if connection is not None:
-            connection.plays = False
+        mount = self._find(context.uri.abspath)
+        if connection is not None and mount is not None:
+            connection.plays.discard(mount)
+
+
+def _is_of(session: Any, mount: Mount) -> bool:
+    """Whether a session has the stream of a path."""
+    return any(mount.feeds_media(played.get_media()) for played in session.filter(None))
 
 
 def _is_cut_off(session: Any) -> bool:

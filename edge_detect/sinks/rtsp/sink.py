@@ -7,7 +7,9 @@ from edge_detect.core import ConfigError, Picture
 from edge_detect.core.url import Url
 from edge_detect.sinks.encoder import ENCODER_OPTIONS, Encoder, EncoderSettings, encoder_settings
 from edge_detect.sinks.rtsp.clients import Limits
-from edge_detect.sinks.rtsp.server import Address, RtspServer
+from edge_detect.sinks.rtsp.mount import Address, Mount
+from edge_detect.sinks.rtsp.registry import join, leave
+from edge_detect.sinks.rtsp.server import RtspServer
 from edge_detect.sinks.sink import Sink, StreamInfo
 
 __all__ = ["RtspSink", "open_rtsp_sink"]
@@ -22,6 +24,9 @@ _PATH = re.compile(r"(/[\w.~-]+)+", re.ASCII)
 
 class RtspSink(Sink):
     """Serves pictures as H.264 over RTSP, to many viewers at once.
+
+    Sinks at the same address and port share a server: each has a path of its own, with its
+    own viewers, password and `clients`; other limits are those of the first to open.
 
     Nothing is encoded while nobody looks. A viewer that comes while the source gives no
     pictures is answered with 503 (service unavailable) and may try again; one that is there
@@ -42,44 +47,45 @@ class RtspSink(Sink):
         self._address = address
         self._settings = settings
         self._limits = limits or Limits()
-        self._server: RtspServer | None = None
+        self._served: tuple[RtspServer, Mount] | None = None
         self._encoder: Encoder | None = None
 
     @property
     def wants_picture(self) -> bool:
         """Whether anybody looks, or is about to; also after a failure, to have it told."""
-        server = self._server
-        return server is not None and (server.streaming or server.failed)
+        served = self._served
+        return served is not None and (served[1].streaming or served[0].failed)
 
     @property
     def viewers(self) -> int:
         """How many clients play the stream."""
-        server = self._server
-        return 0 if server is None else server.viewers
+        served = self._served
+        return 0 if served is None else served[0].viewers(served[1])
 
     @property
     def dropped(self) -> int:
         """Encoded pictures that GStreamer's pipeline was too slow for, since `open`."""
-        server = self._server
-        return 0 if server is None else server.dropped
+        served = self._served
+        return 0 if served is None else served[1].dropped
 
     def open(self, stream: StreamInfo) -> None:
-        """Listen for viewers.
+        """Listen for viewers, or have the server that does know one more path.
 
         Raises:
-            SinkError: The port is taken, or the address is not one of this computer.
+            SinkError: The port is taken, another sink has the path, or the address is not one
+                of this computer.
             DependencyError: GStreamer is not there.
         """
         self._encoder = stream.encoders.get(self._settings)
-        server = RtspServer(
+        mount = Mount(
             self._address,
             self._encoder,
-            self._limits,
             lambda: stream.report().source.state == "live",
             stream.encoded,
+            self._limits.clients,
+            self._limits.first_picture_s,
         )
-        server.start()
-        self._server = server
+        self._served = (join(mount, self._limits), mount)
         self._tell_who_can_see()
 
     def write_picture(self, picture: Picture) -> None:
@@ -88,21 +94,22 @@ class RtspSink(Sink):
         Raises:
             SinkError: The encoder failed, or the server did.
         """
-        server = self._server
-        if server is None or self._encoder is None:
+        served = self._served
+        if served is None or self._encoder is None:
             raise ValueError("write_picture needs open before it")
-        server.check()
+        server, mount = served
+        server.check(mount)
         self._encoder.write(picture)
 
     def close(self) -> None:
-        """Send all viewers away and stop listening.
+        """Send all viewers away, and stop listening if no other path is served.
 
         Raises:
             SinkError: The server does not come to an end.
         """
-        server, self._server = self._server, None
-        if server is not None:
-            server.stop()
+        served, self._served = self._served, None
+        if served is not None:
+            leave(*served)
 
     def _tell_who_can_see(self) -> None:
         address = self._address
