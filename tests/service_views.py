@@ -22,6 +22,7 @@ class PlainCamera:
         counted: What `totals` answers.
         picture: What `snapshot` answers.
         sinks: Those attached at this moment.
+        max_fps: What `set_max_fps` was last called with.
     """
 
     name: str = "yard"
@@ -32,6 +33,7 @@ class PlainCamera:
     counted: Totals | None = None
     picture: bytes | None = None
     sinks: list[Sink] = field(default_factory=list)
+    max_fps: float | None = None
 
     def state(self) -> CameraState:
         return self.now
@@ -67,6 +69,11 @@ class PlainCamera:
             self.now.enabled,
             score,
         )
+
+    def set_max_fps(self, fps: float | None) -> None:
+        if fps is not None and not fps > 0:
+            raise ValueError(f"max_fps must be above 0, got {fps}")
+        self.max_fps = fps
 
     def snapshot(self, timeout_s: float) -> bytes | None:
         return self.picture
