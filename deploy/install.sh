@@ -347,38 +347,35 @@ dry_rest() {
 }
 
 uninstall() {
-    local unit name names=(edge-detect) file
-    [ ! -d $CONFIG ] || for file in "$CONFIG"/*.toml; do
-        name=$(basename "$file" .toml)
-        [ ! -e "$file" ] || [ "$name" = config ] || names+=("edge-detect-$name")
-    done
+    local unit units=()
     if systemd_runs; then
         mapfile -t units < <(systemctl list-units --all --plain --no-legend 'edge-detect@*.service' | awk '{ print $1 }')
         for unit in $SERVICE "${units[@]}"; do
-            act "stopping $unit" systemctl disable --now --quiet "$unit"
+            act "stopping $unit" stop_for_good "$unit"
         done
     fi
-    act "removing units, rules and programs" remove_programs "${names[@]}"
+    act "removing units, rules and programs" remove_programs
     if [ -z "$PURGE" ]; then
         say "kept: $CONFIG and /var/lib/edge-detect (--purge removes them, too)"
         return
     fi
-    act "removing configuration, recordings and history" remove_data "${names[@]}"
+    act "removing configuration, recordings and history" remove_data
 }
 
+# What is not there any more is not running either.
+stop_for_good() { systemctl disable --now --quiet "$1" 2>/dev/null || true; }
+
 remove_programs() {
-    local name
     rm -rf $UNITS/edge-detect{,@}.service{,.d} $RULES $BASE
     [ "$(readlink $COMMAND)" != $BASE/bin/edge-detect ] || rm -f $COMMAND
     rm -f /etc/systemd/system/multi-user.target.wants/edge-detect{,@*}.service
-    for name in "$@"; do rm -rf "/var/cache/$name" "/var/cache/private/$name"; done
+    # With a dynamic user, systemd keeps these under private/, and a link to them.
+    rm -rf /var/cache/{,private/}edge-detect{,@*}
     ! systemd_runs || { systemctl daemon-reload; systemctl reset-failed 'edge-detect*' 2>/dev/null || true; }
 }
 
 remove_data() {
-    local name
-    rm -rf $CONFIG /etc/systemd/system/edge-detect{,@}.service.d
-    for name in "$@"; do rm -rf "/var/lib/$name" "/var/lib/private/$name"; done
+    rm -rf $CONFIG /etc/systemd/system/edge-detect{,@}.service.d /var/lib/{,private/}edge-detect{,@*}
 }
 
 main() {
