@@ -84,7 +84,13 @@ class Url:
         Raises:
             ConfigError: The port is no number from 1 to 65535.
         """
-        parts = urlsplit(self.text)
+        try:
+            parts = urlsplit(self.text)
+        except ValueError as error:
+            raise ConfigError(
+                f"{self.name!r} has an impossible address",
+                "put IPv6 addresses into brackets, e.g. [::1]",
+            ) from error
         try:
             port = parts.port
         except ValueError:

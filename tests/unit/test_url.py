@@ -138,3 +138,8 @@ def test_a_misspelt_option_is_an_error_that_lists_the_right_ones() -> None:
     with pytest.raises(ConfigError, match="lop") as caught:
         parse_url("file://a.mp4?lop=true").check_options("loop", "realtime")
     assert caught.value.hint == "use one of loop, realtime"
+
+
+def test_an_address_that_urlsplit_cannot_read_is_an_error_of_the_user() -> None:
+    with pytest.raises(ConfigError, match="impossible address"):
+        parse_url("rtsp://[::1/live").authority(554)

@@ -1,11 +1,18 @@
 """Every key of the configuration file, with its meaning, default and limits.
 
-`edge-detect config schema` and the sample file are made from this.
+`edge-detect config schema` and docs/configuration.md are made from this.
 """
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote, urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_core import PydanticCustomError
+
+from edge_detect.core import ConfigError
+from edge_detect.service.config.endpoint import Endpoint
+from edge_detect.service.config.polygons import polygon_fault
 
 __all__ = [
     "CameraSettings",
@@ -22,9 +29,45 @@ __all__ = [
     "ZoneSettings",
 ]
 
+# What may stand in a header and in a cookie without quoting (RFC 6750, section 2.1).
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{8,256}")
+
+
+def _impossible(fact: str, hint: str = "") -> PydanticCustomError:
+    """What a check raises, for pydantic to collect."""
+    context: dict[str, Any] = {"fact": fact, "hint": hint}
+    return PydanticCustomError("impossible", "{fact}", context)
+
+
+def _check_listen(text: str) -> str:
+    try:
+        Endpoint.parse(text)
+    except ConfigError as error:
+        raise _impossible("must be ADDRESS:PORT", error.hint) from error
+    return text
+
+
+def _check_polygon(corners: tuple["Point", ...]) -> tuple["Point", ...]:
+    fault = polygon_fault(corners)
+    if fault:
+        raise _impossible(fault, "list the corners in order, as one walks round the zone")
+    return corners
+
+
+def _check_token(token: SecretStr) -> SecretStr:
+    if token.get_secret_value() and not _TOKEN.fullmatch(token.get_secret_value()):
+        raise _impossible(
+            "must be 8 to 256 letters and digits", "make one with `openssl rand -hex 16`"
+        )
+    return token
+
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Point = tuple[Share, Share]
+Polygon = Annotated[tuple[Point, ...], AfterValidator(_check_polygon)]
+Listen = Annotated[str, AfterValidator(_check_listen)]
+Token = Annotated[SecretStr, AfterValidator(_check_token)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -40,7 +83,7 @@ class ZoneSettings(Section):
     An object is where the middle of its box's lower edge is.
     """
 
-    polygon: tuple[Point, ...] = Field(
+    polygon: Polygon = Field(
         min_length=3, max_length=64, description="corners [x, y]; 0 to 1 of the picture"
     )
     classes: tuple[str, ...] = Field(default=(), description="for these classes only; empty: all")
@@ -53,6 +96,17 @@ class SizeLimits(Section):
     max_width: Share = 1.0
     min_height: Share = 0.0
     max_height: Share = 1.0
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        for side in ("width", "height"):
+            least, most = getattr(self, f"min_{side}"), getattr(self, f"max_{side}")
+            if least > most:
+                raise _impossible(
+                    f"min_{side} {least:g} is more than max_{side} {most:g}",
+                    "no box would be large and small enough",
+                )
+        return self
 
 
 class DetectorSettings(Section):
@@ -85,6 +139,22 @@ class CameraSettings(Section):
     )
     sinks: tuple[str, ...] = Field(default=(), description="URLs, as in `edge-detect run --sink`")
 
+    @model_validator(mode="after")
+    def _whole_login(self) -> Self:
+        if self.source_password.get_secret_value() and not self.source_user:
+            raise _impossible("source_password needs source_user", "add source_user")
+        return self
+
+    def source_url(self) -> str:
+        """The source with its login in it: to be opened, never to be shown or logged."""
+        if not self.source_user:
+            return self.source
+        parts = urlsplit(self.source)
+        user = quote(self.source_user, safe="")
+        password = quote(self.source_password.get_secret_value(), safe="")
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit(parts._replace(netloc=f"{user}:{password}@{host}"))
+
 
 class LoggingSettings(Section):
     """What is said, how, and how often."""
@@ -99,7 +169,7 @@ class LoggingSettings(Section):
 class MetricsSettings(Section):
     """Prometheus, and /healthz and /readyz, at an address of their own."""
 
-    listen: str = Field(default="127.0.0.1:9464", description="ADDRESS:PORT")
+    listen: Listen = Field(default="127.0.0.1:9464", description="ADDRESS:PORT")
 
 
 class HistorySettings(Section):
@@ -114,12 +184,18 @@ class HistorySettings(Section):
 class WebSettings(Section):
     """One page for all cameras."""
 
-    listen: str = Field(default="127.0.0.1:8080", description="ADDRESS:PORT")
+    listen: Listen = Field(default="127.0.0.1:8080", description="ADDRESS:PORT")
     user: str = ""
     password: SecretStr = SecretStr("")
-    token: SecretStr = SecretStr("")
-    hosts: tuple[str, ...] = ()
-    viewers: int = Field(default=8, ge=1, le=1000)
+    token: Token = Field(default=SecretStr(""), description="lets in whoever knows it")
+    hosts: tuple[str, ...] = Field(default=(), description="further names of this computer")
+    viewers: int = Field(default=8, ge=1, le=1000, description="at a time")
+
+    @model_validator(mode="after")
+    def _whole_login(self) -> Self:
+        if bool(self.user) != bool(self.password.get_secret_value()):
+            raise _impossible("user and password need each other", "give both, or neither")
+        return self
 
 
 class MqttSettings(Section):
