@@ -69,7 +69,7 @@ install_packages() {
     done
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
         --target "$SITE" --only-binary :all: --implementation cp --python-version "$PYTHON" \
-        "${platforms[@]}" --constraint "$WORK/versions.txt" "${wheels[0]}[service]" \
+        "${platforms[@]}" --constraint "$WORK/versions.txt" "${wheels[0]}[service,picamera2]" \
         >>"$WORK/build.log" 2>&1 || { tail -20 "$WORK/build.log" >&2; return 1; }
     # Programs of the libraries, their own tests, and what prepares models for the processors of
     # telephones are of no use here.
@@ -114,6 +114,10 @@ END
     # The units name the program where deploy/install.sh puts it.
     for unit in edge-detect.service edge-detect@.service; do
         sed 's|/opt/edge-detect/bin/edge-detect|/usr/bin/edge-detect|g' "systemd/$unit" >"$debian/$unit"
+    done
+    # Bookworm's systemd warns of keys that it does not know.
+    [ "$SUITE" = bookworm ] || for unit in edge-detect.service edge-detect@.service; do
+        install -D -m 644 -t "$TREE/usr/lib/systemd/system/$unit.d" systemd/backoff.conf
     done
     cp CHANGELOG.md "$WORK/"
 }
