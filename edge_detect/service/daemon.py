@@ -18,6 +18,7 @@ from edge_detect.service.logs import Logs, configure_logging
 from edge_detect.service.notifier import Notifier
 from edge_detect.service.paths import state_directory
 from edge_detect.service.status import status_line
+from edge_detect.service.trim import trim_memory
 from edge_detect.service.watchdog import Watchdog
 
 __all__ = ["Daemon"]
@@ -137,6 +138,7 @@ class Daemon:
         status = status_line(self.cameras, self.board(), troubles, self._not_applied)
         if not self.ready and all(_is_known(camera) for camera in self._cameras.values()):
             self.ready = True
+            trim_memory()
             self._notifier.ready(status)
             _log.info("ready: %s", status)
         else:

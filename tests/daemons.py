@@ -1,0 +1,108 @@
+"""The daemon as a process of its own, with systemd's end of the line held by the test."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from waiting import wait_for
+
+__all__ = ["DaemonProcess", "running_daemon"]
+
+MODEL = "ssdlite-mobilenet-v2-pedestrian"
+
+
+class DaemonProcess:
+    """`edge-detect run --config`, told that systemd started it.
+
+    Args:
+        folder: For its state, its log and the socket that it reports to.
+        config: The text of its configuration.
+        environment: Further variables.
+    """
+
+    def __init__(
+        self, folder: Path, config: str, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.config = folder / "config.toml"
+        self.config.write_text(config)
+        self._log = folder / "log"
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        address = folder / "notify"
+        self._socket.bind(str(address))
+        self._socket.setblocking(False)
+        self.messages: list[dict[str, str]] = []
+        variables = {
+            **os.environ,
+            "STATE_DIRECTORY": str(folder / "state"),
+            "NOTIFY_SOCKET": str(address),
+            "WATCHDOG_USEC": "2000000",
+            **(environment or {}),
+        }
+        program = Path(sys.executable).parent / "edge-detect"
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [program, "run", "--config", self.config], stderr=log, env=variables
+            )
+
+    @property
+    def log(self) -> str:
+        """What it has said so far."""
+        return self._log.read_text(errors="replace")
+
+    def heard(self, key: str) -> list[str]:
+        """What it has told systemd under a key so far, in order."""
+        while True:
+            try:
+                datagram = self._socket.recv(65536)
+            except BlockingIOError:
+                break
+            lines = datagram.decode().splitlines()
+            self.messages.append(dict(line.split("=", 1) for line in lines))
+        return [message[key] for message in self.messages if key in message]
+
+    def wait_until_ready(self, times: int = 1) -> None:
+        """Wait for READY=1, at the start or after a reload."""
+        wait_for(lambda: len(self.heard("READY")) >= times or self.ended, 60)
+        assert not self.ended, self.log
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process is over."""
+        return self.process.poll() is not None
+
+    def reload(self, config: str | None = None) -> None:
+        """Have it read its file anew, after a change."""
+        if config is not None:
+            self.config.write_text(config)
+        self.process.send_signal(signal.SIGHUP)
+
+    def stop(self) -> float:
+        """End it as systemd does; seconds until it was gone."""
+        begun = time.monotonic()
+        self.process.terminate()
+        self.process.wait(20)
+        return time.monotonic() - begun
+
+    def close(self) -> None:
+        """End it, whatever its state."""
+        self.process.kill()
+        self.process.wait(10)
+        self._socket.close()
+
+
+@contextmanager
+def running_daemon(
+    folder: Path, config: str, environment: Mapping[str, str] | None = None
+) -> Iterator[DaemonProcess]:
+    """A daemon for the time of a `with` statement."""
+    daemon = DaemonProcess(folder, config, environment)
+    try:
+        yield daemon
+    finally:
+        daemon.close()
