@@ -11,7 +11,7 @@ from edge_detect.core.backoff import Backoff
 from edge_detect.service.config.settings import MqttSettings
 from edge_detect.service.mqtt.alarm import Alarm
 from edge_detect.service.mqtt.outbox import Message, Outbox
-from edge_detect.service.mqtt.reasons import Reason, refusal, why_not_reached
+from edge_detect.service.mqtt.reasons import Reason, refusal, why_lost, why_not_reached
 from edge_detect.service.mqtt.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class Connection:
         self._unconfirmed: dict[int, Message] = {}
         self._accepted_ns: int | None = None
         self._refusal: Reason | None = None
+        self._loss = ""
         self._told: set[str] = set()
         self._dropped_before = 0
         self.error = ""
@@ -127,6 +128,7 @@ class Connection:
             client.tls_set_context(_tls_context(settings))
         client.will_set(self._status, _OFFLINE, qos=1, retain=True)
         client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
@@ -234,16 +236,11 @@ class Connection:
             self._exchange(client, poll, connection, 50)
 
     def _note_loss(self) -> None:
+        lasted_ns = 0
         if self._accepted_ns is not None:
-            self._backoff.worked_for(monotonic_ns() - self._accepted_ns)
-        self._lament(
-            self._refusal
-            or Reason(
-                "the broker has ended the connection" if self.connected else "no answer",
-                f"if it always does, another client may call itself {self._identity!r}:"
-                " give `node` in [mqtt]",
-            )
-        )
+            lasted_ns = monotonic_ns() - self._accepted_ns
+            self._backoff.worked_for(lasted_ns)
+        self._lament(self._refusal or why_lost(self._loss, lasted_ns, self._identity))
 
     def _lament(self, reason: Reason) -> None:
         """Say what is wrong, once for each reason: a broker may be away for weeks."""
@@ -273,6 +270,11 @@ class Connection:
         self._publish(client, Message(self._status, _ONLINE, retain=True))
         self._subscriptions.renew()
         self._outbox.repeat()
+
+    def _on_disconnect(
+        self, _client: "Client", _data: Any, _flags: Any, code: Any, _properties: Any
+    ) -> None:
+        self._loss = str(code)
 
     def _on_publish(self, _client: "Client", _data: Any, mid: int, *_: Any) -> None:
         message = self._unconfirmed.pop(mid, None)

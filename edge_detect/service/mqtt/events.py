@@ -242,7 +242,7 @@ class EventTracker:
                     known.stay_s = self._rules.stay_s
                     known.next_stay_ns = at_ns + round(known.stay_s * NS_PER_S)
                     changes.append(known.change("appear", known.number))
-                elif known.hits <= known.misses or self._is_gone(known, at_ns):
+                elif known.hits <= known.misses >= _MISSES or self._is_gone(known, at_ns):
                     continue
             elif self._is_gone(known, at_ns):
                 changes.append(known.change("leave", known.number, "out of sight"))

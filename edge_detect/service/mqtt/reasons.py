@@ -4,9 +4,12 @@ import socket
 import ssl
 from typing import NamedTuple
 
+from edge_detect.core import NS_PER_S
 from edge_detect.service.config.settings import MqttSettings
 
-__all__ = ["Reason", "refusal", "why_not_reached"]
+__all__ = ["Reason", "refusal", "why_lost", "why_not_reached"]
+
+_SOON_NS = 10 * NS_PER_S
 
 
 class Reason(NamedTuple):
@@ -28,9 +31,9 @@ def why_not_reached(error: OSError | ValueError) -> Reason:
             "tls_ca in [mqtt] names the authority that signed it; host must be the name in it",
         )
     if isinstance(error, ssl.SSLError):
-        return Reason(
-            f"encryption failed: {error.reason or error}", "is this the broker's port for TLS?"
-        )
+        # Not every one of them has a reason.
+        reason = getattr(error, "reason", "") or error
+        return Reason(f"encryption failed: {reason}", "is this the broker's port for TLS?")
     if isinstance(error, socket.gaierror):
         return Reason(f"its name cannot be looked up: {error.strerror}", "see host in [mqtt]")
     if isinstance(error, TimeoutError):
@@ -53,3 +56,23 @@ def refusal(code: str, settings: MqttSettings) -> Reason:
     if code in ("Bad user name or password", "Not authorized"):
         hint = "see user and password in [mqtt]" if settings.user else "it wants user and password"
     return Reason(f"refused: {code.lower()}", hint)
+
+
+def why_lost(code: str, lasted_ns: int, identity: str) -> Reason:
+    """Explain the end of a connection.
+
+    Args:
+        code: What the library said.
+        lasted_ns: How long the broker had accepted us; 0 if it never did.
+        identity: How we call ourselves.
+    """
+    if code == "Keep alive timeout":
+        return Reason(
+            "it has fallen silent" if lasted_ns else "it takes connections, but is silent"
+        )
+    if 0 < lasted_ns < _SOON_NS:
+        return Reason(
+            "it has ended the connection soon after accepting it",
+            f"is there another client called {identity}? then give `node` in [mqtt]",
+        )
+    return Reason("it has ended the connection")
