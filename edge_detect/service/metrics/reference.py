@@ -4,7 +4,7 @@ import sys
 
 from edge_detect.service.metrics.families import BUCKETS_S, FAMILIES
 
-__all__ = ["describe_metrics"]
+__all__ = ["QUESTIONS", "describe_metrics"]
 
 _HEAD = """\
 # Metrics
@@ -53,7 +53,7 @@ them; Grafana's look differs.
 """
 
 _LATENCY = "edge_detect_capture_to_detect_seconds_bucket"
-_QUESTIONS = {
+QUESTIONS = {
     "detections a second": 'rate(edge_detect_frames_total{stage="detected"}[5m])',
     "95 % of detections were known within": (
         f"histogram_quantile(0.95, sum by (camera, le) (rate({_LATENCY}[5m])))"
@@ -74,7 +74,7 @@ def describe_metrics() -> str:
         labels = ", ".join(f"`{label}`" for label in family.labels)
         rows.append(f"| `{family.full_name}` | {family.kind} | {labels} | {family.help} |")
     questions = ["| question | query |", "| --- | --- |"]
-    questions += [f"| {question} | `{query}` |" for question, query in _QUESTIONS.items()]
+    questions += [f"| {question} | `{query}` |" for question, query in QUESTIONS.items()]
     bounds = ", ".join(f"{bound * 1000:g}" for bound in BUCKETS_S)
     tail = _TAIL.format(bounds=bounds, questions="\n".join(questions))
     return f"{_HEAD}{chr(10).join(rows)}\n{tail}"

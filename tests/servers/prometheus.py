@@ -1,0 +1,119 @@
+"""A real Prometheus on loopback that scrapes one port, and what can be asked of it."""
+
+import json
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from waiting import wait_for
+
+__all__ = ["Prometheus", "free_port", "prometheus", "promtool"]
+
+_CONFIG = """\
+global:
+  scrape_interval: 500ms
+  evaluation_interval: 500ms
+{rules}
+scrape_configs:
+  - job_name: edge-detect
+    static_configs:
+      - targets: ["127.0.0.1:{port}"]
+"""
+
+
+class Prometheus:
+    """Asks a running Prometheus.
+
+    Args:
+        port: At which it listens.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.address = f"http://127.0.0.1:{port}"
+
+    def ask(self, path: str, **parameters: str) -> Any:
+        """The data of an answer of its HTTP API."""
+        answer = httpx.get(f"{self.address}/api/v1/{path}", params=parameters, timeout=5)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["data"]
+
+    def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
+        """Labels and values of an instant query."""
+        result = self.ask("query", query=expression)["result"]
+        return [(each["metric"], float(each["value"][1])) for each in result]
+
+    def value(self, expression: str) -> float | None:
+        """The only value of a query; None while there is none."""
+        found = self.query(expression)
+        assert len(found) <= 1, f"{expression} gives {len(found)} values"
+        return found[0][1] if found else None
+
+    def ready(self) -> bool:
+        """Whether it answers and takes queries."""
+        try:
+            return httpx.get(f"{self.address}/-/ready", timeout=1).status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+@contextmanager
+def prometheus(folder: Path, port: int, rules: Path | None = None) -> Iterator[Prometheus]:
+    """Start a Prometheus, and end it.
+
+    Args:
+        folder: For its configuration and data.
+        port: Of loopback, at which it finds metrics.
+        rules: A file with alerts.
+    """
+    own_port = free_port()
+    config = folder / "prometheus.yml"
+    rule_files = f"rule_files: [{json.dumps(str(rules))}]" if rules else ""
+    config.write_text(_CONFIG.format(port=port, rules=rule_files))
+    command = [
+        _program("prometheus"),
+        f"--config.file={config}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{own_port}",
+        "--log.level=warn",
+    ]
+    with subprocess.Popen(command) as process:
+        try:
+            asked = Prometheus(own_port)
+            wait_for(asked.ready, 20)
+            yield asked
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def promtool(*arguments: str, given: bytes = b"") -> str:
+    """What promtool prints when it finds nothing wrong."""
+    done = subprocess.run(
+        [_program("promtool"), *arguments],
+        check=False,
+        input=given,
+        capture_output=True,
+        timeout=30,
+    )
+    said = (done.stdout + done.stderr).decode()
+    assert done.returncode == 0, said
+    return said
+
+
+def free_port() -> int:
+    """A port of loopback that nobody uses at this moment."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def _program(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        pytest.fail(f"{name} is missing: apt-get install prometheus")
+    return path
