@@ -452,7 +452,8 @@ class Pipeline:
 
     def _add_render(self, feeds: Feeds) -> Mailbox[Any]:
         box = self._boxes["render"] = self._box()
-        overlay, statistics = Overlay(self.detector.labels), self.statistics
+        zones = {zone.name: zone.polygon for zone in self._selection["zones"]}
+        overlay, statistics = Overlay(self.detector.labels, zones), self.statistics
         self._crew.add(
             "render",
             lambda: stages.render(

@@ -1,6 +1,10 @@
 """Boxes, labels and a status line, drawn into the picture."""
 
+from collections.abc import Mapping
+
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from edge_detect.core import Detections, Image
 from edge_detect.render.palette import Color, class_colors
@@ -9,6 +13,7 @@ from edge_detect.render.text import Lettering
 __all__ = ["Overlay"]
 
 _STATUS_GROUND = (0, 0, 0)
+_ZONE_COLOR = (235, 235, 235)
 _SMALLEST_LETTERS = 7
 
 
@@ -21,9 +26,16 @@ class Overlay:
 
     Args:
         labels: All labels of the model, by class id; they decide how many colours there are.
+        zones: Corners x, y, from 0 to 1 of the picture, by the zone's name; outlined thinly.
     """
 
-    def __init__(self, labels: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        labels: tuple[str, ...],
+        zones: Mapping[str, tuple[tuple[float, float], ...]] | None = None,
+    ) -> None:
+        self._zones = zones or {}
+        self._outlines: dict[tuple[int, int], dict[str, NDArray[np.int32]]] = {}
         self._colors = class_colors(len(labels))
         self._letterings: dict[int, Lettering] = {}
 
@@ -42,6 +54,7 @@ class Overlay:
         shortest = min(width, height)
         thickness = max(1, round(shortest / 320))
         letters = self._lettering(max(9, round(shortest / 48)))
+        self._draw_zones(image, letters)
         # The best is drawn last, so that nothing hides its label.
         for label, class_id, score, box, _ in reversed(list(detections or ())):
             color = self._colors[class_id % len(self._colors)]
@@ -59,6 +72,24 @@ class Overlay:
             _paste(image, percent[:, overlap:], x + name.shape[1], y)
         if status:
             self._draw_status(image, status, max(9, round(shortest / 48)))
+
+    def _draw_zones(self, image: Image, letters: Lettering) -> None:
+        height, width = image.shape[:2]
+        outlines = self._outlines.get((width, height))
+        if outlines is None:
+            # Sources change their size seldom, and never to many different ones.
+            scale = np.array((width - 1, height - 1))
+            outlines = self._outlines[width, height] = {
+                name: np.rint(np.array(corners) * scale).astype(np.int32)
+                for name, corners in self._zones.items()
+            }
+        for name, outline in outlines.items():
+            cv2.polylines(image, [outline], True, _ZONE_COLOR, 1)
+            text = letters.render(name, _STATUS_GROUND)
+            # At the topmost corner, inside the picture.
+            x, y = outline[outline[:, 1].argmin()].tolist()
+            x = max(0, min(x, width - text.shape[1]))
+            _paste(image, text, x, max(0, min(y, height - text.shape[0])))
 
     def _draw_status(self, image: Image, status: str, letter_height: int) -> None:
         height, width = image.shape[:2]

@@ -133,3 +133,17 @@ def test_drawing_twice_gives_the_same_picture() -> None:
     for picture in pictures:
         overlay.draw(picture, found((10, 90, 300, 300), (20, 100, 200, 200), class_ids=[1, 2]), "x")
     assert (pictures[0] == pictures[1]).all()
+
+
+def test_zones_are_outlined_where_they_are_at_every_picture_size():
+    overlay = Overlay(LABELS, {"gate": ((0.25, 0.5), (0.75, 0.5), (0.75, 1.0), (0.25, 1.0))})
+    for height, width in ((200, 400), (480, 640)):
+        image = np.zeros((height, width, 3), np.uint8)
+        overlay.draw(image, None)
+        drawn = image.any(axis=2)
+        # The sides, below the name that stands at the upper left corner.
+        for x in (round(0.25 * (width - 1)), round(0.75 * (width - 1))):
+            assert drawn[round(height * 0.75), x]
+        assert drawn[-1, width // 2]
+        assert not drawn[: height // 2 - 1].any()
+        assert not drawn[round(height * 0.75), round(width * 0.5)]
