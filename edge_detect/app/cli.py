@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_models(commands)
     _add_bench(commands)
     _add_latency(commands)
+    _add_report(commands)
     _add_warmup(commands)
     return parser
 
@@ -259,6 +260,35 @@ def _add_latency(commands: "_Commands") -> None:
     )
     latency.add_argument("--json", action="store_true", help="print one JSON object")
     latency.set_defaults(work=("edge_detect.app.latency", "latency"))
+
+
+def _add_report(commands: "_Commands") -> None:
+    report = commands.add_parser(
+        "report",
+        help="how available, fast and late the cameras of the daemon were",
+        description="Sum up what `edge-detect run --config` has written down: availability, "
+        "rates and delays of each camera, the worst minutes, restarts and reconnects.",
+    )
+    report.add_argument(
+        "--since",
+        default="24h",
+        metavar="WHEN",
+        help="24h, 7d, 2026-05-01 or '2026-05-01 14:30' (default: 24h)",
+    )
+    report.add_argument("--until", metavar="WHEN", help="as --since (default: now)")
+    report.add_argument(
+        "--camera", action="append", metavar="NAME", help="this one alone; may be repeated"
+    )
+    report.add_argument(
+        "--dir",
+        type=Path,
+        metavar="DIR",
+        help="where the history lies (default: /var/lib/edge-detect/metrics, else "
+        "~/.local/state/edge-detect/metrics)",
+    )
+    report.add_argument("--html", metavar="FILE", help="write one page with curves; - prints it")
+    report.add_argument("--json", action="store_true", help="print one JSON object")
+    report.set_defaults(work=("edge_detect.app.report", "report"))
 
 
 def _add_warmup(commands: "_Commands") -> None:

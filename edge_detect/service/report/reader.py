@@ -1,0 +1,256 @@
+"""Reads a history from its newest file to its oldest.
+
+In this order the last line of a boot comes first, whose time of day is the right one: see
+`edge_detect.service.history.record`.
+"""
+
+import csv
+import gzip
+import math
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_detect.core import SourceError
+from edge_detect.service.history.files import HistoryFile, list_files
+from edge_detect.service.history.record import NUMBERS, TEXTS
+
+__all__ = ["FIGURES", "Chunk", "Happening", "Lines", "oldest_line_s", "read_chunks"]
+
+# What reports draw; the rest of the columns is for other programs.
+FIGURES = tuple(name for name in NUMBERS if name not in ("invoke_p95_ms", "invoke_p99_ms"))
+_TEXTS = len(TEXTS)
+_TIME = re.compile(r"[12]\d{3}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\dZ", re.ASCII)
+
+Floats = NDArray[np.float64]
+
+
+class Happening(NamedTuple):
+    """A line with an event.
+
+    Attributes:
+        at_s: Unix time.
+        event: As in the column.
+        camera: Empty for the whole program.
+        boot: Of the computer.
+        before: The line before: its unix time, boot and event; None where it is in an older
+            file, or where there is none.
+    """
+
+    at_s: float
+    event: str
+    camera: str
+    boot: str
+    before: tuple[float, str, str] | None
+
+
+@dataclass(slots=True)
+class Lines:
+    """The figures of one camera.
+
+    Attributes:
+        end_s: (n,) unix times of the ends of the intervals.
+        figures: (n, len(FIGURES)); NaN where nothing is known.
+        source: State of the source in the last line.
+    """
+
+    end_s: Floats
+    figures: Floats
+    source: str
+
+
+@dataclass(slots=True)
+class Chunk:
+    """One file.
+
+    Attributes:
+        cameras: Lines with figures, by camera.
+        happenings: Events in the order of writing.
+        last: The last line of the file, as in `Happening.before`.
+        unreadable: Lines that are damaged.
+    """
+
+    cameras: dict[str, Lines] = field(default_factory=dict)
+    happenings: list[Happening] = field(default_factory=list)
+    last: tuple[float, str, str] | None = None
+    unreadable: int = 0
+
+
+def read_chunks(directory: Path, since_s: float) -> Iterator[Chunk]:
+    """Read all files that may hold lines from `since_s` on, newest first.
+
+    Args:
+        directory: Of the files.
+        since_s: Unix time.
+
+    Raises:
+        SourceError: The directory cannot be read.
+    """
+    files = _files(directory)
+    offsets_s: dict[str, float] = {}
+    newer: HistoryFile | None = None
+    for file in reversed(files):
+        # A file goes on until the next one begins, however old its name is.
+        if newer is not None and newer.day < _day(since_s):
+            return
+        text = _read(file)
+        if text is not None:
+            yield _parse(text, offsets_s)
+        newer = file
+
+
+def oldest_line_s(directory: Path) -> float | None:
+    """Unix time of the first line of all, as the clock stood; None if there is none.
+
+    Raises:
+        SourceError: The directory cannot be read.
+    """
+    for file in _files(directory):
+        text = _read(file)
+        lines = text.split("\n", 2) if text is not None else []
+        if len(lines) > 1 and _TIME.fullmatch(lines[1][:20]):
+            return _unix(lines[1][:20])
+    return None
+
+
+def _files(directory: Path) -> list[HistoryFile]:
+    try:
+        return list_files(directory)
+    except OSError as error:
+        raise SourceError(
+            f"cannot read the history in {directory}: {error.strerror}",
+            "name its directory with --dir, or read it as the service's user or root",
+        ) from error
+
+
+def _day(unix_s: float) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%d")
+
+
+def _read(file: HistoryFile) -> str | None:
+    """The text of a file; None if it was deleted meanwhile or cannot be read.
+
+    Raises:
+        SourceError: Permission is denied: a report without it would be wrong.
+    """
+    for path in (file.path, file.packed_path):
+        try:
+            data = path.read_bytes()
+            if path == file.packed_path:
+                data = gzip.decompress(data)
+        except FileNotFoundError:
+            # It may have been compressed a moment ago.
+            continue
+        except PermissionError as error:
+            raise SourceError(
+                f"cannot read {path}: {error.strerror}", "read it as the service's user or root"
+            ) from error
+        except (OSError, EOFError, zlib.error):
+            return ""
+        return data.decode("utf-8", "replace")
+    return None
+
+
+def _parse(text: str, offsets_s: dict[str, float]) -> Chunk:
+    first, _, rest = text.partition("\n")
+    columns = next(csv.reader([first]), [])
+    if columns[:_TEXTS] != list(TEXTS) or "up_s" not in columns:
+        return Chunk(unreadable=text.count("\n"))
+    split = [line.split(",", _TEXTS) for line in rest.split("\n") if line]
+    lines = [parts for parts in split if len(parts) > _TEXTS]
+    numbers = _numbers([parts[-1] for parts in lines], columns[_TEXTS:])
+    readable = np.isfinite(numbers[:, 0])
+    if not readable.all():
+        lines = [parts for parts, is_good in zip(lines, readable, strict=True) if is_good]
+        numbers = numbers[readable]
+    chunk = Chunk(unreadable=len(split) - len(lines))
+    if lines:
+        _fill(chunk, lines, numbers, offsets_s)
+    return chunk
+
+
+def _numbers(rests: Sequence[str], columns: Sequence[str]) -> Floats:
+    """All lines as an array with the columns `FIGURES`."""
+    text = "\n".join([*rests, ""])
+    for _ in range(2):  # two, because matches do not overlap
+        text = text.replace(",,", ",nan,")
+    cells = text.replace(",\n", ",nan\n").splitlines()
+    numbers = np.full((len(cells), len(FIGURES)), np.nan)
+    if not cells:
+        return numbers
+    try:
+        found = np.loadtxt(cells, np.float64, delimiter=",", comments=None, ndmin=2)
+    except ValueError:
+        found = np.empty((0, 0))
+    if found.shape[1] != len(columns):
+        found = np.array([_one_by_one(each, len(columns)) for each in cells])
+    for index, name in enumerate(FIGURES):
+        if name in columns:
+            numbers[:, index] = found[:, columns.index(name)]
+    return numbers
+
+
+def _one_by_one(line: str, width: int) -> list[float]:
+    """The slow way, for a file with a damaged line, which becomes NaN throughout."""
+    try:
+        numbers = list(map(float, line.split(",")))
+    except ValueError:
+        numbers = []
+    return numbers if len(numbers) == width else [math.nan] * width
+
+
+def _fill(
+    chunk: Chunk, lines: list[list[str]], numbers: Floats, offsets_s: dict[str, float]
+) -> None:
+    times, boots, cameras, events, sources, _ = zip(*lines, strict=True)
+    up_s = numbers[:, FIGURES.index("up_s")]
+    at_s = up_s + _offsets(times, boots, up_s, offsets_s)
+    for index in [place for place, event in enumerate(events) if event]:
+        before = (float(at_s[index - 1]), boots[index - 1], events[index - 1]) if index else None
+        chunk.happenings.append(
+            Happening(float(at_s[index]), events[index], cameras[index], boots[index], before)
+        )
+    names = {name: code for code, name in enumerate(dict.fromkeys(cameras))}
+    codes = np.fromiter(map(names.__getitem__, cameras), np.intp, len(cameras))
+    codes[np.fromiter(map(bool, events), np.bool_, len(events))] = -1
+    for name, code in names.items():
+        places = np.flatnonzero(codes == code)
+        if name and len(places):
+            chunk.cameras[name] = Lines(at_s[places], numbers[places], sources[places[-1]])
+    chunk.last = (float(at_s[-1]), boots[-1], events[-1])
+
+
+def _offsets(
+    times: Sequence[str], boots: Sequence[str], up_s: Floats, offsets_s: dict[str, float]
+) -> Floats:
+    """Unix time minus time since boot, for each line: that of the boot's very last line."""
+    offsets = np.empty(len(times))
+    index = len(times)
+    while index > 0:
+        boot = boots[index - 1]
+        begin = index - 1
+        while begin > 0 and boots[begin - 1] == boot:
+            begin -= 1
+        if boot not in offsets_s:
+            offsets_s[boot] = _offset(times[begin:index], up_s[begin:index])
+        offsets[begin:index] = offsets_s[boot]
+        index = begin
+    return offsets
+
+
+def _offset(times: Sequence[str], up_s: Floats) -> float:
+    for text, line_up_s in zip(reversed(times), reversed(up_s), strict=True):
+        if _TIME.fullmatch(text):
+            return _unix(text) - float(line_up_s)
+    return 0.0
+
+
+def _unix(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
