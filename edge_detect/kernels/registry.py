@@ -8,7 +8,7 @@ import numba
 
 from edge_detect.kernels.cache import KernelCache
 
-__all__ = ["TENSOR_TYPES", "compile_all", "helper", "kernel", "prepare"]
+__all__ = ["TENSOR_TYPES", "compile_all", "helper", "kernel", "list_uncompiled", "prepare"]
 
 TENSOR_TYPES = ("int8", "uint8", "float32")
 
@@ -61,3 +61,13 @@ def compile_all() -> list[tuple[str, float]]:
             label = f"{name}[{element_type}]" if element_type else name
             seconds.append((label, perf_counter() - started))
     return seconds
+
+
+def list_uncompiled() -> list[str]:
+    """The kernels declared so far that are not in any cache; nothing is compiled."""
+    return [
+        f"{name}[{element_type}]" if element_type else name
+        for name, (dispatcher, variants) in _kernels.items()
+        for element_type, signature in variants.items()
+        if dispatcher._cache.load_overload(signature, dispatcher.targetctx) is None  # noqa: SLF001
+    ]

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-__all__ = ["warmup"]
+__all__ = ["uncompiled", "warmup"]
 
 _MODULES = ("nms", "pixels", "polygons", "quantize", "ssd", "yolo")
 
@@ -14,8 +14,20 @@ def warmup() -> list[tuple[str, float]]:
         Name with the element type, and the seconds it took, for each kernel. A compilation
         takes seconds, loading from the cache a few milliseconds.
     """
-    for module in _MODULES:
-        import_module(f"edge_detect.kernels.{module}")
+    _declare_all()
     from edge_detect.kernels.registry import compile_all
 
     return compile_all()
+
+
+def uncompiled() -> list[str]:
+    """Names of the kernels that would have to be compiled at the next start."""
+    _declare_all()
+    from edge_detect.kernels.registry import list_uncompiled
+
+    return list_uncompiled()
+
+
+def _declare_all() -> None:
+    for module in _MODULES:
+        import_module(f"edge_detect.kernels.{module}")
