@@ -90,7 +90,7 @@ def describe_exception(error: BaseException) -> str:
 
 def _message(record: logging.LogRecord) -> str:
     try:
-        return record.getMessage()
+        return record.getMessage().rstrip()
     except Exception as error:  # noqa: BLE001 - anything may be logged, and its text may fail
         return f"{record.msg!r} (its arguments do not fit: {type(error).__name__})"
 
@@ -114,5 +114,5 @@ def _shortened(text: str, most: int) -> str:
 
 def _span(seconds: float) -> str:
     if seconds < 120:
-        return f"{seconds:.0f} s"
+        return f"{max(1, seconds):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"

@@ -16,6 +16,7 @@ __all__ = ["JOURNAL_SOCKET", "JournalOutput", "Output", "StreamOutput"]
 JOURNAL_SOCKET = Path("/run/systemd/journal/socket")
 
 _WAIT_S = 0.2
+_FIRST_WAIT_S = 0.001
 # A pipe that can be written at all takes so much at once (POSIX: PIPE_BUF).
 _CHUNK = 4096
 
@@ -109,14 +110,16 @@ class JournalOutput(Output):
     def write(self, entry: Entry, given_up: Event) -> bool:
         """Send an entry; a journal that is away or does not read is waited for."""
         data = _datagram(self._encode(entry))
+        wait_s = _FIRST_WAIT_S
         while True:
             try:
                 # The journal may be restarted: its socket is looked up every time.
                 self._socket.sendto(data, self._path)
             except (BlockingIOError, ConnectionRefusedError, FileNotFoundError):
                 # Polling would not tell: it looks at our end of the socket alone.
-                if given_up.wait(_WAIT_S):
+                if given_up.wait(wait_s):
                     return False
+                wait_s = min(2 * wait_s, _WAIT_S)
             except OSError:
                 return False
             else:
