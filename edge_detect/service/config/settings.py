@@ -54,6 +54,14 @@ def _check_polygon(corners: tuple["Point", ...]) -> tuple["Point", ...]:
     return corners
 
 
+def _check_topic(topic: str) -> str:
+    if any(character in topic for character in "+#\0"):
+        raise _impossible("must have no wildcard", "'+' and '#' are for subscribers")
+    if topic.startswith(("$", "/")) or topic.endswith("/"):
+        raise _impossible("must begin and end with a name", "e.g. home/cameras")
+    return topic
+
+
 def _check_token(token: SecretStr) -> SecretStr:
     if token.get_secret_value() and not _TOKEN.fullmatch(token.get_secret_value()):
         raise _impossible(
@@ -68,6 +76,7 @@ Point = tuple[Share, Share]
 Polygon = Annotated[tuple[Point, ...], AfterValidator(_check_polygon)]
 Listen = Annotated[str, AfterValidator(_check_listen)]
 Token = Annotated[SecretStr, AfterValidator(_check_token)]
+Topic = Annotated[str, AfterValidator(_check_topic)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -209,17 +218,15 @@ class MqttSettings(Section):
     tls_ca: str = Field(default="", description="PEM file; empty: the authorities of the system")
     tls_cert: str = Field(default="", description="PEM file that shows the broker who we are")
     tls_key: str = Field(default="", description="its key, if that is a file of its own")
-    topic: str = Field(
+    topic: Topic = Field(
         default="edge-detect",
-        pattern=r"^[^+#/$\x00][^+#\x00]*$",
+        min_length=1,
         description="all topics begin with it",
     )
     node: str = Field(
         default="", description="name of this computer, which no other may have; its host name"
     )
-    discovery: str = Field(
-        default="homeassistant", pattern=r"^[^+#\x00]*$", description="empty: no discovery"
-    )
+    discovery: Topic = Field(default="homeassistant", description="empty: no discovery")
     keepalive_s: int = Field(
         default=15, ge=1, le=3600, description="seconds of silence, after which it is asked"
     )
