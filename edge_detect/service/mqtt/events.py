@@ -14,8 +14,8 @@ __all__ = ["Change", "EventRules", "EventTracker", "Kind", "Sighting"]
 
 Kind = Literal["appear", "stay", "leave"]
 
-# What moves less than this since it came to rest (as overlap of its boxes) stands still.
-_STILL_IOU = 0.5
+# What stands still keeps its centre within this part of its width and height.
+_STILL = 0.25
 # What stood still for so many seconds is waited for one second longer, when it is not seen.
 _STILL_FOR_EACH = 4
 # Overlap, plus nearness in diagonals, from which on two boxes may be one object.
@@ -115,8 +115,14 @@ class _Object:
         self.zones.update(dict.fromkeys(sighting.zones))
         self.hits += 1
         self.misses = 0
-        boxes = np.array([self.rest_box, sighting.box])
-        if _overlaps(boxes[:1], boxes[1:])[0, 0] < _STILL_IOU:
+        (left, top, right, bottom), (was_left, was_top, was_right, was_bottom) = (
+            sighting.box,
+            self.rest_box,
+        )
+        # Twice the way of the centre.
+        across = abs(left + right - was_left - was_right)
+        along = abs(top + bottom - was_top - was_bottom)
+        if across > 2 * _STILL * (right - left) or along > 2 * _STILL * (bottom - top):
             self.rest_box, self.rest_ns = sighting.box, at_ns
 
     def change(self, kind: Kind, number: int, reason: str = "") -> Change:
@@ -214,9 +220,12 @@ class EventTracker:
             np.array([known.newest.box for known in self._objects]),
             np.array([each.box for each in sightings]),
         )
-        labels = np.array([each.label for each in sightings])
-        for row, known in enumerate(self._objects):
-            affinity[row, labels != known.newest.label] = 0.0
+        numbers: dict[str, int] = {}
+        ours, theirs = (
+            np.array([numbers.setdefault(each.label, len(numbers)) for each in group])
+            for group in ([known.newest for known in self._objects], sightings)
+        )
+        affinity[ours[:, None] != theirs] = 0.0
         free = set(range(len(sightings)))
         taken: set[int] = set()
         # A stable sort, so that equal pairs are told apart by their order alone.
@@ -274,20 +283,29 @@ class EventTracker:
         return at_ns - known.seen_ns >= max(round(self._rules.leave_s * NS_PER_S), patience_ns)
 
 
-def _overlaps(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Intersection over union of all pairs: (n, 4) and (m, 4) to (n, m)."""
-    low = np.maximum(ours[:, None, :2], theirs[None, :, :2])
-    high = np.minimum(ours[:, None, 2:], theirs[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(2)
-    areas = [np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(1) for boxes in (ours, theirs)]
-    union = areas[0][:, None] + areas[1][None] - shared
-    return np.asarray(shared / np.maximum(union, 1e-12))
-
-
 def _affinities(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Overlap plus nearness, 0 to 2, of all pairs: (n, 4) and (m, 4) to (n, m)."""
-    centres = [(boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in (ours, theirs)]
-    sides = [np.hypot(*(boxes[:, 2:] - boxes[:, :2]).T) for boxes in (ours, theirs)]
-    apart = np.linalg.norm(centres[0][:, None] - centres[1][None], axis=2)
-    reach = np.maximum((sides[0][:, None] + sides[1][None]) / 2, 1e-9)
-    return np.asarray(_overlaps(ours, theirs) + np.clip(1 - apart / reach, 0, None))
+    """Overlap (intersection over union) plus nearness, 0 to 2, of all pairs of boxes.
+
+    Args:
+        ours: (n, 4), x_min, y_min, x_max, y_max.
+        theirs: (m, 4).
+
+    Returns:
+        (n, m).
+    """
+    ours, theirs = ours[:, None], theirs[None]
+    low, high = (
+        np.maximum(ours[..., :2], theirs[..., :2]),
+        np.minimum(ours[..., 2:], theirs[..., 2:]),
+    )
+    shared = np.maximum(high - low, 0)
+    shared_area = shared[..., 0] * shared[..., 1]
+    sides = [boxes[..., 2:] - boxes[..., :2] for boxes in (ours, theirs)]
+    areas = [each[..., 0] * each[..., 1] for each in sides]
+    diagonals = [np.hypot(each[..., 0], each[..., 1]) for each in sides]
+    # Twice the way between the centres, against the sum of the diagonals.
+    way = ours[..., :2] + ours[..., 2:] - theirs[..., :2] - theirs[..., 2:]
+    apart = np.hypot(way[..., 0], way[..., 1])
+    overlap = shared_area / np.maximum(areas[0] + areas[1] - shared_area, 1e-12)
+    nearness = 1 - apart / np.maximum(diagonals[0] + diagonals[1], 1e-9)
+    return np.asarray(overlap + np.maximum(nearness, 0))
