@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_latency(commands)
     _add_report(commands)
     _add_warmup(commands)
+    _add_doctor(commands)
     return parser
 
 
@@ -297,6 +298,24 @@ def _add_warmup(commands: "_Commands") -> None:
     )
     warmup.add_argument("--quiet", action="store_true", help="print nothing unless it fails")
     warmup.set_defaults(work=("edge_detect.app.warmup", "warmup"))
+
+
+def _add_doctor(commands: "_Commands") -> None:
+    doctor = commands.add_parser(
+        "doctor",
+        help="look for what is missing, does not fit or is unwell on this computer",
+        description="Look at the system, the packages, models, cameras, encoders, Edge TPUs, heat, "
+        "power, disks and the service; print ok, warn or fail for each, and what to do. The exit "
+        "status is 0 if nothing fails.",
+    )
+    doctor.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="of the service (default: /etc/edge-detect/config.toml, if it is there)",
+    )
+    doctor.add_argument("--json", action="store_true", help="print one JSON object")
+    doctor.set_defaults(work=("edge_detect.app.doctor", "doctor"))
 
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
