@@ -315,11 +315,15 @@ class RawClient:
             self._socket.sendall(data)
 
     def receive_answer(self) -> str:
-        """Read head and body of an answer."""
+        """Read head and body of an answer; pictures that come before it are thrown away."""
         head = b""
         while not head.endswith(b"\r\n\r\n"):
-            byte = self._socket.recv(1)
-            assert byte, f"the server hung up after {head!r}"
+            byte = self._receive(1)
+            if not head and byte == b"$":
+                # RFC 2326, section 10.12: a stream that plays already comes between answers.
+                length = int.from_bytes(self._receive(3)[1:], "big")
+                self._receive(length)
+                continue
             head += byte
         text = head.decode("latin-1")
         for line in text.splitlines():
@@ -330,6 +334,14 @@ class RawClient:
                     left -= len(body)
                     text += body.decode("latin-1")
         return text
+
+    def _receive(self, count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            received = self._socket.recv(count - len(data))
+            assert received, f"the server hung up after {data!r}"
+            data += received
+        return data
 
     def wait_for_end(self, timeout_s: float) -> bool:
         """Whether the server hangs up in time; what it still sends is thrown away."""

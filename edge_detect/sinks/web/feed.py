@@ -92,6 +92,9 @@ class Feed:
         """
         if len(self._listeners) >= self._most:
             raise FeedFullError(f"{self._most} are listening already, and no more may at a time")
+        if not self._listeners:
+            # Left over from a server that has ended; who looks for it did not come.
+            self._arriving.clear()
         listener = Listener(fps)
         self._listeners = (*self._listeners, listener)
         return listener

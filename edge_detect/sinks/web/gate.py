@@ -3,7 +3,8 @@
 import hmac
 import socket
 from base64 import b64decode
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from hashlib import sha256
 from http.cookies import CookieError, SimpleCookie
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -15,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge_detect.sinks.web.settings import WebSettings
 
-__all__ = ["SECURITY_HEADERS", "Gate"]
+__all__ = ["SECURITY_HEADERS", "Gate", "Rules"]
 
 # Nothing from elsewhere, nothing inline, nobody's frame; `blob:` is for pictures that the
 # page has fetched itself.
@@ -32,9 +33,24 @@ SECURITY_HEADERS = {
     # which it leaves out for plain HTTP addresses other than localhost.
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_PAGES = ("/", "/docs")
+_MOST_BODY_BYTES = 1024
 _LOOPBACK_NAMES = ("localhost", "ip6-localhost")
 _TEN_YEARS_S = 10 * 365 * 86400
+
+
+@dataclass(slots=True, frozen=True)
+class Rules:
+    """What the paths of an application are.
+
+    Attributes:
+        is_page: Whether a path is a page, to which other sites may link.
+        is_open: Whether everybody may ask for it, without credentials.
+        is_changeable: Whether it takes PUT, with a little JSON.
+    """
+
+    is_page: Callable[[str], bool] = ("/", "/docs").__contains__
+    is_open: Callable[[str], bool] = ().__contains__
+    is_changeable: Callable[[str], bool] = ().__contains__
 
 
 class Gate:
@@ -47,10 +63,12 @@ class Gate:
     Args:
         app: Answers what is let through.
         settings: Credentials and names.
+        rules: What its paths are.
     """
 
-    def __init__(self, app: ASGIApp, settings: WebSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: WebSettings, rules: Rules | None = None) -> None:
         self._app = app
+        self._rules = rules or Rules()
         self._settings = settings
         hostname = socket.gethostname().lower()
         self._names = {*_LOOPBACK_NAMES, hostname, f"{hostname}.local", *settings.hosts}
@@ -82,18 +100,33 @@ class Gate:
         if not self._knows_host(headers.get("host", ""), scope):
             return PlainTextResponse(
                 "This server does not go by that name. Use its address, or add the name to"
-                " hosts= in the sink's URL.\n",
+                " hosts= where the page is configured.\n",
                 421,
             )
-        if not _comes_from_here(headers, scope["path"]):
+        if not _comes_from_here(headers, link=self._rules.is_page(scope["path"])):
             return PlainTextResponse("Requests from other sites are refused.\n", 403)
+        refusal = self._check_body(scope, headers)
+        if refusal is None and self._settings.guarded and not self._rules.is_open(scope["path"]):
+            return self._check_credentials(scope, headers)
+        return refusal
+
+    def _check_body(self, scope: Scope, headers: Headers) -> Response | None:
+        close = {"Connection": "close"}
+        if scope["method"] == "PUT" and self._rules.is_changeable(scope["path"]):
+            length = headers.get("content-length", "")
+            if not length.isdecimal() or len(length) > 4 or int(length) > _MOST_BODY_BYTES:
+                text = f"A body of up to {_MOST_BODY_BYTES} bytes is expected, and its length.\n"
+                return PlainTextResponse(text, 413, close)
+            # What a page of another site cannot send without asking first, which is refused.
+            if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+                return PlainTextResponse("JSON is expected.\n", 415, close)
+            return None
         if scope["method"] != "GET":
-            allow = {"Allow": "GET", "Connection": "close"}
+            changeable = self._rules.is_changeable(scope["path"])
+            allow = {"Allow": "PUT" if changeable else "GET", **close}
             return PlainTextResponse("There is nothing to change here.\n", 405, allow)
         if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
-            return PlainTextResponse("No body is expected.\n", 413, {"Connection": "close"})
-        if self._settings.guarded:
-            return self._check_credentials(scope, headers)
+            return PlainTextResponse("No body is expected.\n", 413, close)
         return None
 
     def _knows_host(self, host: str, scope: Scope) -> bool:
@@ -153,15 +186,20 @@ class Gate:
         return answer
 
 
-def _comes_from_here(headers: Headers, path: str) -> bool:
-    """Whether a browser says that a page of this server asks, or nothing says otherwise."""
+def _comes_from_here(headers: Headers, *, link: bool) -> bool:
+    """Whether a browser says that a page of this server asks, or nothing says otherwise.
+
+    Args:
+        headers: Of the request.
+        link: Whether other sites may link to what is asked for.
+    """
     site = headers.get("sec-fetch-site", "none")
     if site not in ("same-origin", "none"):
         # A link to the page, on whichever site, is no attack: it shows the page and no more.
         followed_link = (
             headers.get("sec-fetch-mode") == "navigate"
             and headers.get("sec-fetch-dest") == "document"
-            and path in _PAGES
+            and link
         )
         if not followed_link:
             return False

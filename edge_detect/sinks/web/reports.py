@@ -6,23 +6,33 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edge_detect.core.status import SinkState, SourceState
 
-__all__ = ["DetectionsReport", "StateReport"]
+__all__ = [
+    "ControlsChange",
+    "ControlsReport",
+    "DetectionsReport",
+    "PercentilesReport",
+    "Report",
+    "SizeReport",
+    "StateReport",
+]
 
 Ms = Annotated[float, Field(description="milliseconds")]
 
 
-class _Report(BaseModel):
+class Report(BaseModel):
+    """What all of them share: they are made from objects, and unknown keys are errors."""
+
     model_config = ConfigDict(from_attributes=True, extra="forbid")
 
 
-class SizeReport(_Report):
+class SizeReport(Report):
     """A size."""
 
     width: int = Field(description="pixels")
     height: int = Field(description="pixels")
 
 
-class PercentilesReport(_Report):
+class PercentilesReport(Report):
     """How long something took of late; all 0 where `n` is 0."""
 
     n: int = Field(description="number of measurements")
@@ -31,7 +41,7 @@ class PercentilesReport(_Report):
     p99: Ms
 
 
-class SourceReport(_Report):
+class SourceReport(Report):
     """The camera, stream or file."""
 
     name: str = Field(description="URL or path, without credentials")
@@ -46,7 +56,7 @@ class SourceReport(_Report):
     fps: float | None = Field(description="nominal frames per second")
 
 
-class ModelReport(_Report):
+class ModelReport(Report):
     """The model."""
 
     name: str
@@ -56,7 +66,7 @@ class ModelReport(_Report):
     score_threshold: float = Field(description="least score reported, 0 to 1")
 
 
-class SinkReport(_Report):
+class SinkReport(Report):
     """One output."""
 
     name: str = Field(description="URL or path, without credentials")
@@ -71,10 +81,31 @@ class SinkReport(_Report):
     )
 
 
-class StateReport(_Report):
+class ControlsReport(Report):
+    """What can be changed while the camera runs."""
+
+    changeable: bool = Field(description="whether it may be, by whoever sees this")
+    enabled: bool = Field(description="whether the camera detects")
+    score_threshold: float | None = Field(
+        description="least score reported, 0 to 1; null before the model is loaded"
+    )
+
+
+class ControlsChange(Report):
+    """What is to be changed; the rest stays as it is."""
+
+    enabled: bool | None = Field(default=None, description="whether to detect")
+    score_threshold: float | None = Field(
+        default=None, ge=0, le=1, description="least score to be reported"
+    )
+
+
+class StateReport(Report):
     """Everything about the pipeline, at this moment."""
 
     version: str = Field(description="of edge-detect")
+    camera: str = Field(description="its name; empty where there is only one")
+    controls: ControlsReport | None = Field(description="null where nothing can be changed")
     elapsed_s: float = Field(description="seconds since the start")
     mode: str = Field(description="`live`: the newest frame wins; `every`: none is left out")
     overlay: str = Field(
@@ -98,7 +129,7 @@ class StateReport(_Report):
     sinks: list[SinkReport]
 
 
-class DetectionReport(_Report):
+class DetectionReport(Report):
     """One object."""
 
     label: str
@@ -107,9 +138,12 @@ class DetectionReport(_Report):
     box: tuple[float, float, float, float] = Field(
         description="x_min, y_min, x_max, y_max in pixels of the frame; origin at the top left"
     )
+    zones: list[str] | None = Field(
+        default=None, description="names of the zones it stands in; left out where there are none"
+    )
 
 
-class TimingsReport(_Report):
+class TimingsReport(Report):
     """How long the steps took for this frame."""
 
     preprocess: Ms
@@ -120,7 +154,7 @@ class TimingsReport(_Report):
     )
 
 
-class DetectionsReport(_Report):
+class DetectionsReport(Report):
     """What was found in one frame; also the data of each event, and each line of JSON files."""
 
     sequence: int = Field(description="number of the frame within its source")

@@ -2,14 +2,12 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import fields as fields_of
 from email.utils import formatdate
-from hashlib import sha256
 from importlib.metadata import version
-from importlib.resources import files
 from typing import Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi import FastAPI, HTTPException, Query, Response
 from starlette.types import ASGIApp
 
 from edge_detect.core import NS_PER_MS, NS_PER_S, PipelineStatus, monotonic_ns
@@ -17,22 +15,24 @@ from edge_detect.sinks.jsonl import format_result
 from edge_detect.sinks.web.audience import Audience, AudienceFullError, Rendition, Viewer
 from edge_detect.sinks.web.feed import Feed, FeedFullError
 from edge_detect.sinks.web.gate import Gate
-from edge_detect.sinks.web.reports import DetectionsReport, StateReport
+from edge_detect.sinks.web.pages import add_pages, read_files
+from edge_detect.sinks.web.reports import (
+    ControlsChange,
+    ControlsReport,
+    DetectionsReport,
+    StateReport,
+)
 from edge_detect.sinks.web.settings import WebSettings
+from edge_detect.sinks.web.stage import Controls, Stage
 from edge_detect.sinks.web.streams import EventStream, PictureStream, picture_headers
 
-__all__ = ["Stage", "make_app"]
+__all__ = ["VERSION", "make_app", "make_camera_app"]
 
-_VERSION = version("edge-detect")
+VERSION = version("edge-detect")
+READ_ONLY = "Nothing can be changed by everybody: give the page a password or a token."
 _SNAPSHOT_S = 2.0
 # However many ask, the pipeline is asked this often.
 _STATE_NS = 100 * NS_PER_MS
-_TYPES = {
-    "css": "text/css; charset=utf-8",
-    "html": "text/html; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
-    "svg": "image/svg+xml",
-}
 
 Fps = Annotated[float | None, Query(gt=0, le=120, description="at most so many a second")]
 Width = Annotated[
@@ -41,56 +41,28 @@ Width = Annotated[
 Quality = Annotated[int, Query(ge=10, le=95, description="of the JPEG")]
 
 
-@dataclass(slots=True, frozen=True)
-class Stage:
-    """What the pages show.
-
-    Attributes:
-        audience: Those who watch the picture.
-        feed: Results, and those who hear of them.
-        report: Gives the state of the pipeline.
-    """
-
-    audience: Audience
-    feed: Feed
-    report: Callable[[], PipelineStatus]
-
-
 def make_app(settings: WebSettings, stage: Stage) -> ASGIApp:
-    """The whole application, behind its gate."""
+    """The page of one camera, behind its gate."""
+    return Gate(make_camera_app(stage), settings)
+
+
+def make_camera_app(stage: Stage) -> FastAPI:
+    """The page of one camera and its interface, without a gate; may be mounted anywhere."""
     app = FastAPI(
         title="edge-detect",
-        version=_VERSION,
+        version=VERSION,
         summary="The live picture with its detections, and how the pipeline is doing.",
         docs_url=None,
         redoc_url=None,
     )
-    _add_pages(app)
+    pages = {"/": "index.html", "/docs": "docs.html"}
+    add_pages(app, read_files("edge_detect.sinks.web"), pages)
     _add_pictures(app, stage)
     _add_detections(app, stage.feed)
-    _add_state(app, stage.report)
-    return Gate(app, settings)
-
-
-def _add_pages(app: FastAPI) -> None:
-    folder = files("edge_detect.sinks.web") / "static"
-    # In memory: reading them later would need a thread, and a disk that still answers.
-    content = {entry.name: entry.read_bytes() for entry in folder.iterdir()}
-    tags = {name: f'"{sha256(data).hexdigest()[:16]}"' for name, data in content.items()}
-
-    async def page(request: Request) -> Response:
-        name = {"/": "index.html", "/docs": "docs.html"}.get(request.url.path, "")
-        name = name or request.path_params["name"]
-        if name not in content:
-            raise HTTPException(404, "There is no such file.")
-        headers = {"ETag": tags[name], "Cache-Control": "no-cache"}
-        if request.headers.get("if-none-match") == tags[name]:
-            return Response(status_code=304, headers=headers)
-        media_type = _TYPES[name.rpartition(".")[2]]
-        return Response(content[name], headers=headers, media_type=media_type)
-
-    for path in ("/", "/docs", "/static/{name}"):
-        app.add_route(path, page, include_in_schema=False)
+    state = _add_state(app, stage)
+    if stage.controls is not None:
+        _add_controls(app, stage.controls, state)
+    return app
 
 
 def _add_pictures(app: FastAPI, stage: Stage) -> None:
@@ -171,8 +143,13 @@ def _add_detections(app: FastAPI, feed: Feed) -> None:
             raise _busy(str(error)) from error
 
 
-def _add_state(app: FastAPI, report: Callable[[], PipelineStatus]) -> None:
+def _add_state(app: FastAPI, stage: Stage) -> Callable[[], None]:
+    """Tell the state; returns what has the next answer asked for anew."""
     kept = (0, b"")
+
+    def forget() -> None:
+        nonlocal kept
+        kept = (0, b"")
 
     @app.get("/api/state", response_model=StateReport, tags=["state"])
     async def state() -> Response:
@@ -180,8 +157,31 @@ def _add_state(app: FastAPI, report: Callable[[], PipelineStatus]) -> None:
         nonlocal kept
         now_ns = monotonic_ns()
         if now_ns - kept[0] >= _STATE_NS:
-            kept = (now_ns, _describe(report()))
+            kept = (now_ns, _describe(stage))
         return Response(kept[1], media_type="application/json")
+
+    return forget
+
+
+def _add_controls(app: FastAPI, controls: Controls, forget_state: Callable[[], None]) -> None:
+    @app.put(
+        "/api/controls",
+        responses={403: {"description": "Whoever asks has not given a password or token."}},
+        tags=["state"],
+    )
+    async def change(wanted: ControlsChange) -> ControlsReport:
+        """Switch detection on or off, or change the least score, until the program ends.
+
+        What is left out stays as it is.
+        """
+        if not controls.changeable:
+            raise HTTPException(403, READ_ONLY)
+        if wanted.score_threshold is not None:
+            controls.set_score_threshold(wanted.score_threshold)
+        if wanted.enabled is not None:
+            controls.set_enabled(wanted.enabled)
+        forget_state()
+        return ControlsReport.model_validate(controls)
 
 
 def _join(
@@ -193,11 +193,15 @@ def _join(
         raise _busy(str(error)) from error
 
 
-def _describe(status: PipelineStatus) -> bytes:
+def _describe(stage: Stage) -> bytes:
+    status, controls = stage.report(), stage.controls
     fields: dict[str, Any] = {
-        name: getattr(status, name) for name in StateReport.model_fields if name != "version"
+        field.name: getattr(status, field.name) for field in fields_of(status)
     }
-    report = StateReport.model_validate({"version": _VERSION, **fields}, from_attributes=True)
+    report = StateReport.model_validate(
+        {"version": VERSION, "camera": stage.camera, "controls": controls, **fields},
+        from_attributes=True,
+    )
     return report.model_dump_json().encode()
 
 

@@ -7,15 +7,15 @@ from edge_detect.core import Picture, Result, SinkError
 from edge_detect.sinks.sink import Sink, StreamInfo
 from edge_detect.sinks.web.audience import Audience
 from edge_detect.sinks.web.feed import Feed
-from edge_detect.sinks.web.routes import Stage, make_app
+from edge_detect.sinks.web.routes import make_app
 from edge_detect.sinks.web.server import WebServer, listen
 from edge_detect.sinks.web.settings import WebSettings
+from edge_detect.sinks.web.stage import MOST_LISTENERS, Stage
 
 __all__ = ["WebSink"]
 
 _log = logging.getLogger(__name__)
 
-_MOST_LISTENERS = 16
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -37,7 +37,7 @@ class WebSink(Sink):
         self._settings = settings
         self._lock = Lock()
         self._audience = Audience(settings.viewers)
-        self._feed = Feed(_MOST_LISTENERS)
+        self._feed = Feed(MOST_LISTENERS)
         self._server: WebServer | None = None
         self._stream: StreamInfo | None = None
         self._was_open = False
@@ -67,13 +67,9 @@ class WebSink(Sink):
         Raises:
             SinkError: The port is taken, or the address is not this machine's.
         """
-        audience, feed = Audience(self._settings.viewers), Feed(_MOST_LISTENERS)
-
-        def end_streams() -> None:
-            audience.end()
-            feed.end()
-
-        app = make_app(self._settings, Stage(audience, feed, stream.report))
+        audience, feed = Audience(self._settings.viewers), Feed(MOST_LISTENERS)
+        stage = Stage(audience, feed, stream.report)
+        app = make_app(self._settings, stage)
         try:
             listener = listen(self._settings.host, self._settings.port)
         except SinkError as error:
@@ -81,7 +77,7 @@ class WebSink(Sink):
             error.transient = error.transient or self._was_open
             raise
         self._port = listener.getsockname()[1]
-        server = WebServer(app, listener, end_streams)
+        server = WebServer(app, listener, stage.end)
         server.start()
         self._audience, self._feed, self._stream, self._server = audience, feed, stream, server
         if not self._was_open:

@@ -1,7 +1,9 @@
 // The page: asks for the state every second, listens to detections, shows the picture.
 
 import { Chart } from "./chart.js";
-import { Picture, explain } from "./picture.js";
+import { Controls } from "./controls.js";
+import { Picture } from "./picture.js";
+import { explain, here } from "./server.js";
 
 const POLL_MS = 1000;
 const PATIENCE_MS = 3000;
@@ -26,6 +28,11 @@ const STATES = {
   ended: "Ended",
 };
 
+const REFUSALS = {
+  401: "The server asks for credentials: load the page again.",
+  404: "There is no such camera any more. Trying again…",
+};
+
 const at = (id) => document.getElementById(id);
 const make = (tag, className = "", text = "") => {
   const element = document.createElement(tag);
@@ -37,8 +44,6 @@ const put = (element, text) => {
   if (element.textContent !== text) element.textContent = text;
 };
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-// From the origin: a page's own address may hold a user and a password, which fetch refuses.
-const here = (path) => new URL(path, location.origin);
 const size = ({ width, height }) => `${width} × ${height}`;
 
 function duration(seconds) {
@@ -104,11 +109,12 @@ function showLatencies(state) {
 
 // ---- camera, model, outputs
 
-function showSource({ source, durations_ms: durations, rates }) {
+function showSource({ camera, source, durations_ms: durations, rates }) {
   const since = duration(source.for_s);
   at("badge").dataset.state = source.state;
   put(at("badge-text"), source.state === "live" ? "Live" : `${STATES[source.state]} for ${since}`);
-  document.title = source.state === "live" ? "edge-detect" : `${STATES[source.state]} – edge-detect`;
+  const parts = [source.state === "live" ? "" : STATES[source.state], camera, "edge-detect"];
+  document.title = parts.filter(Boolean).join(" – ");
   cameraTrouble =
     source.state === "live"
       ? null
@@ -142,10 +148,11 @@ function showAbout({ source, model, mode, overlay, dropped, detections, sinks })
     ["Camera", source.name.startsWith("/") ? source.name.split("/").pop() : source.name],
     ["Reconnects", String(source.reconnects)],
     ["Model", model.name],
-    ["Input", size(model.input_size)],
-    ["Runtime", model.runtime],
-    ["Threads", String(model.threads)],
-    ["Least score", model.score_threshold.toFixed(2)],
+    // A camera that is not running yet knows its model by name alone.
+    ["Input", model.runtime ? size(model.input_size) : "–"],
+    ["Runtime", model.runtime || "–"],
+    ["Threads", model.runtime ? String(model.threads) : "–"],
+    ["Least score", model.runtime ? model.score_threshold.toFixed(2) : "–"],
     ["Mode", `${mode}, ${overlay} boxes`],
     ["Dropped frames", lost.join(", ") || "none"],
     ["Objects so far", detections.toLocaleString("en")],
@@ -155,6 +162,16 @@ function showAbout({ source, model, mode, overlay, dropped, detections, sinks })
     for (const [name] of pairs) list.append(make("dt", "", name), make("dd"));
   }
   pairs.forEach(([, value], index) => put(list.children[2 * index + 1], value));
+}
+
+function showCamera({ camera, controls: changeable }) {
+  controls.show(changeable);
+  put(at("empty"), changeable?.enabled === false ? "Detection is switched off." : "Nothing detected.");
+  if (!camera) return;
+  put(at("camera"), camera);
+  at("camera").hidden = false;
+  at("brand").href = "../../";
+  at("brand").ariaLabel = "edge-detect, all cameras";
 }
 
 function showOutputs({ sinks }) {
@@ -212,14 +229,16 @@ function showDetections({ detections }) {
   at("picture").setAttribute("aria-label", `Live picture: ${seen}`);
 }
 
-function describe({ label, score }) {
+function describe({ label, score, zones }) {
   const row = make("li");
   const meter = make("span", "meter");
   const level = make("i");
   level.style.width = `${Math.round(100 * score)}%`;
   meter.setAttribute("aria-hidden", "true");
   meter.append(level);
-  row.append(make("span", "name", label), meter, make("span", "score", `${Math.round(100 * score)} %`));
+  const name = make("span", "name", label);
+  if (zones?.length) name.append(make("small", "", ` in ${zones.join(", ")}`));
+  row.append(name, meter, make("span", "score", `${Math.round(100 * score)} %`));
   return row;
 }
 
@@ -229,7 +248,7 @@ class Listener {
 
   start() {
     if (this.#events) return;
-    this.#events = new EventSource(here("/api/detections/stream?fps=4"));
+    this.#events = new EventSource(here("api/detections/stream?fps=4"));
     this.#events.addEventListener("detections", (event) => showDetections(JSON.parse(event.data)));
     this.#events.addEventListener("error", () => {
       // It comes back by itself from lost connections, but not from refusals.
@@ -266,6 +285,7 @@ const picture = new Picture(at("picture"), (text) => {
   showVeil();
 });
 const listener = new Listener();
+const controls = new Controls((text) => put(at("notice"), text));
 
 function watch() {
   if (reachable && !document.hidden) {
@@ -282,7 +302,7 @@ at("snapshot").addEventListener("click", async () => {
   button.disabled = true;
   put(at("notice"), "");
   try {
-    const response = await fetch(here("/snapshot.jpg"), { signal: AbortSignal.timeout(PATIENCE_MS) });
+    const response = await fetch(here("snapshot.jpg"), { signal: AbortSignal.timeout(PATIENCE_MS) });
     if (!response.ok) throw new Error(await explain(response));
     const name = /filename="(.+)"/.exec(response.headers.get("content-disposition"))?.[1];
     const link = make("a");
@@ -300,7 +320,7 @@ at("snapshot").addEventListener("click", async () => {
 // ---- the state, every second
 
 async function poll() {
-  const response = await fetch(here("/api/state"), { signal: AbortSignal.timeout(PATIENCE_MS) });
+  const response = await fetch(here("api/state"), { signal: AbortSignal.timeout(PATIENCE_MS) });
   if (!response.ok) throw new Error(await explain(response), { cause: response.status });
   const state = await response.json();
   showSource(state);
@@ -308,6 +328,7 @@ async function poll() {
   showLatencies(state);
   showAbout(state);
   showOutputs(state);
+  showCamera(state);
   put(at("version"), `edge-detect ${state.version} · running for ${duration(state.elapsed_s)}`);
 }
 
@@ -333,13 +354,7 @@ async function run() {
       await poll();
       setReachable(true);
     } catch (error) {
-      const refused = error.cause === 401;
-      setReachable(
-        false,
-        refused
-          ? "The server asks for credentials: load the page again."
-          : "The server does not answer. Trying again…",
-      );
+      setReachable(false, REFUSALS[error.cause] ?? "The server does not answer. Trying again…");
     }
     await sleep(POLL_MS);
   }

@@ -1,10 +1,13 @@
-// The documentation of the API, drawn from /openapi.json.
+// The documentation of the API, drawn from openapi.json beside the page.
 
 const COMMANDS = {
   "/stream.mjpg": "ffplay",
   "/snapshot.jpg": "curl -o snapshot.jpg",
   "/api/detections/stream": "curl -N",
 };
+
+// From the origin: a page's own address may hold a user and a password, which fetch refuses.
+const base = new URL(location.pathname.replace(/[^/]*$/, ""), location.origin);
 
 const make = (tag, className = "", text = "") => {
   const element = document.createElement(tag);
@@ -81,10 +84,17 @@ function structure(name, schemas, done = new Set()) {
   return [make("h3", "", title), fields(schema), ...below];
 }
 
-function endpoint(path, operation, schemas) {
+function command(path, method, operation) {
+  const address = new URL(path.slice(1), base);
+  if (method === "get") return `${COMMANDS[path] ?? "curl"} ${address}`;
+  const example = JSON.stringify(operation.requestBody?.content["application/json"].example ?? {});
+  return `curl -X ${method.toUpperCase()} -H 'Content-Type: application/json' -d '${example}' ${address}`;
+}
+
+function endpoint(path, method, operation, schemas) {
   const card = make("section", "card");
   const title = make("h2");
-  title.append(make("span", "method", "GET"), make("code", "", path));
+  title.append(make("span", "method", method.toUpperCase()), make("code", "", path));
   card.append(title);
   for (const text of (operation.description ?? operation.summary ?? "").split("\n\n")) {
     card.append(prose("p", text));
@@ -97,6 +107,8 @@ function endpoint(path, operation, schemas) {
     ]);
     card.append(table(rows));
   }
+  const body = operation.requestBody?.content["application/json"].schema.$ref;
+  if (body) card.append(fields(schemas[body.split("/").pop()]));
   const content = operation.responses["200"]?.content ?? {};
   const reference = content["application/json"]?.schema?.$ref;
   if (reference) {
@@ -105,20 +117,22 @@ function endpoint(path, operation, schemas) {
     details.append(...structure(reference.split("/").pop(), schemas));
     card.append(details);
   }
-  card.append(make("pre", "", `${COMMANDS[path] ?? "curl"} ${location.origin}${path}`));
+  card.append(make("pre", "", command(path, method, operation)));
   return card;
 }
 
 async function run() {
   const lead = document.getElementById("lead");
   try {
-    const response = await fetch(new URL("/openapi.json", location.origin));
+    const response = await fetch(new URL("openapi.json", base));
     if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
     const description = await response.json();
     lead.textContent = `${description.info.summary} Version ${description.info.version}.`;
     const schemas = description.components.schemas;
-    for (const [path, { get }] of Object.entries(description.paths)) {
-      document.getElementById("doc").append(endpoint(path, get, schemas));
+    for (const [path, methods] of Object.entries(description.paths)) {
+      for (const [method, operation] of Object.entries(methods)) {
+        document.getElementById("doc").append(endpoint(path, method, operation, schemas));
+      }
     }
   } catch (error) {
     lead.textContent = `The description cannot be loaded: ${error.message}`;

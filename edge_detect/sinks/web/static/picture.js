@@ -2,6 +2,8 @@
 //
 // An <img> would do for showing it, but it cannot tell that its stream has ended.
 
+import { explain, here } from "./server.js";
+
 const QUIET_MS = 8000;
 const RETRY_MS = 1000;
 const PART_HEADER_LIMIT = 1 << 16;
@@ -72,7 +74,7 @@ export class Picture {
   }
 
   #address() {
-    const address = new URL("/stream.mjpg", location.origin);
+    const address = here("stream.mjpg");
     // One of few widths, so that viewers share what the server makes.
     const width = this.#canvas.clientWidth * devicePixelRatio;
     if (width <= 640) address.searchParams.set("width", "640");
@@ -88,16 +90,6 @@ export class Picture {
     }
     canvas.getContext("2d", { alpha: false }).drawImage(bitmap, 0, 0);
     bitmap.close();
-  }
-}
-
-/** What an answer that is an error says. */
-export async function explain(response) {
-  const text = await response.text();
-  try {
-    return JSON.parse(text).detail;
-  } catch {
-    return text || `${response.status} ${response.statusText}`;
   }
 }
 
