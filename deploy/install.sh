@@ -183,13 +183,15 @@ point_to() { # LINK TARGET, at once: there is no moment without
 
 # Makes a version the one that is started: its programs, units and rules.
 switch_to() {
-    local share=$1/share/edge-detect drop_in
+    local share=$1/share/edge-detect drop_in file
     point_to $BASE/current "$(basename "$1")"
     point_to $BASE/bin current/bin
     mkdir -p $UNITS "$(dirname $COMMAND)"
     # Somebody's own program of this name stays.
     if [ -L $COMMAND ] || [ ! -e $COMMAND ]; then point_to $COMMAND $BASE/bin/edge-detect; fi
-    install -m 644 -t $UNITS "$share/edge-detect.service" "$share/edge-detect@.service"
+    for file in edge-detect.service edge-detect@.service; do
+        cmp -s "$share/$file" "$UNITS/$file" || install -m 644 -t $UNITS "$share/$file"
+    done
     for drop_in in "$UNITS/edge-detect.service.d" "$UNITS/edge-detect@.service.d"; do
         rm -f "$drop_in/backoff.conf"
         if [ "$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')" -ge 254 ]; then
