@@ -1,31 +1,26 @@
 """The whole chain from a source to its sinks, owned by one object."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from edge_detect.core import (
-    NS_PER_S,
     EdgeDetectError,
     PipelineStatus,
     Result,
     StageError,
     monotonic_ns,
 )
-from edge_detect.models import Detector, InputBuffer, load_model
+from edge_detect.models import Detector, load_model
 from edge_detect.models.detector import override
 from edge_detect.models.selection import Region, Selection, SizeRange
-from edge_detect.pipeline import stages
 from edge_detect.pipeline.controls import Controls
-from edge_detect.pipeline.crew import Crew
-from edge_detect.pipeline.feeds import Feeds
-from edge_detect.pipeline.mailbox import Closed, Mailbox
-from edge_detect.pipeline.newest import Newest
+from edge_detect.pipeline.line import Line
+from edge_detect.pipeline.mailbox import Closed
 from edge_detect.pipeline.outlet import Outlet
-from edge_detect.pipeline.report import Reporter, status_line
+from edge_detect.pipeline.report import Reporter
 from edge_detect.pipeline.retry import WatchedSource, watch_source
 from edge_detect.pipeline.statistics import Statistics
 from edge_detect.pipeline.totals import Totals
@@ -40,9 +35,6 @@ OverlayMode = Literal["latest", "exact"]
 
 DEFAULT_MODEL = "yolov3-tiny-coco"
 
-# In mode `every` a little slack between stages evens out frames that take longer than
-# others; in mode `live` every waiting frame would only grow old.
-_SLACK = 4
 _STOP_S = 1.0
 _NOT_OPEN = "the pipeline must be opened first: use it in a `with` statement"
 
@@ -122,15 +114,11 @@ class Pipeline:
         self._wanted_mode = mode
         self._wanted_overlay = overlay
         self._live = False
-        self._crew = Crew()
-        self._results: Mailbox[Result] | None = None
-        self._feeds: Feeds | None = None
+        self._line: Line | None = None
         self._encoders: Encoders | None = None
         self._source: WatchedSource | None = None
         self._reporter: Reporter | None = None
         self._controls: Controls | None = None
-        self._newest = Newest()
-        self._boxes: dict[str, Mailbox[Any]] = {}
         self._detector: Detector | None = None
         self._started = False
         self._closed = False
@@ -159,7 +147,7 @@ class Pipeline:
     @property
     def outlets(self) -> list[Outlet]:
         """The sinks with what is counted of them, in the order given."""
-        return [] if self._feeds is None else list(self._feeds.outlets)
+        return [] if self._line is None else list(self._line.feeds.outlets)
 
     @property
     def controls(self) -> Controls:
@@ -181,7 +169,7 @@ class Pipeline:
     @property
     def running(self) -> bool:
         """Whether any stage is at work."""
-        return self._crew.running
+        return self._line is not None and self._line.crew.running
 
     def open(self) -> None:
         """Open source, model and sinks; `with` does it.
@@ -202,11 +190,18 @@ class Pipeline:
             else:
                 self._detector = load_model(self._model, **self._model_options)
             self._controls = self._make_controls(self._detector)
-            self._feeds = Feeds(self._crew, self._box, live=self._live, given_up=self._give_up)
+            self._line = line = Line(
+                self.source,
+                self._detector,
+                self._controls,
+                self.statistics,
+                live=self._live,
+                given_up=self._give_up,
+            )
             self._reporter = Reporter(
                 self.source,
                 self._detector,
-                self._feeds,
+                line.feeds,
                 self._controls,
                 self.statistics,
                 self.mode,
@@ -215,7 +210,7 @@ class Pipeline:
             self._encoders = Encoders(self.source.fps)
             for sink in self._wanted_sinks:
                 opened = sink if isinstance(sink, Sink) else open_sink(sink)
-                self._feeds.open(opened, self._stream_for)
+                line.feeds.open(opened, self._stream_for)
         except BaseException:
             self._release()
             raise
@@ -236,7 +231,7 @@ class Pipeline:
 
     def _give_up(self, error: EdgeDetectError) -> None:
         """End with a sink's error when it was the last thing that anybody has of this run."""
-        if self._results is None and all(outlet.dead for outlet in self.outlets):
+        if self._opened().results is None and all(outlet.dead for outlet in self.outlets):
             raise error
 
     def attach(self, sink: Sink) -> None:
@@ -244,9 +239,9 @@ class Pipeline:
 
         Its failures are its own: it is opened again, as long as the pipeline runs.
         """
-        if self._feeds is None or not self._started or not self._live:
+        if not self._started or not self._live:
             raise ValueError("sinks are attached to pipelines that run in mode 'live'")
-        self._feeds.attach(sink, self._stream_for)
+        self._opened().feeds.attach(sink, self._stream_for)
 
     def detach(self, sink: Sink) -> None:
         """Close one of the sinks, and go on without it; nothing happens if it is not there.
@@ -254,14 +249,13 @@ class Pipeline:
         Raises:
             StageError: It did not come to its end within a second.
         """
-        if self._feeds is not None:
-            self._feeds.detach(sink)
+        self._opened().feeds.detach(sink)
 
     def set_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - a switch, thrown by its name
         """Switch detection on or off; the picture goes on in any case."""
         self.controls.enabled = enabled
         if not enabled:
-            self._newest.clear()
+            self._opened().newest.clear()
 
     def report(self) -> PipelineStatus:
         """How everything is doing now; from any thread."""
@@ -280,19 +274,11 @@ class Pipeline:
 
         A source counts from being asked for a frame, or to open, to its answer.
         """
-        now_ns = monotonic_ns()
-        busy = {name: box.busy_ns(now_ns) for name, box in self._boxes.items()}
-        busy["capture"] = self.source.busy_ns(now_ns)
-        if self._feeds is not None:
-            busy.update(self._feeds.busy_ns(now_ns))
-        return {name: each / NS_PER_S for name, each in busy.items()}
+        return self._opened().busy_s()
 
     def missing(self) -> list[str]:
         """Stages that have come to their end although nobody asked them to."""
-        if not self._started or self._crew.stopping:
-            return []
-        alive = set(self._crew.alive())
-        return [name for name in ("capture", *self._boxes) if name not in alive]
+        return self._opened().missing()
 
     def start(self) -> None:
         """Start the stages; they run until the source ends, something fails, or `stop()`.
@@ -303,9 +289,10 @@ class Pipeline:
             return
         self._started = True
         self.statistics.started_ns = monotonic_ns()
-        self._assemble()
+        zones = {zone.name: zone.polygon for zone in self._selection["zones"]}
         self._settings.enter_context(tuned_process())
-        self._crew.start()
+        overlay = Overlay(self.detector.labels, zones)
+        self._opened().start(overlay, exact=self.overlay == "exact")
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the source has ended and everything is written.
@@ -316,7 +303,7 @@ class Pipeline:
         Raises:
             EdgeDetectError: The first error of any stage.
         """
-        ended = self._crew.join(timeout_s)
+        ended = self._opened().crew.join(timeout_s)
         if ended:
             self._raise_error()
         return ended
@@ -330,12 +317,15 @@ class Pipeline:
         if self._closed:
             return
         self._closed = True
-        self._crew.stop()
+        if self._line is None:
+            return
+        crew = self._line.crew
+        crew.stop()
         self._settings.close()
-        self._crew.join(_STOP_S)
+        crew.join(_STOP_S)
         # A sink that waits for a server on the network ends by its own timeout.
         excused = {outlet.sink.name for outlet in self.outlets if outlet.opening}
-        stuck = [name for name in self._crew.alive() if name not in excused]
+        stuck = [name for name in crew.alive() if name not in excused]
         if stuck:
             raise StageError(
                 f"stages that did not stop within {_STOP_S:g} s: {', '.join(stuck)}",
@@ -363,23 +353,27 @@ class Pipeline:
             self._raise_error()
 
     def __iter__(self) -> Iterator[Result]:
-        if self._started and self._results is None:
+        line = self._opened()
+        if self._started and line.results is None:
             raise ValueError("iteration must begin before start(), which leaves results to sinks")
-        if self._results is None:
-            self._results = self._box()
-        results = self._results
+        results = line.iterate()
         self.start()
         while True:
             try:
                 yield results.get()
             except Closed:
                 break
-        self._crew.join(_STOP_S)
+        line.crew.join(_STOP_S)
         self._raise_error()
 
     def _raise_error(self) -> None:
-        if self._crew.error is not None:
-            raise self._crew.error
+        if self._line is not None and self._line.crew.error is not None:
+            raise self._line.crew.error
+
+    def _opened(self) -> Line:
+        if self._line is None:
+            raise ValueError(_NOT_OPEN)
+        return self._line
 
     def _release(self) -> None:
         if self._source is not None:
@@ -389,83 +383,3 @@ class Pipeline:
                 outlet.close()
         if self._detector is not None and self._detector is not self._model:
             self._detector.close()
-
-    def _box(self, live_capacity: int = 1, writers: int = 1) -> Mailbox[Any]:
-        capacity = live_capacity if self._live else _SLACK
-        box: Mailbox[Any] = Mailbox(capacity, lossy=self._live, writers=writers)
-        self._crew.add_box(box)
-        return box
-
-    def _assemble(self) -> None:
-        """Create the stages from the end to the beginning, each with the box it reads."""
-        feeds = self._feeds
-        if feeds is None:
-            raise ValueError(_NOT_OPEN)
-        source, detector, statistics = self.source, self.detector, self.statistics
-        controls, newest = self.controls, self._newest
-        self._boxes = {"prepare": self._box(), "detect": self._box()}
-        frames, inputs = self._boxes["prepare"], self._boxes["detect"]
-        free: SimpleQueue[InputBuffer] = SimpleQueue()
-        for _ in range(inputs.capacity + 2):
-            free.put(detector.new_buffer())
-        feeds.start()
-        # In mode `live`, sinks may come later.
-        drawing = self._live or bool(feeds.pictures)
-        to_draw = self._add_render(feeds) if drawing else None
-        exact = to_draw if self.overlay == "exact" else None
-
-        def show(result: Result) -> None:
-            if exact is not None and exact.put(result) is not None:
-                statistics.count_drop("render")
-
-        def publish(result: Result) -> None:
-            newest.put(result)
-            if self._results is not None and self._results.put(result) is not None:
-                statistics.count_drop("iterate")
-            show(result)
-            feeds.publish(result)
-
-        captured = [("prepare", frames)]
-        if to_draw is not None and exact is None:
-            captured.append(("render", to_draw))
-        self._crew.add_waker(source.close)
-        self._crew.add(
-            "capture",
-            lambda: stages.capture(source, captured, statistics),
-            lambda: _finish([box for _, box in captured], source.close),
-        )
-        self._crew.add(
-            "prepare",
-            lambda: stages.prepare(detector, frames, inputs, free, controls, show, statistics),
-            inputs.finish,
-        )
-        self._crew.add(
-            "detect",
-            lambda: stages.detect(
-                detector, inputs, free, controls, publish, statistics, self._is_stopping
-            ),
-            lambda: _finish([self._results, exact], feeds.finish_results),
-        )
-
-    def _is_stopping(self) -> bool:
-        return self._crew.stopping
-
-    def _add_render(self, feeds: Feeds) -> Mailbox[Any]:
-        box = self._boxes["render"] = self._box()
-        zones = {zone.name: zone.polygon for zone in self._selection["zones"]}
-        overlay, statistics = Overlay(self.detector.labels, zones), self.statistics
-        self._crew.add(
-            "render",
-            lambda: stages.render(
-                overlay, box, self._newest, feeds, status_line(statistics), statistics
-            ),
-            feeds.finish_pictures,
-        )
-        return box
-
-
-def _finish(boxes: Iterable[Mailbox[Any] | None], before: Callable[[], None]) -> None:
-    before()
-    for box in boxes:
-        if box is not None:
-            box.finish()

@@ -60,7 +60,7 @@ def test_a_sink_that_is_attached_gets_results_and_pictures_until_it_is_detached(
     wait_for(lambda: pipeline.statistics.rates["captured"].count > captured + 10)
     assert len(sink.results) == seen
     assert not pipeline.report().sinks
-    assert "collector" not in pipeline._crew.alive()
+    assert "collector" not in pipeline._line.crew.alive()
 
 
 def test_sinks_come_and_go_without_a_lost_frame_for_the_others(pipeline):
@@ -79,7 +79,7 @@ def test_sinks_come_and_go_without_a_lost_frame_for_the_others(pipeline):
     )
     assert steady.results == sorted(set(steady.results))
     assert "collector" not in dropped
-    assert len(pipeline._crew._threads) == 5
+    assert len(pipeline._line.crew._threads) == 5
 
 
 def test_an_attached_sink_that_fails_is_opened_again_and_the_rest_goes_on(pipeline):

@@ -50,7 +50,7 @@ def test_a_detector_that_hangs_is_trouble_until_it_goes_on(camera):
 def test_a_stage_that_ends_by_itself_is_trouble_even_if_nobody_noticed(camera, monkeypatch):
     """Such as a thread that left its loop without an error."""
     watchdog = Watchdog(stuck_s=1)
-    box = camera.pipeline._boxes["detect"]
+    box = camera.pipeline._line._boxes["detect"]
 
     def end():
         raise Closed
