@@ -9,14 +9,25 @@ import threading
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from daemons import MODEL, running_daemon
 from mqtt_watcher import watch
 from servers.broker import make_certificates, mqtt_broker
 from service_views import PlainCamera, PlainService, a_status
 from waiting import wait_for
 
-from edge_detect.core import NS_PER_S, ConfigError, Detections, Frame, Result, Timings, monotonic_ns
+from edge_detect.core import (
+    NS_PER_S,
+    ConfigError,
+    Detections,
+    Frame,
+    Result,
+    Timings,
+    bundled_path,
+    monotonic_ns,
+)
 from edge_detect.service.companion import CameraState
 from edge_detect.service.config.settings import CameraSettings, MqttSettings, ZoneSettings
 from edge_detect.service.mqtt import MqttCompanion
@@ -446,3 +457,38 @@ def test_when_the_source_is_lost_everybody_leaves_with_the_reason(tmp_path) -> N
         assert watcher.all_json(f"{YARD}/event")[1]["reason"] == "the camera has gone"
         watcher.wait(f"{YARD}/occupancy/all/person", b"0")
         assert watcher.json(f"{YARD}/state")["source"]["reason"] == "unplugged"
+
+
+def test_a_whole_daemon_tells_of_real_people_shows_them_and_obeys(tmp_path) -> None:
+    clip = bundled_path("demo") / "street.mp4"
+    with mqtt_broker(tmp_path) as broker, watch(broker.port) as watcher:
+        config = f"""
+            [cameras.yard]
+            source = "file://{clip}?loop=true"
+            model = "{MODEL}"
+            classes = ["person"]
+            [cameras.yard.zones.left]
+            polygon = [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]
+            [mqtt]
+            host = "127.0.0.1"
+            port = {broker.port}
+            node = "pi"
+            """
+        with running_daemon(tmp_path, config) as daemon:
+            daemon.wait_until_ready()
+            wait_for(lambda: watcher.all_json(f"{YARD}/event"), 30)
+            event = watcher.all_json(f"{YARD}/event")[0]
+            assert (event["event_type"], event["class"]) == ("appear", "person")
+            assert set(event["zones"]) <= {"left"}
+            wait_for(lambda: int(watcher.newest[f"{YARD}/occupancy/all/person"]) > 0)
+            wait_for(lambda: watcher.newest.get(f"{YARD}/snapshot"))
+            picture = np.frombuffer(watcher.newest[f"{YARD}/snapshot"], np.uint8)
+            assert cv2.imdecode(picture, cv2.IMREAD_COLOR).shape[2] == 3
+            watcher.say(f"{YARD}/enable/set", "OFF")
+            watcher.wait(f"{YARD}/enable", b"OFF")
+            watcher.wait(f"{YARD}/occupancy/all/person", b"0")
+            assert watcher.all_json(f"{YARD}/event")[-1]["reason"] == "detection was switched off"
+            assert daemon.stop() < 5
+        watcher.wait(f"{BASE}/status", b"offline")
+        # Home Assistant is to know the camera after a restart.
+        assert watcher.newest["homeassistant/switch/edge-detect_pi/yard_enable/config"]
