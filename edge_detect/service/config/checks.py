@@ -145,7 +145,7 @@ def _check_choice(
         )
     if camera.detector and camera.detector not in detectors:
         known = f"there are {', '.join(sorted(detectors))}" if detectors else "add it"
-        hint = _did_you_mean(camera.detector, detectors) or known
+        hint = _did_you_mean(camera.detector, detectors).strip() or known
         yield Problem((*path, "detector"), f"there is no [detectors.{camera.detector}]", hint)
 
 

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from edge_detect.service.config.places import KeyPath
 from edge_detect.service.config.settings import Section, Settings
 
-__all__ = ["is_secret", "json_schema", "keys_of", "secret_keys", "section_at"]
+__all__ = ["is_secret", "json_schema", "keys_of", "plain", "secret_keys", "section_at"]
 
 _URL = "https://json-schema.org/draft/2020-12/schema"
 _FILE_OF = "path of a file that holds {}"
@@ -31,7 +31,7 @@ def is_secret(path: KeyPath) -> bool:
 def secret_keys(section: type[Section]) -> list[str]:
     """The keys of a table that hold secrets; each has a twin that ends in `_file`."""
     return [
-        key for key, field in section.model_fields.items() if _plain(field.annotation) is SecretStr
+        key for key, field in section.model_fields.items() if plain(field.annotation) is SecretStr
     ]
 
 
@@ -54,11 +54,20 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": _URL, **schema, "title": "Configuration of edge-detect"}
 
 
+def plain(annotation: Any) -> Any:
+    """An annotation without what pydantic adds, and without `| None`."""
+    if get_origin(annotation) is Annotated:
+        return plain(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return plain(next(kind for kind in get_args(annotation) if kind is not type(None)))
+    return annotation
+
+
 def _sections(section: type[Section] = Settings) -> list[type[Section]]:
     found = [section]
     for field in section.model_fields.values():
-        kind = _plain(field.annotation)
-        inner = _plain(get_args(kind)[1]) if get_origin(kind) is dict else kind
+        kind = plain(field.annotation)
+        inner = plain(get_args(kind)[1]) if get_origin(kind) is dict else kind
         if _is_section(inner):
             found += _sections(inner)
     return found
@@ -67,20 +76,10 @@ def _sections(section: type[Section] = Settings) -> list[type[Section]]:
 def _inside(kind: Any, part: str | int) -> Any:
     if _is_section(kind):
         field = kind.model_fields.get(part)
-        return None if field is None else _plain(field.annotation)
+        return None if field is None else plain(field.annotation)
     if get_origin(kind) is dict:
-        return _plain(get_args(kind)[1])
+        return plain(get_args(kind)[1])
     return None
-
-
-def _plain(annotation: Any) -> Any:
-    """An annotation without what pydantic adds, and without `| None`."""
-    if get_origin(annotation) is Annotated:
-        return _plain(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, types.UnionType):
-        kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
-        return _plain(kinds[0])
-    return annotation
 
 
 def _is_section(kind: Any) -> bool:

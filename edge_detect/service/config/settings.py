@@ -4,15 +4,25 @@
 """
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_serializer,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from edge_detect.core import ConfigError
 from edge_detect.service.config.endpoint import Endpoint
 from edge_detect.service.config.polygons import polygon_fault
+from edge_detect.service.config.problems import show_url
 
 __all__ = [
     "CameraSettings",
@@ -37,6 +47,13 @@ def _impossible(fact: str, hint: str = "") -> PydanticCustomError:
     """What a check raises, for pydantic to collect."""
     context: dict[str, Any] = {"fact": fact, "hint": hint}
     return PydanticCustomError("impossible", "{fact}", context)
+
+
+def _hide_logins(value: Any) -> Any:
+    """URLs without logins, one or several; anything else as it is."""
+    if isinstance(value, tuple):
+        return tuple(_hide_logins(each) for each in value)
+    return show_url(value) if isinstance(value, str) else value
 
 
 def _check_listen(text: str) -> str:
@@ -85,6 +102,10 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, _hide_logins(value)
+
 
 class ZoneSettings(Section):
     """A part of the picture: a zone has a name that is reported, a mask hides what stands in it.
@@ -101,10 +122,10 @@ class ZoneSettings(Section):
 class SizeLimits(Section):
     """How large the boxes of a class must be, as parts of the picture."""
 
-    min_width: Share = 0.0
-    max_width: Share = 1.0
-    min_height: Share = 0.0
-    max_height: Share = 1.0
+    min_width: Share = Field(default=0.0, description="of the picture's width")
+    max_width: Share = Field(default=1.0, description="of the picture's width")
+    min_height: Share = Field(default=0.0, description="of the picture's height")
+    max_height: Share = Field(default=1.0, description="of the picture's height")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -123,23 +144,34 @@ class DetectorSettings(Section):
 
     model: str = Field(description="a name of `edge-detect models list`, or a path")
     threads: int | None = Field(default=None, ge=1, le=64, description="of the interpreter")
-    runtime: Literal["litert", "tflite-runtime"] | None = None
+    runtime: Literal["litert", "tflite-runtime"] | None = Field(
+        default=None, description="the first that is installed"
+    )
 
 
 class CameraSettings(Section):
     """One camera: where its picture comes from, what is looked for, and where it goes."""
 
     source: str = Field(description="a URL or path, as in `edge-detect run SOURCE`")
-    source_user: str = ""
-    source_password: SecretStr = SecretStr("")
+    source_user: str = Field(default="", description="login of a network camera")
+    source_password: SecretStr = Field(
+        default=SecretStr(""), description="the same, put into the URL when it is opened"
+    )
     model: str = Field(default="", description="name or path; cameras with the same one share it")
-    detector: str = Field(default="", description="one of [detectors.NAME], instead of `model`")
-    threshold: Share | None = Field(default=None, description="least score; the model's own")
+    detector: str = Field(
+        default="", description="NAME of one of [detectors.NAME], instead of `model`"
+    )
+    threshold: Share | None = Field(
+        default=None, description="least score; if left out, the model's own"
+    )
     classes: tuple[str, ...] = Field(default=(), description="report these alone; empty: all")
     max_fps: float | None = Field(
         default=None, gt=0, le=1000, description="at most so many detections a second"
     )
-    overlay: Literal["latest", "exact"] = "latest"
+    overlay: Literal["latest", "exact"] = Field(
+        default="latest",
+        description="every frame with the newest boxes, or detected frames with their own",
+    )
     enabled: bool = Field(default=True, description="whether it detects from the start")
     zones: dict[Name, ZoneSettings] = Field(default_factory=dict)
     masks: dict[Name, ZoneSettings] = Field(default_factory=dict)
@@ -147,6 +179,10 @@ class CameraSettings(Section):
         default_factory=dict, description='by class; "*" is for all others'
     )
     sinks: tuple[str, ...] = Field(default=(), description="URLs, as in `edge-detect run --sink`")
+
+    @field_serializer("source", "sinks")
+    def _without_logins(self, value: str | tuple[str, ...]) -> Any:
+        return _hide_logins(value)
 
     @model_validator(mode="after")
     def _whole_login(self) -> Self:
@@ -168,8 +204,12 @@ class CameraSettings(Section):
 class LoggingSettings(Section):
     """What is said, how, and how often."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["auto", "journal", "json", "console"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="the least that is logged"
+    )
+    format: Literal["auto", "journal", "json", "console"] = Field(
+        default="auto", description="the journal under systemd, else lines for people"
+    )
     interval_s: float = Field(
         default=60.0, ge=0, le=86_400, description="seconds between figures; 0: none"
     )
@@ -184,18 +224,22 @@ class MetricsSettings(Section):
 class HistorySettings(Section):
     """The files that `edge-detect report` draws."""
 
-    enabled: bool = True
-    interval_s: float = Field(default=60.0, ge=1, le=3600)
-    keep_days: int = Field(default=90, ge=1, le=3650)
-    keep_mb: int = Field(default=200, ge=1, le=100_000)
+    enabled: bool = Field(default=True, description="whether they are written")
+    interval_s: float = Field(
+        default=60.0, ge=1, le=3600, description="seconds that a line sums up"
+    )
+    keep_days: int = Field(default=90, ge=1, le=3650, description="older ones are deleted")
+    keep_mb: int = Field(
+        default=200, ge=1, le=100_000, description="the oldest are deleted above so many MB"
+    )
 
 
 class WebSettings(Section):
     """One page for all cameras."""
 
     listen: Listen = Field(default="127.0.0.1:8080", description="ADDRESS:PORT")
-    user: str = ""
-    password: SecretStr = SecretStr("")
+    user: str = Field(default="", description="whom the page asks for; empty: nobody")
+    password: SecretStr = Field(default=SecretStr(""), description="of the user")
     token: Token = Field(default=SecretStr(""), description="lets in whoever knows it")
     hosts: tuple[str, ...] = Field(default=(), description="further names of this computer")
     viewers: int = Field(default=8, ge=1, le=1000, description="at a time")
@@ -210,11 +254,11 @@ class WebSettings(Section):
 class MqttSettings(Section):
     """The broker, and what is told to it."""
 
-    host: str = Field(min_length=1)
+    host: str = Field(min_length=1, description="of the broker")
     port: Port | None = Field(default=None, description="1883, or 8883 with tls")
-    user: str = ""
-    password: SecretStr = SecretStr("")
-    tls: bool = False
+    user: str = Field(default="", description="who the broker knows us as")
+    password: SecretStr = Field(default=SecretStr(""), description="of the user")
+    tls: bool = Field(default=False, description="whether the connection is encrypted")
     tls_ca: str = Field(default="", description="PEM file; empty: the authorities of the system")
     tls_cert: str = Field(default="", description="PEM file that shows the broker who we are")
     tls_key: str = Field(default="", description="its key, if that is a file of its own")
@@ -256,16 +300,20 @@ class MqttSettings(Section):
 class ThermalSettings(Section):
     """Detecting less often before the board gets too hot."""
 
-    enabled: bool = True
-    limit_c: float = Field(default=78.0, ge=40, le=110)
-    hysteresis_c: float = Field(default=5.0, ge=1, le=30)
-    min_fps: float = Field(default=1.0, gt=0, le=60)
+    enabled: bool = Field(default=True, description="whether it is done")
+    limit_c: float = Field(default=78.0, ge=40, le=110, description="°C not to be reached")
+    hysteresis_c: float = Field(
+        default=5.0, ge=1, le=30, description="°C below that, at which it ends"
+    )
+    min_fps: float = Field(
+        default=1.0, gt=0, le=60, description="detections a second that are always made"
+    )
 
 
 class WatchdogSettings(Section):
     """When a stage counts as stuck."""
 
-    stuck_s: float = Field(default=20.0, ge=1, le=600)
+    stuck_s: float = Field(default=20.0, ge=1, le=600, description="seconds without progress")
 
 
 class Settings(Section):
