@@ -37,6 +37,7 @@ emulated() {
         mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
         printf ":aarch64:M::%s:%s:%s:F" "$1" "$2" "$3" >/proc/sys/fs/binfmt_misc/register
         mount --rbind /dev "$4/dev"
+        mount --rbind /sys "$4/sys"
         mount -t proc proc "$4/proc"
         exec timeout 1800 chroot "$4" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \
             HOME=/nonexistent LANG=C.UTF-8 /bin/sh -euc "$5"' \
@@ -53,7 +54,7 @@ if [ ! -e "$ROOT/.complete" ]; then
     # Unpacked, not configured: that would run hundreds of emulated scripts, for nothing here.
     for package in "$ROOT"/var/cache/apt/archives/*.deb; do dpkg-deb -x "$package" "$ROOT"; done
     rm -f "$ROOT"/var/cache/apt/archives/*.deb
-    mkdir -p "$ROOT/dev" "$ROOT/proc" "$ROOT/tmp"
+    mkdir -p "$ROOT"/{dev,proc,sys,tmp}
     touch "$ROOT/.complete"
     took "the Debian"
 fi

@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# Proves the Debian package, the Ansible role and the recipe of the container image.
+#
+#   sudo scripts/test_packages.sh [package | fleet | image] [--package FILE]      default: all three
+#
+# On a bare Debian bookworm, kept in .cache/packages-proof; each part works on a layer above it,
+# which it removes. `package` installs, runs, upgrades, removes and purges; `fleet` lets Ansible
+# do it for one host, in the same booted system; `image` does what the Dockerfile says, for there
+# is no container engine here. One line a claim. Where it cannot run, it says why and succeeds.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+CACHE=$PWD/.cache/packages-proof
+BASE=$CACHE/bookworm
+# shellcheck disable=SC2016  # apt's own placeholders
+MIRROR=${MIRROR:-$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null | sed -n 's/^Debian //p' | head -1)}
+PACKAGE='' PARTS=()
+PASSED=0 FAILED=0 LAYER='' ROOT='' NSPAWN=''
+
+say() { printf '# %s\n' "$*"; }
+cannot() { say "not proved here: $*"; exit 0; }
+claim() { # TEXT COMMAND…
+    local text=$1
+    shift
+    if "$@" >"$LAYER/claim.log" 2>&1; then
+        PASSED=$((PASSED + 1)); printf 'ok - %s\n' "$text"
+    else
+        FAILED=$((FAILED + 1)); printf 'not ok - %s\n' "$text"; sed 's/^/#   /' "$LAYER/claim.log" | tail -25
+    fi
+}
+
+parse_options() {
+    while [ $# -gt 0 ]; do
+        case $1 in
+        --package) PACKAGE=${2:?--package needs a file}; shift ;;
+        package | fleet | image) PARTS+=("$1") ;;
+        *) say "unknown option $1"; exit 64 ;;
+        esac
+        shift
+    done
+    [ ${#PARTS[@]} -gt 0 ] || PARTS=(package fleet image)
+}
+
+check_machine() {
+    local program
+    [ "$(id -u)" -eq 0 ] || cannot "this needs root, to boot a system of its own"
+    for program in debootstrap systemd-nspawn nsenter dpkg-buildpackage; do
+        command -v "$program" >/dev/null || cannot "$program is missing: scripts/setup.sh --test"
+    done
+    [ -n "$MIRROR" ] || cannot "it is not known where Debian's packages are: MIRROR=…"
+    unshare --mount --net --pid --fork --uts --ipc true 2>/dev/null || cannot "namespaces are not allowed here"
+    [ -x .venv/bin/python ] || cannot "the environment of the tests is missing: make setup && scripts/setup.sh --test"
+}
+
+make_base() {
+    [ ! -e "$BASE/.complete" ] || return 0
+    say "making a Debian bookworm in ${BASE#"$PWD"/}"
+    rm -rf "$BASE"
+    mkdir -p "$BASE"
+    debootstrap --variant=minbase --include=ca-certificates bookworm "$BASE" "$MIRROR" >"$BASE.log" ||
+        { tail -5 "$BASE.log"; exit 1; }
+    touch "$BASE/.complete"
+}
+
+make_layer() {
+    remove_layer
+    LAYER=$(mktemp -d "$CACHE/run.XXXXXX")
+    ROOT=$LAYER/root
+    mkdir "$LAYER/changes" "$LAYER/work" "$ROOT"
+    mount -t overlay overlay -o "lowerdir=$BASE,upperdir=$LAYER/changes,workdir=$LAYER/work" "$ROOT" 2>/dev/null ||
+        { say "no overlays here: copying"; cp -a "$BASE/." "$ROOT/"; }
+    # How this system reaches its mirror holds for the one inside, too.
+    apt-config dump --format '%F "%v";%n' | grep -E '^Acquire::(Check-|http|https|Retries)' >"$ROOT/etc/apt/apt.conf.d/90proof" || true
+    cp -L /etc/resolv.conf "$ROOT/etc/resolv.conf"
+    cp -L /etc/ssl/certs/ca-certificates.crt "$ROOT/etc/ssl/certs/ca-certificates.crt"
+}
+
+remove_layer() {
+    [ -z "$NSPAWN" ] || cut_power
+    [ -z "$LAYER" ] || { umount --lazy --recursive "$ROOT" 2>/dev/null; rm -rf "${LAYER:?}"; } || true
+    LAYER=''
+}
+
+parse_options "$@"
+check_machine
+if [ -z "${IN_PRIVATE_MOUNTS:-}" ]; then
+    IN_PRIVATE_MOUNTS=1 exec unshare --mount --propagation private "$0" "$@"
+fi
+mkdir -p "$CACHE"
+# shellcheck source=tests/systemd/container.sh
+. tests/systemd/container.sh
+# shellcheck source=tests/packages/claims.sh
+. tests/packages/claims.sh
+make_base
+trap remove_layer EXIT
+if [[ " ${PARTS[*]} " == *" package "* || " ${PARTS[*]} " == *" fleet "* ]]; then
+    if [ -z "$PACKAGE" ]; then
+        scripts/build_deb.sh
+        PACKAGE=$(find dist -name 'edge-detect_*~deb12_'"$(dpkg --print-architecture)"'.deb' -printf '%T@ %p\n' | sort -n | tail -1 | cut -d' ' -f2-)
+    fi
+    make_layer
+    prepare_system
+fi
+for part in "${PARTS[@]}"; do
+    started=$SECONDS
+    say "$part"
+    "prove_$part"
+    say "$part took $((SECONDS - started)) s"
+done
+say "$PASSED passed, $FAILED failed"
+[ "$FAILED" -eq 0 ]
