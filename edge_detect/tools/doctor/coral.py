@@ -40,8 +40,7 @@ def look_at_edge_tpus(place: Place) -> Iterator[Finding]:
         yield _judge_pci(card)
     if not usb and not pci:
         yield ok("Edge TPU", "none; models run on the CPU")
-    library = place.environment.get("EDGE_DETECT_LIBEDGETPU", _LIBRARY)
-    found = ask(place, "edge_tpu", library, timeout_s=_PROBE_S)
+    found = ask(place, "edge_tpu", _LIBRARY, timeout_s=_PROBE_S)
     yield from _judge_library(found, present=len(usb) + len(pci))
 
 

@@ -98,7 +98,8 @@ def _explain(answer: Answer, timeout_s: float) -> ProbeError:
         killer = signal.Signals(-answer.status)
         return ProbeError(f"crashed ({killer.name})", _CRASHES.get(killer, ""))
     lines = [line for line in answer.err.splitlines() if line.strip()]
-    return ProbeError(lines[-1].strip()[:200] if lines else f"ended with status {answer.status}")
+    said = lines[-1].strip()[:200] if lines else f"ended with status {answer.status}"
+    return ProbeError(said, "a defect, or a broken installation: install edge-detect again")
 
 
 if __name__ == "__main__":

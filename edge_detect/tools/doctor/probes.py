@@ -128,7 +128,7 @@ def _encode(name: str) -> str | float:
     # also opens the encoder.
     for number in range(_PICTURES):
         started = time.perf_counter()
-        image = np.full((360, 640, 3), 40 * number, np.uint8)
+        image = np.full((360, 640, 3), 20 * number, np.uint8)
         frame = Frame(image, 1 + number * 33_000_000, number, "doctor", 0)
         try:
             encoder.write(Picture(frame, image, None))
