@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from edge_detect import __version__
 from edge_detect.core.errors import EdgeDetectError
 from edge_detect.core.geometry import Size
+from edge_detect.service.paths import DEFAULT_CONFIG
 
 __all__ = ["main"]
 
@@ -63,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_detect(commands)
     _add_models(commands)
+    _add_config(commands)
     _add_bench(commands)
     _add_latency(commands)
     _add_report(commands)
@@ -210,6 +212,32 @@ def _add_conversion_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--licence", default="unstated", help="of the weights, for the manifest")
     parser.add_argument("--float", action="store_true", help="write a float32 twin beside it")
+
+
+def _add_config(commands: "_Commands") -> None:
+    config = commands.add_parser("config", help="check, show and write configuration files")
+    actions = config.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)
+    check = actions.add_parser("check", help="tell everything that is wrong with a file")
+    show = actions.add_parser("show", help="print all settings, without passwords")
+    init = actions.add_parser(
+        "init",
+        help="write a sample that works as it is",
+        description="Write a commented sample that works as it is; never overwrites a file.",
+    )
+    schema = actions.add_parser("schema", help="print the JSON Schema of the file, for editors")
+    for action, function in ((check, "check"), (show, "show"), (init, "init")):
+        action.add_argument(
+            "file",
+            nargs="?",
+            type=Path,
+            default=DEFAULT_CONFIG,
+            metavar="FILE",
+            help=f"default: {DEFAULT_CONFIG}{'; - for standard output' * (action is init)}",
+        )
+        action.set_defaults(work=("edge_detect.app.config", function))
+    for action in (check, show):
+        action.add_argument("--json", action="store_true", help="print one JSON object")
+    schema.set_defaults(work=("edge_detect.app.config", "schema"))
 
 
 def _add_bench(commands: "_Commands") -> None:
