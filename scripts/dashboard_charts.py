@@ -10,8 +10,10 @@ __all__ = ["Series", "heatmap", "lines", "stat", "timeline"]
 
 COLORS = ("#73bf69", "#f2cc0c", "#5794f2", "#ff9830", "#f2495c", "#b877d9", "#37b7c3", "#fade2a")
 NAMED = {"green": "#73bf69", "yellow": "#f2cc0c", "red": "#f2495c"}
+TIME_STEPS = (10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 8, 20
-MOST_LEGENDS = 8
+# A legend has two lines of so many pixels a letter.
+LETTER = 6.2
 
 
 class Series(NamedTuple):
@@ -74,7 +76,7 @@ def lines(
     if "min" not in defaults:
         low = low - 0.1 * ((high - low) or max(abs(low), 1.0))
     high = defaults.get("max", high + 0.06 * (high - low))
-    ticks = _ticks(low, high if high > low else low + 1)
+    ticks = _ticks(low, high if high > low else low + 1, defaults["unit"])
     top, bottom = TOP, height - BOTTOM
     high = max(high, ticks[-1])
 
@@ -104,7 +106,7 @@ def lines(
             )
     if not found:
         parts.append(_no_data(size))
-    return _svg(size, "".join(parts)), _legend(found)
+    return _svg(size, "".join(parts)), _legend(found, width)
 
 
 def heatmap(found: Sequence[Series], size: Size, span: Span) -> str:
@@ -160,12 +162,10 @@ def timeline(found: Sequence[Series], size: Size, span: Span, defaults: dict[str
             f'<text x="{left - 8}" y="{y + bar / 2 + 3:.1f}" text-anchor="end">'
             f"{html.escape(series.name)}</text>"
         )
-        for (at, value), (until, _) in zip(
-            series.points, [*series.points[1:], (span[1], 0)], strict=True
-        ):
+        for at, until, value in _states(series.points, span[1]):
             x, end = (_x(each, span, left, width - RIGHT) for each in (at, until))
             parts.append(
-                f'<rect x="{x:.1f}" y="{y:.1f}" width="{end - x + 0.3:.1f}" height="{bar:.1f}"'
+                f'<rect x="{x:.1f}" y="{y:.1f}" width="{end - x:.1f}" height="{bar:.1f}"'
                 f' fill="{colors.get(value, NAMED["yellow"])}" fill-opacity="0.8"/>'
             )
     return _svg(size, "".join(parts))
@@ -194,13 +194,17 @@ def _short(value: float, decimals: int | None) -> str:
     return f"{value:.4g}" if decimals is None else f"{value:.{decimals}f}"
 
 
-def _legend(found: Sequence[Series]) -> str:
-    entries = [
-        f'<span><i style="background:{COLORS[index % len(COLORS)]}"></i>'
-        f"{html.escape(series.name)}</span>"
-        for index, series in enumerate(found[:MOST_LEGENDS])
-    ]
-    return f'<div class="legend">{"".join(entries)}</div>'
+def _legend(found: Sequence[Series], width: int) -> str:
+    """As many names as two lines hold, and how many are left out."""
+    room, shown = 2 * (width - 20), []
+    for index, series in enumerate(found):
+        room -= 30 + round(LETTER * len(series.name))
+        if room < 60 and index < len(found) - 1:
+            shown.append(f"<span>and {len(found) - index} more</span>")
+            break
+        color = COLORS[index % len(COLORS)]
+        shown.append(f'<span><i style="background:{color}"></i>{html.escape(series.name)}</span>')
+    return f'<div class="legend">{"".join(shown)}</div>'
 
 
 def _stack(found: Sequence[Series]) -> list[Series]:
@@ -224,23 +228,41 @@ def _pieces(points: list[tuple[float, float]], step: float) -> list[list[tuple[f
     return pieces
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """Four or five round numbers between the two."""
-    rough = (high - low) / 4
+def _states(points: list[tuple[float, float]], end: float) -> list[tuple[float, float, float]]:
+    """From when to when which value lasted."""
+    changes = [
+        point for index, point in enumerate(points) if not index or point[1] != points[index - 1][1]
+    ]
+    ends = [at for at, _ in changes[1:]] + [end]
+    return [(at, until, value) for (at, value), until in zip(changes, ends, strict=True)]
+
+
+def _ticks(low: float, high: float, unit: str) -> list[float]:
+    """Four or five numbers between the two that are round in their unit."""
+    base = 1.0
+    if unit == "bytes":
+        base = 2.0**20
+    elif unit == "s" and high >= 120:
+        base = 60.0
+    rough = (high - low) / base / 4
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough)
+    step = base * next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough)
     first = math.ceil(low / step)
     return [step * number for number in range(first, math.floor(high / step) + 1)] or [low]
 
 
 def _time_axis(size: Size, span: Span, left: int = LEFT) -> str:
     width, height = size
+    length = span[1] - span[0]
+    most = max(1, (width - left - RIGHT) // 60)
+    step = next((each for each in TIME_STEPS if length / each <= most), TIME_STEPS[-1])
+    form = "%H:%M" if step >= 60 else "%H:%M:%S"
     parts = []
-    for part in range(1, 6):
-        at = span[0] + (span[1] - span[0]) * part / 6
-        text = time.strftime("%H:%M" if span[1] - span[0] > 1200 else "%M:%S", time.localtime(at))
-        x = _x(at, span, left, width - RIGHT)
-        parts.append(f'<text x="{x:.1f}" y="{height - 5}" text-anchor="middle">{text}</text>')
+    for number in range(math.ceil(span[0] / step), math.floor(span[1] / step) + 1):
+        x = _x(number * step, span, left, width - RIGHT)
+        if left + 20 < x < width - RIGHT - 10:
+            text = time.strftime(form, time.localtime(number * step))
+            parts.append(f'<text x="{x:.1f}" y="{height - 5}" text-anchor="middle">{text}</text>')
     return "".join(parts)
 
 

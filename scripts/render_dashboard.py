@@ -100,7 +100,8 @@ def series_of(prometheus: str, target: dict[str, Any], asked: Asked, rate: str) 
             name = name.replace("{{" + label + "}}", value)
         points = [(float(at), float(value)) for at, value in each["values"]]
         finite = [(at, value) for at, value in points if value == value]  # noqa: PLR0124 - NaN
-        found.append(Series(name, finite))
+        if finite:
+            found.append(Series(name, finite))
     return sorted(found, key=lambda series: series.name)
 
 
