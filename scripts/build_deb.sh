@@ -110,7 +110,7 @@ edge-detect ($VERSION) $SUITE; urgency=medium
 
  -- $MAINTAINER  $(date -u -R -d "@$SOURCE_DATE_EPOCH")
 END
-    python3 deploy/deb/copyright.py "$SITE" >"$debian/copyright"
+    python3 scripts/package_copyright.py "$SITE" >"$debian/copyright"
     # The units name the program where deploy/install.sh puts it.
     for unit in edge-detect.service edge-detect@.service; do
         sed 's|/opt/edge-detect/bin/edge-detect|/usr/bin/edge-detect|g' "systemd/$unit" >"$debian/$unit"

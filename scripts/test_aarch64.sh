@@ -36,7 +36,11 @@ emulated() {
     unshare --user --map-root-user --mount --pid --fork --kill-child /bin/bash -euc '
         mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
         printf ":aarch64:M::%s:%s:%s:F" "$1" "$2" "$3" >/proc/sys/fs/binfmt_misc/register
-        mount --rbind /dev "$4/dev"
+        # These few, and not the whole of /dev: nothing in there can do it harm.
+        for device in null zero full random urandom; do
+            [ -e "$4/dev/$device" ] || : >"$4/dev/$device"
+            mount --bind "/dev/$device" "$4/dev/$device"
+        done
         mount --rbind /sys "$4/sys"
         mount -t proc proc "$4/proc"
         exec timeout 1800 chroot "$4" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \
@@ -47,7 +51,7 @@ emulated() {
 if [ ! -e "$ROOT/.complete" ]; then
     STARTED=$SECONDS
     say "making a Debian bookworm for arm64 in ${ROOT#"$PWD"/}"
-    rm -rf "$ROOT"
+    rm -rf --one-file-system "$ROOT"
     mkdir -p "$ROOT"
     debootstrap --foreign --arch=arm64 --variant=minbase --include=python3,python3-systemd \
         bookworm "$ROOT" "$MIRROR" >"$ROOT.log" || { tail -5 "$ROOT.log" >&2; exit 1; }

@@ -14,7 +14,7 @@ BASE=$CACHE/bookworm
 # shellcheck disable=SC2016  # apt's own placeholders
 MIRROR=${MIRROR:-$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null | sed -n 's/^Debian //p' | head -1)}
 PACKAGE='' PARTS=()
-PASSED=0 FAILED=0 LAYER='' ROOT='' NSPAWN=''
+PASSED=0 FAILED=0 LAYER='' ROOT='' NSPAWN='' LEADER=''
 
 say() { printf '# %s\n' "$*"; }
 cannot() { say "not proved here: $*"; exit 0; }
@@ -62,8 +62,8 @@ make_base() {
 }
 
 make_layer() {
-    remove_layer
-    LAYER=$(mktemp -d "$CACHE/run.XXXXXX")
+    leave_layer
+    LAYER=$(mktemp -d "$THIS_RUN/layer.XXXXXX")
     ROOT=$LAYER/root
     mkdir "$LAYER/changes" "$LAYER/work" "$ROOT"
     mount -t overlay overlay -o "lowerdir=$BASE,upperdir=$LAYER/changes,workdir=$LAYER/work" "$ROOT" 2>/dev/null ||
@@ -74,24 +74,34 @@ make_layer() {
     cp -L /etc/ssl/certs/ca-certificates.crt "$ROOT/etc/ssl/certs/ca-certificates.crt"
 }
 
-remove_layer() {
-    [ -z "$NSPAWN" ] || cut_power
-    [ -z "$LAYER" ] || { umount --lazy --recursive "$ROOT" 2>/dev/null; rm -rf "${LAYER:?}"; } || true
-    LAYER=''
+# Ends what runs in it; what was mounted and written is left to `remove_run`.
+leave_layer() {
+    [ -z "$NSPAWN" ] || [ -z "${LEADER:-}" ] || cut_power
+    NSPAWN=''
+}
+
+# From outside the namespace that all mounts were made in, and ended with: there is nothing here
+# but plain folders, and whatever is none is left alone.
+remove_run() {
+    if grep -q " $THIS_RUN" /proc/self/mounts; then say "something is mounted below $THIS_RUN: left as it is"; return; fi
+    rm -rf --one-file-system "${THIS_RUN:?}"
 }
 
 parse_options "$@"
 check_machine
-if [ -z "${IN_PRIVATE_MOUNTS:-}" ]; then
-    IN_PRIVATE_MOUNTS=1 exec unshare --mount --propagation private "$0" "$@"
-fi
 mkdir -p "$CACHE"
+if [ -z "${THIS_RUN:-}" ]; then
+    make_base
+    THIS_RUN=$(mktemp -d "$CACHE/run.XXXXXX")
+    trap remove_run EXIT
+    THIS_RUN=$THIS_RUN unshare --mount --propagation private "$0" "$@"
+    exit
+fi
 # shellcheck source=tests/systemd/container.sh
 . tests/systemd/container.sh
 # shellcheck source=tests/packages/claims.sh
 . tests/packages/claims.sh
-make_base
-trap remove_layer EXIT
+trap leave_layer EXIT
 if [[ " ${PARTS[*]} " == *" package "* || " ${PARTS[*]} " == *" fleet "* ]]; then
     if [ -z "$PACKAGE" ]; then
         scripts/build_deb.sh

@@ -16,7 +16,7 @@ _LEAST_OVERLAP = 0.85
 def main(reference: Path, other: Path) -> int:
     """Print what was compared; the exit status is 1 if they differ."""
     expected, found = (_detections(path) for path in (reference, other))
-    print(f"{len(expected)} boxes here, {len(found)} there")
+    sys.stdout.write(f"{len(expected)} boxes here, {len(found)} there\n")
     if not expected or len(expected) != len(found):
         return 1
     different = 0
@@ -24,9 +24,9 @@ def main(reference: Path, other: Path) -> int:
         match = max(found, key=lambda one: _overlap(each["box"], one["box"]))
         overlap = _overlap(each["box"], match["box"])
         difference = abs(each["score"] - match["score"])
-        print(
+        sys.stdout.write(
             f"{each['label']}  score {each['score']:.3f} and {match['score']:.3f}  "
-            f"overlap {overlap:.3f}"
+            f"overlap {overlap:.3f}\n"
         )
         if (
             each["label"] != match["label"]

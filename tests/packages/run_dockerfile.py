@@ -2,11 +2,14 @@
 
 python run_dockerfile.py DOCKERFILE BASE SCRATCH: run from the root of the build's context. BASE
 is the root of the Debian that the image is made from; each stage works on a layer above it, in
-SCRATCH. Needs root. Ends with the first step that fails.
+SCRATCH. Needs root, and a mount namespace of its own, which takes the mounts along when it ends.
+Ends with the first step that fails.
 """
 
 import json
+import os
 import shutil
+import stat
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -15,6 +18,8 @@ from pathlib import Path
 from dockerfile_parse import DockerfileParser
 
 _RUN_TIMEOUT_S = 900
+# Minor numbers of the kernel's memory devices.
+_DEVICES = {"null": 3, "zero": 5, "full": 7, "random": 8, "urandom": 9}
 # Said for whoever uses the image; nothing is done for them here but in `_check`.
 _SAYINGS = {"EXPOSE", "VOLUME", "STOPSIGNAL", "HEALTHCHECK", "ENTRYPOINT", "CMD", "COMMENT"}
 
@@ -27,12 +32,13 @@ class _Stage:
     entry: list[str] = field(default_factory=list)
 
     def run(self, command: list[str], *, user: str = "") -> None:
-        who = ["setpriv", "--reuid", user.split(":")[0], "--regid", user.split(":")[-1]]
-        who += ["--clear-groups"]
+        uid, _, gid = user.partition(":")
+        who = ["setpriv", "--reuid", uid, "--regid", gid, "--clear-groups"]
         environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
         environment |= self.environment | {"DEBIAN_FRONTEND": "noninteractive"}
         given = [f"{name}={value}" for name, value in environment.items()]
-        print("+", *command, flush=True)
+        sys.stdout.write(f"+ {' '.join(command)}\n")
+        sys.stdout.flush()
         subprocess.run(
             ["chroot", self.root, "/usr/bin/env", "-i", *given, *(who if user else []), *command],
             check=True,
@@ -78,12 +84,12 @@ class _Build:
     def check(self) -> None:
         """The finished image: its program starts as its user and detects."""
         self._now.run([*self._now.entry, "--version"], user=self._now.user)
-        picture = self._now.root / "tmp" / "street.png"
+        picture = self._now.root / "srv" / "street.png"
         subprocess.run([sys.executable, "tests/aarch64/frame.py", picture], check=True)
         picture.chmod(0o644)
         model = ["--model", "ssdlite-mobilenet-v2-pedestrian"]
         self._now.run(
-            [*self._now.entry, "detect", "--json", *model, "/tmp/street.png"], user=self._now.user
+            [*self._now.entry, "detect", "--json", *model, "/srv/street.png"], user=self._now.user
         )
         # What the RTSP server needs from the system, seen from the environment.
         self._now.run(
@@ -104,8 +110,8 @@ class _Build:
         subprocess.run(
             ["mount", "-t", "overlay", "overlay", "-o", options, root], check=True, timeout=30
         )
-        subprocess.run(["mount", "--rbind", "/dev", root / "dev"], check=True, timeout=30)
         subprocess.run(["mount", "-t", "proc", "proc", root / "proc"], check=True, timeout=30)
+        _make_devices(root / "dev")
         for file in ("etc/resolv.conf", "etc/ssl/certs/ca-certificates.crt"):
             shutil.copyfile(Path("/") / file, root / file)
         self._now = self._stages[name] = _Stage(root)
@@ -124,6 +130,21 @@ class _Build:
                 folder = target if target_name.endswith("/") else target.parent
                 folder.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(origin, folder if target_name.endswith("/") else target)
+
+
+def _make_devices(folder: Path) -> None:
+    """The few devices that installing needs, of this stage alone.
+
+    Never this machine's own /dev: whatever removed the stage would remove it, too.
+    """
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder], check=True, timeout=30
+    )
+    for name, minor in _DEVICES.items():
+        node = folder / name
+        os.mknod(node, stat.S_IFCHR | 0o666, os.makedev(1, minor))
+        node.chmod(0o666)
+    (folder / "fd").symlink_to("/proc/self/fd")
 
 
 def main(dockerfile: Path, base: Path, scratch: Path) -> None:

@@ -1,6 +1,6 @@
 """Print the package's copyright file: its own licence, and that of all it brings.
 
-python3 copyright.py SITE_PACKAGES
+python3 package_copyright.py SITE_PACKAGES
 """
 
 import re
