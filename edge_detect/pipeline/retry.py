@@ -180,14 +180,14 @@ class WatchedSource(Source):
             return
         if not self._retry or not (error.transient or had_frames):
             raise error
+        new, self._reason = error.message != self._reason, error.message
         if self._state == "live":
             self._backoff.worked_for(monotonic_ns() - self._opened_ns)
             self._enter("lost")
-        if error.message != self._reason:
+        if new:
             # Said once for each reason: a camera may be away for weeks.
             when = "back" if had_frames else "there"
             _log.warning("%s; trying again until it is %s", error.said_of(self.name), when)
-        self._reason = error.message
 
     def _enter(self, state: SourceState) -> None:
         self._state, self._since_ns = state, monotonic_ns()

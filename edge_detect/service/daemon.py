@@ -17,6 +17,7 @@ from edge_detect.service.detectors import Detectors
 from edge_detect.service.logs import Logs, configure_logging
 from edge_detect.service.notifier import Notifier
 from edge_detect.service.paths import state_directory
+from edge_detect.service.signals import Signals
 from edge_detect.service.status import status_line
 from edge_detect.service.trim import trim_memory
 from edge_detect.service.watchdog import Watchdog
@@ -87,19 +88,16 @@ class Daemon:
         Raises:
             EdgeDetectError: It cannot begin.
         """
-        # Signals are taken in the loop alone: a handler could interrupt anything, even a lock.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         self._logs = configure_logging(self._settings.logging)
         try:
-            with tuned_process():
+            with tuned_process(), Signals(_SIGNALS) as signals:
                 self._start()
                 try:
-                    self._loop()
+                    self._loop(signals)
                 finally:
                     self._stop()
         finally:
             self._logs.close()
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _start(self) -> None:
         _log.info("starting with %s", self._path)
@@ -108,15 +106,15 @@ class Daemon:
         for name in self._settings.cameras:
             self._start_camera(name, self._settings)
 
-    def _loop(self) -> None:
+    def _loop(self, signals: Signals) -> None:
         interval_s = min(_TICK_S, self._notifier.watchdog_s / 4 or _TICK_S)
         while True:
-            arrived = signal.sigtimedwait(_SIGNALS, interval_s)
-            if arrived is not None and arrived.si_signo != signal.SIGHUP:
-                _log.info("stopping: %s", signal.Signals(arrived.si_signo).name)
-                return
-            if arrived is not None:
+            arrived = signals.wait(interval_s)
+            if arrived == signal.SIGHUP:
                 self._reload()
+            elif arrived is not None:
+                _log.info("stopping: %s", signal.Signals(arrived).name)
+                return
             self._look()
             if all(camera.state().phase == "stopped" for camera in self._cameras.values()):
                 _log.info("stopping: all sources have ended")

@@ -4,6 +4,7 @@ import csv
 import json
 import signal
 import urllib.request
+from itertools import pairwise
 
 import pytest
 from daemons import MODEL, running_daemon
@@ -20,11 +21,6 @@ def config_of(*cameras: str, more: str = "") -> str:
 
 def camera(name: str, source: str = CAMERA, more: str = "") -> str:
     return f'[cameras.{name}]\nsource = "{source}"\nmodel = "{MODEL}"\n{more}\n'
-
-
-def said(daemon, logger: str) -> list[dict]:
-    lines = [json.loads(line) for line in daemon.log.splitlines() if line.startswith("{")]
-    return [line for line in lines if line["logger"].endswith(logger)]
 
 
 def sequence_of(daemon, name: str) -> int:
@@ -76,9 +72,11 @@ def test_a_wrong_file_ends_it_with_78_and_all_errors_at_once(tmp_path):
 
 def test_a_reload_leaves_unchanged_cameras_without_a_lost_frame(tmp_path, metrics):
     port, section = metrics
-    before = config_of(camera("kept"), camera("goes"), camera("changes"), more=section)
+    lines = tmp_path / "kept.jsonl"
+    kept = camera("kept", more=f'sinks = ["{lines}"]')
+    before = config_of(kept, camera("goes"), camera("changes"), more=section)
     after = config_of(
-        camera("kept"), camera("changes", more="threshold = 0.9"), camera("comes"), more=section
+        kept, camera("changes", more="threshold = 0.9"), camera("comes"), more=section
     )
     with running_daemon(tmp_path, before) as daemon:
         daemon.metrics_port = port
@@ -93,9 +91,11 @@ def test_a_reload_leaves_unchanged_cameras_without_a_lost_frame(tmp_path, metric
         assert sequence_of(daemon, "kept") > captured > 20
         assert daemon.heard("RELOADING") == ["1"]
         assert sequence_of(daemon, "goes") == 0
-        figures = said(daemon, "figures")
-        kept = [line for line in figures if line.get("camera") == "kept"]
-        assert all(line["fps_captured"] > 15 for line in kept[1:]), kept
+    sequences = [json.loads(line)["sequence"] for line in lines.read_text().splitlines()]
+    # A frame or two may find the detector busy with another camera's; a pipeline that was
+    # started anew would begin at 0, and lose half a second.
+    assert all(1 <= later - earlier <= 4 for earlier, later in pairwise(sequences))
+    assert sequences[-1] > captured
 
 
 def test_an_invalid_file_changes_nothing_and_is_reported(tmp_path, metrics):
