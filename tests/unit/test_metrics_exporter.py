@@ -1,6 +1,7 @@
 """What the exporter says of a service, read back by the parsers of Prometheus' own client."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,15 @@ def test_no_two_families_share_a_name_and_all_have_base_units():
     names = [family.full_name for family in FAMILIES]
     assert len(set(names)) == len(names)
     assert not [name for name in names if name.endswith(("_ms", "_percent", "_mb", "_ns"))]
+
+
+@pytest.mark.parametrize("path", ["prometheus/alerts.yml", "grafana/edge-detect.json"])
+def test_alerts_and_dashboard_ask_for_metrics_that_there_are(path: str):
+    text = (Path(__file__).parents[2] / "deploy" / path).read_text()
+    known = {family.full_name for family in FAMILIES}
+    asked = set(re.findall(r"edge_detect_[a-z_]+", text))
+    assert {re.sub(r"_(bucket|sum|count)$", "", name) for name in asked} <= known
+    assert len(asked) > 5
 
 
 def test_the_reference_is_what_the_table_of_families_says():

@@ -31,7 +31,7 @@ _BUCKET_NAMES = tuple(str(bound) for bound in BUCKETS_S)
 _STATES: tuple[str, ...] = get_args(SourceState)
 _SINCE_BOOT = "_since_boot"
 # They have a series from the start: the first drop would not show in a rate otherwise.
-_DROPPING = ("detect", "render")
+_DROPPING = ("prepare", "detect", "render")
 
 
 class ServiceCollector:
