@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from queue import Full, Queue
+from queue import Empty, Full, Queue
 from threading import Event, Thread
 
 __all__ = ["Worker"]
@@ -11,6 +11,7 @@ __all__ = ["Worker"]
 _log = logging.getLogger(__name__)
 
 _MOST = 64
+_WAIT_S = 60.0
 
 
 class Worker:
@@ -62,7 +63,10 @@ class Worker:
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                job = self._jobs.get()
+                try:
+                    job = self._jobs.get(timeout=_WAIT_S)
+                except Empty:
+                    continue
                 if not self._stopping.is_set():
                     job()
         except Exception as error:  # noqa: BLE001 - kept for `trouble`
