@@ -13,7 +13,7 @@ _STEPS = (
     *(each * _HOUR for each in (1, 2, 3, 6, 12)),
     *(each * _DAY for each in (1, 2, 7, 14)),
 )
-_TIME_MARKS = 8
+_TIME_MARKS = 9
 _VALUE_MARKS = 4
 
 

@@ -44,11 +44,6 @@ class Curves:
         self._weights = np.zeros(self.lows.shape)
 
     @property
-    def middles_s(self) -> Floats:
-        """(steps,) unix times."""
-        return self.since_s + (np.arange(len(self.lows)) + 0.5) * self.step_s
-
-    @property
     def means(self) -> Floats:
         """Means over time, as `lows`."""
         weights = np.where(self._weights > 0, self._weights, np.nan)
