@@ -342,6 +342,13 @@ def _add_doctor(commands: "_Commands") -> None:
         metavar="FILE",
         help="of the service (default: /etc/edge-detect/config.toml, if it is there)",
     )
+    doctor.add_argument(
+        "--patience",
+        type=_positive_float,
+        default=1.0,
+        metavar="N",
+        help="wait N times as long for each answer, on a very slow or emulated machine",
+    )
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
     doctor.set_defaults(work=("edge_detect.app.doctor", "doctor"))
 

@@ -28,7 +28,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     Returns:
         0 if nothing fails.
     """
-    place, check = with_configuration(Place(), arguments.config)
+    place, check = with_configuration(Place(patience=arguments.patience), arguments.config)
     found = examine([*CHECKS, check], place)
     levels = (print_json if arguments.json else print_lines)(found)
     return _UNWELL if levels[Level.FAIL] else 0

@@ -27,7 +27,8 @@ _RIGHTS = (
 _INSTALL = (
     "install libedgetpu1-std, built for a current TensorFlow Lite (its version ends in TF2.…)"
 )
-# Google's last build, of 2021, was made with this compiler; later builds by others are not.
+# Google's last build, of 2021, says COMPILER=6.3.0, and crashes beside runtimes since 2.12
+# (https://github.com/google-coral/edgetpu/issues/812); rebuilt ones name later compilers.
 _OLD_COMPILER = 9
 
 

@@ -47,6 +47,7 @@ class Place:
         devices: Where cameras' device files are.
         folders: Where much is written besides the state: recordings.
         ports: TCP ports that are to be served, with what for.
+        patience: How many times as long as usual everything may take.
     """
 
     root: Path = Path("/")
@@ -60,6 +61,7 @@ class Place:
     ports: Mapping[int, str] = field(
         default_factory=lambda: {8554: "RTSP", 8080: "page", 9464: "metrics"}
     )
+    patience: float = 1.0
 
     @property
     def is_raspberry_pi(self) -> bool:
@@ -85,7 +87,7 @@ class Place:
 
         Args:
             command: Name and arguments.
-            timeout_s: Longest time.
+            timeout_s: Longest time, before it is multiplied by `patience`.
 
         Raises:
             FileNotFoundError: There is no such program.
@@ -103,7 +105,7 @@ class Place:
         )
         status: int | None
         try:
-            out, err = process.communicate(timeout=timeout_s)
+            out, err = process.communicate(timeout=timeout_s * self.patience)
             status = process.returncode
         except subprocess.TimeoutExpired:
             with suppress(ProcessLookupError):

@@ -51,7 +51,7 @@ def ask(place: Place, name: str, *arguments: str, timeout_s: float) -> dict[str,
         place: Whose interpreter and environment are used.
         name: Of the probe.
         arguments: Of the probe.
-        timeout_s: Longest time.
+        timeout_s: Longest time, before it is multiplied by the place's `patience`.
 
     Returns:
         The answer.
@@ -70,7 +70,7 @@ def ask(place: Place, name: str, *arguments: str, timeout_s: float) -> dict[str,
         if "error" in found:
             raise ProbeError(str(found["error"]), str(found.get("hint", "")))
         return found
-    raise _explain(answer, timeout_s)
+    raise _explain(answer, timeout_s * place.patience)
 
 
 def main() -> None:
@@ -92,7 +92,7 @@ def _explain(answer: Answer, timeout_s: float) -> ProbeError:
     if answer.status is None:
         return ProbeError(
             f"no answer within {timeout_s:g} s",
-            "a slow board, or a device that hangs: `dmesg` may tell more",
+            "a device that hangs (`dmesg` may tell more), or a slow board: try with --patience 10",
         )
     if answer.status < 0:
         killer = signal.Signals(-answer.status)

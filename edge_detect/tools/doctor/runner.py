@@ -38,6 +38,7 @@ class _Running:
     def __init__(self, check: Check, place: Place, free: Semaphore) -> None:
         self.check = check
         self._place = place
+        self._limit_s = check.timeout_s * place.patience
         self._free = free
         self._found: list[Finding] = []
         self._began_s: float | None = None
@@ -48,13 +49,13 @@ class _Running:
         """What was found, once it is."""
         while not self._done.wait(_LOOK_S):
             began_s = self._began_s
-            if began_s is not None and time.monotonic() - began_s > self.check.timeout_s:
+            if began_s is not None and time.monotonic() - began_s > self._limit_s:
                 # Its place goes to another one.
                 self._free.release()
                 return [
                     fail(
                         self.check.name,
-                        f"no answer within {self.check.timeout_s:g} s",
+                        f"no answer within {self._limit_s:g} s",
                         "a device or disk that hangs? `dmesg` may tell more",
                     )
                 ]
