@@ -3,6 +3,7 @@
 #
 #   scripts/setup.sh                    what `make run` needs: .venv with the package, kernels compiled
 #   scripts/setup.sh --test             and what the tests and linters need
+#   scripts/setup.sh --deploy           .venv-ansible: Ansible and its linter
 #   scripts/setup.sh --convert          .venv-convert: TensorFlow, and an OpenCV that reads Darknet
 #   scripts/setup.sh --tflite-runtime   .venv-tflite-runtime: the older runtime with numpy < 2
 #
@@ -71,6 +72,9 @@ case ${1:-} in
 --convert)
     make_venv .venv-convert convert -- --editable '.[convert,test]' 'opencv-python-headless>=4.14,<5'
     .venv-convert/bin/python scripts/fetch_packages.py ;;
+--deploy)
+    need_apt qemu-user-static
+    make_venv .venv-ansible deploy -- ansible-core ansible-lint ;;
 --tflite-runtime)
     if "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 12))'; then
         say "tflite-runtime has no packages for $("$PYTHON" --version); its tests run on Python 3.11"
