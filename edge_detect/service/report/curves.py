@@ -13,8 +13,8 @@ _OCTAVES = 28
 _LEAST = 2.0**-7
 # Parts of an interval's frames, each with the place of its middle in their order. Its three
 # percentiles say how long those took: see `_places`.
-_PARTS = np.array([*[0.1] * 9, 0.05, 0.02, 0.02, 0.01])
-_MIDDLES = np.array([*np.arange(0.05, 0.9, 0.1), 0.925, 0.96, 0.98, 0.99])
+_PARTS = np.array([0.05, *[0.1] * 9, 0.02, 0.02, 0.01])
+_MIDDLES = np.array([0.025, *np.arange(1, 10) / 10, 0.96, 0.98, 0.99])
 
 
 class Curves:
@@ -119,9 +119,9 @@ def add_durations(tally: Tally, figures: Floats, name: str, frames: Floats) -> N
         upper = max(middle, 1 - middle)
         if upper <= 0.95:
             rise = (p95 - p50) * (upper - 0.5) / 0.45
-            place = p50 + rise if middle >= 0.5 else p50 - rise
         else:
-            place = p95 + (p99 - p95) * (upper - 0.95) / 0.04
+            rise = p95 - p50 + (p99 - p95) * (upper - 0.95) / 0.04
+        place = p50 + rise if middle >= 0.5 else p50 - rise
         tally.add(2.0**place, frames[some] * part)
 
 
