@@ -1,7 +1,7 @@
 """Detects less often before the board gets too hot, and as often as it can afterwards."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Event, Lock, Thread
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ __all__ = ["ThermalCompanion", "ThermalState"]
 
 _log = logging.getLogger(__name__)
 _INTERVAL_S = 2.0
-_STOP_S = 3.0
+_STOP_S = 0.8
 # The rate without limit is the highest of late: a camera that was just away has a low one.
 _RATE_FADES = 0.99
 _LEAST_RATE = 0.05
@@ -68,6 +68,8 @@ class ThermalCompanion(Companion):
         self._policy = ThermalPolicy(settings.limit_c, settings.hysteresis_c)
         self._state = ThermalState(1.0, monotonic_ns())
         self._lock = Lock()
+        self._cameras: dict[str, CameraView] = {}
+        # Of the thread alone: a camera may take its time, which nobody is to wait for.
         self._rates: dict[str, tuple[CameraView, _Rate]] = {}
         self._seen_ns = 0
         self._without_sensor = False
@@ -91,23 +93,25 @@ class ThermalCompanion(Companion):
     def add_camera(self, camera: CameraView) -> None:
         """Limit this one as well; at first when its rate is known."""
         with self._lock:
-            self._rates[camera.name] = camera, _Rate()
+            self._cameras[camera.name] = camera
 
     def remove_camera(self, camera: CameraView) -> None:
         """Leave it alone from now on."""
         with self._lock:
-            self._rates.pop(camera.name, None)
+            self._cameras.pop(camera.name, None)
 
     def stop(self) -> None:
         """Give all cameras their own rates back, and end."""
         self._stopped.set()
         if self._thread is not None:
             self._thread.join(_STOP_S)
-        with self._lock:
-            for camera, rate in self._rates.values():
-                if rate.allowed_fps is not None:
-                    camera.set_max_fps(None)
-            self._rates.clear()
+            if self._thread.is_alive():
+                return
+        self._take_cameras()
+        for camera, rate in self._rates.values():
+            if rate.allowed_fps is not None:
+                camera.set_max_fps(None)
+        self._rates.clear()
 
     def trouble(self) -> str:
         """What has gone wrong for good; empty if nothing."""
@@ -130,25 +134,31 @@ class ThermalCompanion(Companion):
             return
         self._seen_ns = reading.read_ns
         heat = _heat_of(reading)
-        with self._lock:
-            self._measure()
-            if heat is None:
-                if not self._without_sensor:
-                    _log.debug("no sensor tells the temperature: rates are not limited by heat")
-                self._without_sensor = True
-                return
-            self._without_sensor = False
-            before = self._state
-            share, reason = self._policy.update(
-                reading.read_ns / NS_PER_S, heat, self._least_share()
-            )
-            if share != before.share:
-                self._state = ThermalState(share, reading.read_ns, reason)
-            elif reason != before.reason:
-                self._state = replace(before, reason=reason)
-            rates = self._limit(share)
+        if heat is None:
+            if not self._without_sensor:
+                _log.debug("no sensor tells the temperature: rates are not limited by heat")
+            self._without_sensor = True
+            return
+        self._without_sensor = False
+        self._take_cameras()
+        self._measure()
+        before = self._state
+        share, reason = self._policy.update(reading.read_ns / NS_PER_S, heat, self._least_share())
+        if share != before.share:
+            self._state = ThermalState(share, reading.read_ns, reason)
+        rates = self._limit(share)
         if share != before.share:
             _say(heat, before.share, self._state, rates)
+
+    def _take_cameras(self) -> None:
+        """Keep what is known of the cameras that are still there, and begin with new ones."""
+        with self._lock:
+            cameras = dict(self._cameras)
+        known = self._rates
+        self._rates = {
+            name: known[name] if name in known and known[name][0] is camera else (camera, _Rate())
+            for name, camera in cameras.items()
+        }
 
     def _measure(self) -> None:
         """Note the rates of cameras that are not limited."""

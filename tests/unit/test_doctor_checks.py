@@ -155,7 +155,7 @@ def test_an_edge_tpu_on_usb_2_without_library_is_told(system, place) -> None:
     findings = list(look_at_edge_tpus(Place(root=place.root)))
     assert "USB 2" in one(findings, "Edge TPU USB 1-1").value
     library = one(findings, "libedgetpu")
-    assert (library.level, "libedgetpu1-std" in library.advice) == (Level.FAIL, True)
+    assert (library.level, "libedgetpu1-std" in library.advice) == (Level.WARN, True)
 
 
 def test_an_edge_tpu_on_pcie_needs_its_driver(system, place) -> None:

@@ -11,7 +11,7 @@ from edge_detect.board.edge_tpu import (
     find_pci_edge_tpus,
     find_usb_edge_tpus,
 )
-from edge_detect.tools.doctor.finding import Finding, fail, ok, warn
+from edge_detect.tools.doctor.finding import Finding, ok, warn
 from edge_detect.tools.doctor.place import Place
 from edge_detect.tools.doctor.probe import ask
 
@@ -75,7 +75,7 @@ def _judge_pci(card: PciEdgeTpu) -> Finding:
 def _judge_library(found: dict[str, object], present: int) -> Iterator[Finding]:
     if "missing" in found:
         if present:
-            yield fail(
+            yield warn(
                 "libedgetpu", f"is needed, and cannot be loaded: {found['missing']}", _INSTALL
             )
         else:
