@@ -51,7 +51,7 @@ def camera_called(name="yard", **keys):
 
 @contextmanager
 def companion_of(port, cameras=(), **keys):
-    options = {"node": "pi", "keepalive_s": 1, "user": "", "password": ""} | keys
+    options = {"node": "pi", "keepalive_s": 30, "user": "", "password": ""} | keys
     companion = MqttCompanion(MqttSettings(host="127.0.0.1", port=port, **options))
     companion.service = PlainService(list(cameras))
     try:
@@ -237,7 +237,7 @@ def test_a_frozen_broker_stops_nothing_and_is_noticed(tmp_path, caplog) -> None:
     camera = camera_called()
     with (
         mqtt_broker(tmp_path) as broker,
-        companion_of(broker.port, [camera], queue=50) as companion,
+        companion_of(broker.port, [camera], queue=50, keepalive_s=1) as companion,
     ):
         wait_for(lambda: companion.connected)
         broker.freeze()
@@ -259,7 +259,7 @@ def test_a_frozen_broker_stops_nothing_and_is_noticed(tmp_path, caplog) -> None:
 
 def test_the_end_does_not_wait_for_a_frozen_broker(tmp_path) -> None:
     with mqtt_broker(tmp_path) as broker:
-        with companion_of(broker.port, [camera_called()], keepalive_s=60) as companion:
+        with companion_of(broker.port, [camera_called()]) as companion:
             wait_for(lambda: companion.connected)
             broker.freeze()
             # The broker is still frozen when this returns.

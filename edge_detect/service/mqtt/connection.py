@@ -22,7 +22,8 @@ __all__ = ["Connection"]
 _log = logging.getLogger(__name__)
 
 _CONNECT_S = 5.0
-_POLL_MS = 1000
+# Much shorter than the silence after which the broker hangs up.
+_LONGEST_POLL_MS, _POLLS_PER_KEEPALIVE = 1000, 4
 # How many messages may be on their way before the broker has confirmed the first.
 _IN_FLIGHT = 20
 _FAREWELL_S = 0.5
@@ -169,11 +170,13 @@ class Connection:
     def _serve(self, client: "Client") -> None:
         """Send and receive until the connection is lost, or somebody calls `stop`."""
         poll = select.poll()
+        keepalive_ms = self._settings.keepalive_s * 1000
+        longest_ms = min(_LONGEST_POLL_MS, keepalive_ms // _POLLS_PER_KEEPALIVE)
         connection: Any = client.socket()
         poll.register(self._alarm, select.POLLIN)
         while connection is not None and not self._stopping.is_set():
             self._hand_over(client)
-            self._exchange(client, poll, connection, _POLL_MS)
+            self._exchange(client, poll, connection, longest_ms)
             connection = client.socket()
         if connection is not None and self.connected:
             self._bid_farewell(client, poll, connection)

@@ -3,15 +3,16 @@
 from collections.abc import Callable
 from threading import Lock
 
-from edge_detect.core import NS_PER_S
+from edge_detect.core import NS_PER_S, monotonic_ns
 from edge_detect.service.mqtt.outbox import Outbox
 from edge_detect.service.mqtt.subscriptions import Subscriptions
 from edge_detect.service.mqtt.topics import Topics
 
 __all__ = ["Survey"]
 
-# The broker sends what it keeps at once; what we publish meanwhile comes back to us as well.
-_LASTS_NS = 5 * NS_PER_S
+# The broker sends what it keeps at once, and ends without a word: so long after the last of it
+# everything has come. What we publish meanwhile comes back to us as well.
+_SILENT_NS = 3 * NS_PER_S
 _MOST = 10_000
 
 
@@ -46,6 +47,7 @@ class Survey:
         with self._lock:
             if self._until_ns is not None and len(self._found) < _MOST:
                 self._found.add(topic)
+                self._until_ns = monotonic_ns() + _SILENT_NS
 
     def tick(self, now_ns: int) -> None:
         """Begin or end a survey if it is time to; to be called every second or so."""
@@ -56,7 +58,7 @@ class Survey:
             if begins or ends:
                 self._found = set()
                 self._connections = self._subscriptions.renewals
-                self._until_ns = now_ns + _LASTS_NS if begins else None
+                self._until_ns = now_ns + _SILENT_NS if begins else None
         if begins:
             self._subscriptions.begin(self._topics.everything)
         elif ends:
