@@ -86,6 +86,7 @@ def main() -> int:
         summary = soak.summary()
     print("\n".join(f"{name:<32} {value}" for name, value in summary.items()))
     if options.json:
+        summary["quiet moments"] = soak.quiet_moments()
         options.json.write_text(json.dumps(summary, indent=2) + "\n")
     return 0 if summary["passed"] else 1
 
@@ -172,6 +173,18 @@ class Soak:
             "seconds to stop": round(self._stop_s, 2),
             "daemon ended by itself": self._ended_by_itself,
         }
+
+    def quiet_moments(self) -> list[dict[str, object]]:
+        """Figures between the faults."""
+        return [
+            {
+                "frames": figures.frames,
+                "resident_mb": round(figures.resident_mb, 1),
+                "threads": figures.threads,
+                "files": figures.files,
+            }
+            for figures in self._watch.quiet
+        ]
 
     def close(self) -> None:
         """End everything."""

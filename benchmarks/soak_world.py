@@ -123,7 +123,7 @@ class World:
 
     def _watch_stream(self) -> None:
         self._kill_viewer()
-        client = ["ffmpeg", "-v", "error", "-rtsp_transport", "tcp", "-i", self._stream]
+        client = ["ffmpeg", "-v", "quiet", "-rtsp_transport", "tcp", "-i", self._stream]
         self._viewer = subprocess.Popen([*client, "-f", "null", "-"], stdin=subprocess.DEVNULL)
 
     def _freeze_viewer(self) -> None:
@@ -140,7 +140,7 @@ class World:
 
     def _can_be_watched(self, _watch: Watch) -> bool:
         """Whether a new viewer sees pictures."""
-        client = ["ffmpeg", "-v", "error", "-rtsp_transport", "tcp", "-i", self._stream]
+        client = ["ffmpeg", "-v", "quiet", "-rtsp_transport", "tcp", "-i", self._stream]
         client += ["-frames:v", "20", "-f", "null", "-"]
         deadline = time.monotonic() + _RECOVERY_S
         while time.monotonic() < deadline:

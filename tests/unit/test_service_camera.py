@@ -1,0 +1,148 @@
+"""A camera of the daemon: kept going, shared models, switches that outlive restarts."""
+
+import threading
+
+import cv2
+import numpy as np
+import pytest
+from waiting import wait_for
+
+from edge_detect.service.camera import Camera
+from edge_detect.service.config.settings import CameraSettings, DetectorSettings
+from edge_detect.service.detectors import Detectors
+from edge_detect.service.watchdog import Watchdog
+from edge_detect.sinks import Sink
+
+SOURCE = "synthetic://?size=320x180&fps=30&realtime=true"
+SHARED = DetectorSettings(model="ssdlite-mobilenet-v2-pedestrian", threads=1)
+
+
+class Collector(Sink):
+    """Counts results."""
+
+    name = "collector"
+    takes_results = True
+
+    def __init__(self):
+        self.opened = self.closed = self.results = 0
+
+    def open(self, stream):
+        self.opened += 1
+
+    def write_result(self, result):
+        self.results += 1
+
+    def close(self):
+        self.closed += 1
+
+
+def detected(camera: Camera) -> int:
+    totals = camera.totals()
+    return 0 if totals is None else totals.frames["detected"]
+
+
+@pytest.fixture
+def detectors():
+    return Detectors()
+
+
+@pytest.fixture
+def camera(detectors):
+    camera = Camera("yard", CameraSettings(source=SOURCE), SHARED, detectors)
+    camera.start()
+    wait_for(lambda: detected(camera) > 2, 30)
+    yield camera
+    camera.stop()
+    camera.join(5)
+
+
+def test_cameras_with_the_same_model_share_one_interpreter_until_the_last_has_gone(
+    camera, detectors
+):
+    other = Camera("door", CameraSettings(source=SOURCE, threshold=0.9), SHARED, detectors)
+    other.start()
+    wait_for(lambda: detected(other) > 2, 30)
+    detector = camera.pipeline.detector
+    assert other.pipeline.detector is detector
+    assert camera.state().score_threshold != other.state().score_threshold == 0.9
+    other.stop()
+    assert other.join(5)
+    assert other.state().phase == "stopped"
+    before = detected(camera)
+    wait_for(lambda: detected(camera) > before + 5)
+    camera.stop()
+    assert camera.join(5)
+    with pytest.raises(Exception, match="closed"):
+        detector.invoke()
+
+
+def test_a_defect_ends_a_pipeline_and_the_camera_starts_it_anew(camera):
+    sink = Collector()
+    camera.attach(sink)
+    wait_for(lambda: sink.results)
+    camera.set_score_threshold(0.123)
+    camera.set_max_fps(7)
+    session = camera.pipeline.detector._session
+    session.invoke = lambda: 1 // 0
+    wait_for(lambda: camera.state().phase == "failed")
+    assert "ZeroDivisionError" in camera.state().reason
+    del session.invoke
+    wait_for(lambda: camera.state().phase == "running", 20)
+    assert camera.state().restarts == 1
+    before = sink.results
+    wait_for(lambda: sink.results > before + 3)
+    assert sink.opened == 2
+    # Switches that were thrown before hold on.
+    assert camera.state().score_threshold == 0.123
+    assert camera.pipeline.controls.max_fps == 7
+    camera.detach(sink)
+    assert sink.closed >= 2
+
+
+def test_a_snapshot_is_the_next_picture(camera):
+    jpeg = camera.snapshot(10)
+    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (180, 320, 3)
+    assert picture.std() > 10
+
+
+def test_a_camera_that_is_away_has_no_snapshot(detectors):
+    settings = CameraSettings(source="rtsp://127.0.0.1:1/live")
+    camera = Camera("away", settings, SHARED, detectors)
+    camera.start()
+    wait_for(lambda: camera.state().status is not None, 30)
+    assert camera.snapshot(0.2) is None
+    assert "nothing listens" in camera.state().status.source.reason
+    camera.stop()
+    assert camera.join(5)
+
+
+def test_a_detector_that_never_comes_back_is_left_behind_and_told(detectors):
+    camera = Camera("yard", CameraSettings(source=SOURCE), SHARED, detectors)
+    camera.start()
+    wait_for(lambda: detected(camera) > 2, 30)
+    go_on = threading.Event()
+    camera.pipeline.detector._session.invoke = lambda: go_on.wait(30)
+    wait_for(lambda: camera.pipeline.busy_s()["detect"] > 0.2)
+    camera.stop()
+    assert camera.join(5)
+    assert "detect" in camera.stuck
+    assert Watchdog(stuck_s=60).troubles([camera]) == [f"yard: {camera.stuck}"]
+    # Whoever comes next gets a model of its own.
+    other = Camera("door", CameraSettings(source=SOURCE), SHARED, detectors)
+    other.start()
+    wait_for(lambda: detected(other) > 2, 30)
+    other.stop()
+    assert other.join(5)
+    go_on.set()
+
+
+def test_the_configured_limit_of_the_rate_is_never_exceeded(detectors):
+    camera = Camera("yard", CameraSettings(source=SOURCE, max_fps=5), SHARED, detectors)
+    camera.start()
+    wait_for(lambda: detected(camera) > 1, 30)
+    for asked, given in ((2, 2), (20, 5), (None, 5)):
+        camera.set_max_fps(asked)
+        assert camera.pipeline.controls.max_fps == given
+    camera.stop()
+    assert camera.join(5)
