@@ -21,8 +21,8 @@ COMMAND=/usr/local/bin/edge-detect
 SERVICE=edge-detect.service
 # What the environment and its packages take, and what pip needs to unpack them.
 NEEDED_MB=1500
-# Starting is limited by the units (TimeoutStartSec, twice for compiling); this is for what hangs.
-READY_S=620
+# Starting is limited by the units (TimeoutStartSec); this is for what hangs.
+READY_S=320
 # A service that ends so soon after it said READY was not.
 SETTLE_S=8
 PACKAGES=(
@@ -216,7 +216,7 @@ write_config() {
 
 sample_config() {
     mkdir -p $CONFIG
-    "$VENV/bin/edge-detect" config init --output $CONFIG/config.toml
+    "$VENV/bin/edge-detect" config init $CONFIG/config.toml >/dev/null
 }
 
 # The units that are to run: the service, and those of single cameras that were started.
@@ -247,22 +247,27 @@ becomes_ready() {
     systemctl is-active --quiet "$1" && [ "$(main_pid "$1")" = "$pid" ]
 }
 
-config_is_fine() { "$1/bin/edge-detect" config check "$2" >/dev/null 2>&1; }
+# VERSION UNIT: what is wrong with the unit's configuration, if anything, as that version sees it
+# with the variables and credentials that the running service has.
+check_config() {
+    local environment=()
+    mapfile -t -d '' environment <"/proc/$(main_pid "$2")/environ" || true
+    env -i "${environment[@]}" "$1/bin/edge-detect" config check "$(config_of "$2")" 2>&1
+}
 
 # Restarts a unit that ran with another version. Returns 1 if the version is to blame.
 upgrade_unit() {
-    local unit=$1 old=$2 config before
-    config=$(config_of "$unit")
+    local unit=$1 old=$2 before wrong
     before=$(systemctl is-active "$unit" || true)
     if runs_this_version "$unit" && [ -z "$UNITS_CHANGED" ]; then say "$unit runs this version"; return 0; fi
-    if ! config_is_fine "$VENV" "$config"; then
-        if [ -n "$old" ] && config_is_fine "$old" "$config"; then
-            say "$config was good for the old version and is not for this one:"
-            "$VENV/bin/edge-detect" config check "$config" || true
+    if ! wrong=$(check_config "$VENV" "$unit"); then
+        if [ -n "$old" ] && check_config "$old" "$unit" >/dev/null; then
+            say "the configuration of $unit was good for the old version and is not for this one:"
+            printf '%s\n' "$wrong"
             return 1
         fi
-        say "$config has errors, so $unit goes on as it was until it is restarted:"
-        "$VENV/bin/edge-detect" config check "$config" || true
+        say "the configuration of $unit has errors, so it goes on as it was until it is restarted:"
+        printf '%s\n' "$wrong"
         HELD_BACK=yes
         return 0
     fi

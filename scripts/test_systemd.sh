@@ -89,8 +89,8 @@ make_layer() {
 
 cleanup() {
     [ -z "${NSPAWN:-}" ] || { kill -9 "$NSPAWN" 2>/dev/null && wait "$NSPAWN" 2>/dev/null; } || true
-    # Asked for by name, for it is the only folder of this run.
-    [ -z "${LAYER:-}" ] || [ -n "$KEEP" ] || { umount -l "$ROOT" 2>/dev/null; rm -rf "${LAYER:?}"; } || true
+    # Of this file system alone, whatever may still be mounted there.
+    [ -z "${LAYER:-}" ] || [ -n "$KEEP" ] || { umount "$ROOT" 2>/dev/null; rm -rf --one-file-system "${LAYER:?}"; } || true
 }
 
 mkdir -p "$CACHE"

@@ -54,12 +54,17 @@ streams() {
 }
 streams_again() { until_true 20 streams 20; }
 
-prepare_config() {
-    mkdir -p "$ROOT/etc/edge-detect"
+install_as_users_do() {
+    install_sh || return 1
+    is_active && grep -q '^source = "camera://"' "$CONFIG" && inside systemctl is-enabled $UNIT
+}
+takes_its_own_config() {
+    local before
+    before=$(main_pid)
+    cp demo/street.mp4 "$ROOT/opt/edge-detect/demo.mp4"
     cp tests/systemd/proof.toml "$CONFIG"
     cp "$CONFIG" "$LAYER/config.good"
-    mkdir -p "$ROOT/opt/edge-detect"
-    cp demo/street.mp4 "$ROOT/opt/edge-detect/demo.mp4"
+    inside systemctl reload $UNIT && streams_again && [ "$(main_pid)" = "$before" ]
 }
 second_run_changes_nothing() {
     local before after
@@ -122,7 +127,7 @@ hang_the_detector() {
     local before hanger
     before=$(main_pid)
     mark
-    python3 tests/systemd/hang_thread.py "$(outer_pid "$before")" edge-detect >"$LAYER/hung" 2>&1 &
+    python3 tests/systemd/hang_thread.py "$(outer_pid "$before")" edge-detect litert >"$LAYER/hung" 2>&1 &
     hanger=$!
     until_true 100 is_another "$before" || { cat "$LAYER/hung"; state; kill $hanger 2>/dev/null; return 1; }
     wait $hanger || { cat "$LAYER/hung"; return 1; }
@@ -216,17 +221,20 @@ after_a_power_cut() {
     if ! boot || ! until_true 60 is_active; then state; return 1; fi
 }
 old_recordings_play() {
-    local file played=0
+    local file played=0 empty=0
     while read -r file; do
-        # Fragments that were being written when the power went are cut off, and that is no error.
-        ffprobe -v error -count_frames -select_streams v -show_entries stream=nb_read_frames -of csv=p=0 "$file" | grep -E '^[1-9]' || {
-            # A file that has no fragment yet holds nothing that could play.
-            [ "$(stat -c %s "$file")" -lt 4096 ] && continue
-            echo "$file"; return 1; }
+        # What was cut off before its first second holds a header alone; that may have happened
+        # at the kill, the stop, the hang and the power cut.
+        if [ "$(stat -c %s "$file")" -lt 2048 ]; then
+            empty=$((empty + 1))
+            continue
+        fi
+        ffprobe -v error -count_frames -select_streams v -show_entries stream=nb_read_frames -of csv=p=0 "$file" | grep -qE '^[1-9]' ||
+            { echo "$file does not play"; return 1; }
         played=$((played + 1))
     done <"$LAYER/recordings"
-    echo "$played of $(wc -l <"$LAYER/recordings")"
-    [ $played -ge $(($(wc -l <"$LAYER/recordings") - 1)) ]
+    echo "$played play, $empty are empty"
+    [ $played -ge 2 ] && [ $empty -le 4 ]
 }
 
 instance_runs() {
@@ -272,9 +280,9 @@ takes_everything_away() {
 }
 
 claim "it boots" boot || give_up
-prepare_config
 make_wheel "$(sed -n 's/^__version__ = "\(.*\)"/\1/p' edge_detect/__init__.py)"
-claim "the installer installs it from the checkout, and it becomes ready" install_sh || give_up
+claim "the installer installs it from the checkout; with the sample configuration and without a camera it becomes ready" install_as_users_do || give_up
+claim "a reload makes it serve what the file now says" takes_its_own_config || true
 claim "a second run of the installer changes nothing" second_run_changes_nothing || true
 claim "systemd-analyze verify finds nothing to say about the units" unit_files_are_clean || true
 claim "systemd-analyze security puts it at 2.0 or less" is_confined || true

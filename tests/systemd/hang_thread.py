@@ -1,9 +1,10 @@
-"""Stop single threads of a process for good: they are never run again, the others are.
+"""Stop a thread for good while it is inside a library: it is never run again, the others are.
 
-python3 hang_thread.py PID NAME
+python3 hang_thread.py PID NAME LIBRARY
 
-Stops every thread of PID that has this name, but not the main one, as a debugger does
-(ptrace(2)); they stay so until this program or the process ends. Fails if there is none.
+Stops one thread of PID of this name, but not the main one, as a debugger does (ptrace(2)), at
+a moment when it runs code of a file whose name has LIBRARY in it; elsewhere, it might hold a
+lock that all others wait for. It stays so until the process or this program ends.
 """
 
 import ctypes
@@ -12,37 +13,70 @@ import sys
 import time
 from pathlib import Path
 
-_SEIZE, _INTERRUPT = 0x4206, 0x4207  # linux/ptrace.h
+_CONT, _SEIZE, _INTERRUPT = 7, 0x4206, 0x4207  # linux/ptrace.h
 _WALL = 0x40000000  # __WALL: a thread is no child of ours
+_FIND_S = 20
 _LIMIT_S = 300
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def main(pid: int, name: str) -> int:
-    """Stop them, and wait for the process to end; returns the exit status."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    stopped = set()
-    for task in sorted(Path(f"/proc/{pid}/task").iterdir()):
+def main(pid: int, name: str, library: str) -> int:
+    """Stop it, and wait for the process to end; returns the exit status."""
+    tasks = sorted(Path(f"/proc/{pid}/task").iterdir(), key=lambda task: int(task.name))
+    for task in tasks:
         tid = int(task.name)
-        if tid == pid or (task / "comm").read_text().strip() != name:
-            continue
-        for request in (_SEIZE, _INTERRUPT):
-            if libc.ptrace(request, tid, None, None) != 0:
-                sys.stderr.write(f"ptrace: {os.strerror(ctypes.get_errno())}\n")
-                return 1
-        os.waitpid(tid, _WALL)
-        stopped.add(tid)
-    if not stopped:
-        return 1
+        if tid != pid and (task / "comm").read_text().strip() == name:
+            break
+    else:
+        return fail(f"no thread of {pid} is named {name}")
+    if not request(_SEIZE, tid) or not stop_inside(task, tid, library):
+        return fail(f"{name} was never seen in {library}")
     # A thread that ends is kept for its debugger, and its process with it, until this asks.
     deadline = time.monotonic() + _LIMIT_S
-    while stopped and time.monotonic() < deadline:
-        for tid in list(stopped):
-            ended, status = os.waitpid(tid, _WALL | os.WNOHANG)
-            if ended and not os.WIFSTOPPED(status):
-                stopped.discard(tid)
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(tid, _WALL | os.WNOHANG)
+        if ended and not os.WIFSTOPPED(status):
+            return 0
         time.sleep(0.1)
-    return 0
+    return fail(f"{pid} did not end")
+
+
+def stop_inside(task: Path, tid: int, library: str) -> bool:
+    """Stop the thread again and again, until it is where it should hang."""
+    deadline = time.monotonic() + _FIND_S
+    while time.monotonic() < deadline:
+        if not request(_INTERRUPT, tid):
+            return False
+        os.waitpid(tid, _WALL)
+        # Outside of system calls: "-1", stack pointer, program counter.
+        number, *rest = (task / "syscall").read_text().split()
+        if number == "-1" and library in file_at(task, int(rest[-1], 16)):
+            return True
+        request(_CONT, tid)
+        time.sleep(0.002)
+    return False
+
+
+def file_at(task: Path, address: int) -> str:
+    """The file whose code lies at an address; empty for none."""
+    for line in (task / "maps").read_text().splitlines():
+        span, _, name = line.partition(" ")
+        first, last = (int(each, 16) for each in span.split("-"))
+        if first <= address < last:
+            return name
+    return ""
+
+
+def request(number: int, tid: int) -> bool:
+    """Whether ptrace(2) did it."""
+    return _LIBC.ptrace(number, tid, None, None) == 0
+
+
+def fail(message: str) -> int:
+    """Say why; returns the exit status."""
+    sys.stderr.write(f"{message} ({os.strerror(ctypes.get_errno())})\n")
+    return 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), sys.argv[2]))
+    sys.exit(main(int(sys.argv[1]), sys.argv[2], sys.argv[3]))
