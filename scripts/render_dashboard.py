@@ -180,11 +180,12 @@ def main() -> int:
     """Draw; the end of the file's name says whether it is a page or a picture."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--prometheus", default="http://127.0.0.1:9090", help="its address")
-    parser.add_argument("--span", type=float, default=3600, help="seconds back from now")
+    parser.add_argument("--span", type=float, default=3600, help="seconds back from the end")
+    parser.add_argument("--end", type=float, help="seconds since 1970; now")
     parser.add_argument("--rate", default="1m", help="over how long rates are taken, e.g. 5m")
     parser.add_argument("output", type=Path, help="NAME.html or NAME.png")
     arguments = parser.parse_args()
-    page, height = render(arguments.prometheus, arguments.span, arguments.rate)
+    page, height = render(arguments.prometheus, arguments.span, arguments.rate, arguments.end)
     if arguments.output.suffix != ".png":
         arguments.output.write_text(page)
         return 0

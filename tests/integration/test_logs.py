@@ -13,6 +13,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from daemons import MODEL, running_daemon
+from rtsp_clients import free_port
+from waiting import wait_for
 
 from edge_detect.service.config.settings import LoggingSettings
 from edge_detect.service.logs import Logs, configure_logging
@@ -230,6 +233,38 @@ def test_lines_for_people_are_written_to_a_terminal(tmp_path: Path):
     assert b"\x1b[" in said
     assert b"yard: hello" in said
     assert b"{" not in said
+
+
+def test_the_daemon_tells_the_figures_of_every_camera_and_no_password(tmp_path: Path):
+    config = f"""
+        [cameras.yard]
+        source = "synthetic://?size=320x180&fps=20&realtime=true"
+        model = "{MODEL}"
+
+        [cameras.away]
+        source = "rtsp://admin:${{CAMERA_PASSWORD}}@127.0.0.1:{free_port()}/live"
+        model = "{MODEL}"
+
+        [logging]
+        format = "json"
+        interval_s = 1
+        """
+    secret = {"CAMERA_PASSWORD": "hunter22"}
+    with running_daemon(tmp_path, textwrap.dedent(config), secret) as daemon:
+        daemon.wait_until_ready()
+        wait_for(lambda: daemon.log.count("fps_detected") >= 6, 30)
+        daemon.stop()
+        lines = [json.loads(line) for line in daemon.log.splitlines()]
+    assert "hunter22" not in daemon.log
+    figures = {name: [] for name in ("yard", "away")}
+    for line in lines:
+        if "fps_detected" in line:
+            figures[line["camera"]].append(line)
+    best = max(figures["yard"], key=lambda line: line["fps_detected"])
+    assert best["fps_captured"] > 0
+    assert 0 < best["capture_to_detect_p50_ms"] <= best["capture_to_detect_p99_ms"]
+    assert best["message"].startswith("yard: captured ")
+    assert all(line["message"].startswith("away: connecting for ") for line in figures["away"])
 
 
 def write_script(folder: Path, begin: str) -> Path:

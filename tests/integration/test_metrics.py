@@ -16,7 +16,8 @@ from types import ModuleType
 import httpx
 import pytest
 from busy_service import Work, busy_service
-from servers.prometheus import Prometheus, free_port, prometheus, promtool
+from rtsp_clients import free_port
+from servers.prometheus import Prometheus, prometheus, promtool
 from service_views import PlainService
 from waiting import wait_for
 

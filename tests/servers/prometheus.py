@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
+from rtsp_clients import free_port
 from waiting import wait_for
 
-__all__ = ["Prometheus", "free_port", "prometheus", "promtool"]
+__all__ = ["Prometheus", "prometheus", "promtool"]
 
 _CONFIG = """\
 global:
@@ -104,12 +104,6 @@ def promtool(*arguments: str, given: bytes = b"") -> str:
     said = (done.stdout + done.stderr).decode()
     assert done.returncode == 0, said
     return said
-
-
-def free_port() -> int:
-    """A port of loopback that nobody uses at this moment."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def _program(name: str) -> str:

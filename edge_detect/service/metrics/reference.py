@@ -48,8 +48,10 @@ Alert rules are in `deploy/prometheus/alerts.yml`, a Grafana dashboard is
 
 ![Dashboard](dashboard.png)
 
-Drawn by `scripts/render_dashboard.py` from the dashboard's own queries, as Prometheus answers
-them; Grafana's look differs.
+Drawn by `scripts/render_dashboard.py` from the dashboard's own queries, as a Prometheus answers
+them; Grafana's look differs. Three cameras on a PC with a stand-in for a Raspberry Pi's sensors:
+one camera is lost for 80 s, somebody watches another, and when the board is said to get hot,
+everything is looked at less often until it has cooled.
 """
 
 _LATENCY = "edge_detect_capture_to_detect_seconds_bucket"
