@@ -129,7 +129,7 @@ def _scheme_of_path(path: str) -> str:
     """What a bare path means."""
     try:
         mode = Path(path).stat().st_mode
-    except OSError:
+    except (OSError, ValueError):
         mode = 0
     if stat.S_ISCHR(mode) or path.startswith(("/dev/video", "/dev/v4l/")):
         return "v4l2"

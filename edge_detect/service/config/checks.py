@@ -17,6 +17,7 @@ from edge_detect.sources import check_source
 __all__ = ["find_oddities", "find_problems"]
 
 _WITH_LOGIN = ("http", "https", "rtsp", "rtsps")
+_UNPRINTABLE = "has a character that cannot stand in a name"
 _EXAMPLE = "yolov3-tiny-coco"
 
 
@@ -95,6 +96,9 @@ class _Models:
 
 
 def _check_source(camera: CameraSettings, path: KeyPath) -> Iterator[Problem]:
+    if _is_unprintable(camera.source):
+        yield Problem((*path, "source"), _UNPRINTABLE)
+        return
     try:
         scheme = check_source(camera.source)
     except EdgeDetectError as error:
@@ -182,10 +186,18 @@ def _event_classes(sink: str) -> list[str]:
 
 
 def _check_sink(url: str, path: KeyPath) -> Iterator[Problem]:
+    if _is_unprintable(url):
+        yield Problem(path, _UNPRINTABLE)
+        return
     try:
         open_sink(url)
     except EdgeDetectError as error:
         yield Problem(path, error.message, error.hint)
+
+
+def _is_unprintable(url: str) -> bool:
+    """Whether a device, file or server has a name that the system would not take."""
+    return "\0" in url or "\0" in parse_url(url).location
 
 
 def _check_files(settings: Settings) -> Iterator[Problem]:
