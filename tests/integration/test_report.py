@@ -1,0 +1,193 @@
+"""The history and its report as users have them: the command, a browser, real disks."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from chromium import Tab, chromium
+from history_days import write_history
+from service_views import PlainCamera, PlainService, a_status
+
+import edge_detect as ed
+from edge_detect.service.companion import CameraState
+from edge_detect.service.config.settings import HistorySettings
+from edge_detect.service.history.companion import HistoryCompanion
+from edge_detect.service.report import make_report
+
+TESTS = Path(__file__).parents[1]
+
+
+def edge_detect(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "edge_detect.app.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state directory with two days up to now."""
+    state = tmp_path_factory.mktemp("state")
+    write_history(state / "metrics", time.time(), 2.0, ("door", "yard"))
+    return state
+
+
+def test_the_command_prints_a_report_of_its_own_state_directory(history: Path) -> None:
+    done = edge_detect("report", STATE_DIRECTORY=f"{history}:/elsewhere")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "24 h, a line every 1 min" in done.stdout
+    assert "power cut or crash of the computer; nothing ran for 15 min" in done.stdout
+
+
+def test_period_camera_and_json_can_be_chosen(history: Path) -> None:
+    directory = history / "metrics"
+    done = edge_detect("report", "--dir", directory, "--since", "7d", "--camera", "yard", "--json")
+    facts = json.loads(done.stdout)
+    assert [each["name"] for each in facts["cameras"]] == ["yard"]
+    assert facts["cameras"][0]["recorded_s"] == pytest.approx(2 * 86_400, rel=0.03)
+
+
+def test_mistakes_are_one_clear_error_each(history: Path, tmp_path: Path) -> None:
+    directory = history / "metrics"
+    done = edge_detect("report", "--dir", directory, "--since", "yesterday")
+    assert done.returncode == 78
+    assert "--since 'yesterday' is neither a time ago nor a date" in done.stderr
+    done = edge_detect("report", "--dir", directory, "--camera", "garden")
+    assert (done.returncode, "there are: door, yard" in done.stderr) == (78, True)
+    done = edge_detect("report", STATE_DIRECTORY=str(tmp_path))
+    assert done.returncode == 78
+    assert "there is no history" in done.stderr
+    assert "run --config" in done.stderr
+    done = edge_detect("report", "--dir", directory, "--html", tmp_path / "no" / "page.html")
+    assert (done.returncode, "No such file" in done.stderr) == (74, True)
+    assert "Traceback" not in done.stderr
+
+
+def test_the_page_is_whole_in_a_browser_light_dark_and_on_a_phone(
+    history: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "report.html"
+    done = edge_detect("report", "--dir", history / "metrics", "--since", "2d", "--html", page)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", f"wrote {page}\n")
+    grounds = set()
+    with chromium(tmp_path / "profile") as browser:
+        for width, scheme in ((1280, "light"), (1280, "dark"), (390, "light")):
+            tab = Tab(browser, viewport={"width": width, "height": 800}, color_scheme=scheme)
+            tab.page.goto(page.as_uri())
+            assert tab.complaints == []
+            assert tab.hosts == {""}, "only the file itself"
+            assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+            heights = tab.page.evaluate(
+                "[...document.querySelectorAll('.line')].filter(line => line.closest('.plot'))"
+                ".map(line => line.getBoundingClientRect().width)"
+            )
+            assert len(heights) >= 2 * (5 + 3 + 3) + 3
+            assert max(heights) > 0.6 * min(width, 1080)
+            grounds.add(tab.page.evaluate("getComputedStyle(document.body).backgroundColor"))
+            tab.close()
+    assert len(grounds) == 2
+
+
+def test_a_real_pipeline_is_written_down_as_it_ran(tmp_path: Path) -> None:
+    source = "synthetic://?size=320x240&fps=25&objects=2"
+    model = "ssdlite-mobilenet-v2-pedestrian"
+    with ed.Pipeline(source, model=model, sinks=["null://"]) as pipeline:
+        camera = PlainCamera(now=CameraState("starting"))
+        service = PlainService([camera], state_directory=tmp_path)
+        companion = HistoryCompanion(HistorySettings(interval_s=1))
+        companion.start(service)
+        companion.add_camera(camera)
+        began, ended = time.monotonic(), time.monotonic() + 4.5
+        for _ in pipeline:
+            camera.counted, camera.now = (
+                pipeline.totals(),
+                CameraState("running", status=a_status()),
+            )
+            if time.monotonic() > ended:
+                break
+        companion.stop()
+        seen = pipeline.totals()
+    (path,) = (tmp_path / "metrics").glob("*.csv")
+    lines = [line for line in csv.DictReader(path.read_text().splitlines()) if not line["event"]]
+    frames = {
+        stage: sum(float(line[f"{stage}_fps"]) * float(line["interval_s"]) for line in lines)
+        for stage in ("captured", "detected")
+    }
+    assert frames["captured"] == pytest.approx(seen.frames["captured"], abs=3)
+    assert frames["detected"] == pytest.approx(seen.frames["detected"], abs=3)
+    spans_s = sum(float(line["interval_s"]) for line in lines)
+    assert spans_s == pytest.approx(time.monotonic() - began, abs=2)
+    (found,) = make_report(tmp_path / "metrics", time.time() - 60).cameras
+    true = seen.durations["capture_to_detect"].percentiles()
+    assert found.capture_to_detect.p50 == pytest.approx(true.p50, rel=0.3)
+
+
+def test_a_process_killed_at_any_moment_leaves_a_history_that_can_be_read(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from edge_detect.service.history.record import Row, moment_now\n"
+        "from edge_detect.service.history.writer import HistoryWriter\n"
+        "writer = HistoryWriter(Path(sys.argv[1]), 90, 1_000_000)\n"
+        "writer.open()\n"
+        "writer.write([Row(moment_now(), event='start')])\n"
+        "while True:\n"
+        "    figures = {'interval_s': 0.01, 'live': 1.0, 'captured_fps': 30.0}\n"
+        "    writer.write([Row(moment_now(), 'yard', figures=figures)] * 20)\n"
+        "    writer.tidy(lambda: False)\n"
+        "    sys.stdout.write('.')\n"
+        "    sys.stdout.flush()\n"
+    )
+    for batches in (1, 30, 100, 301):
+        with subprocess.Popen(
+            [sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            assert len(process.stdout.read(batches)) == batches
+            process.send_signal(signal.SIGKILL)
+    found = make_report(tmp_path, time.time() - 600)
+    assert found.unreadable == 0
+    assert [each.cause for each in found.outages if each.ended_s] == ["killed"] * 3
+    assert found.cameras[0].recorded_s > 1
+
+
+def test_a_full_disk_pauses_the_history_and_costs_no_line(tmp_path: Path) -> None:
+    disk, out = tmp_path / "disk", tmp_path / "out"
+    disk.mkdir()
+    out.mkdir()
+    shell = (
+        f"mount -t tmpfs -o size=1m tmpfs {disk} && "
+        f"exec {sys.executable} {TESTS / 'history_small_disk.py'} {disk} {out}"
+    )
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", shell],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
+    )
+    if done.returncode and done.stderr.startswith(("unshare:", "mount:")):
+        pytest.skip(f"this system does not allow a disk of one's own: {done.stderr}")
+    assert done.stderr == ""
+    facts = json.loads(done.stdout)
+    where = f"the history in {disk}/metrics"
+    assert facts["said"] == [
+        f"{where} pauses: No space left on device",
+        f"{where} goes on; lines lost so far: 0",
+    ]
+    (path,) = (out / "metrics").glob("*.csv")
+    lines = list(csv.DictReader(path.read_text().splitlines()))
+    cameras = [line["camera"] for line in lines]
+    assert cameras == ["before", *["while"] * facts["written"], "after"]
+    assert {len(line) for line in lines} == {len(lines[0])}
