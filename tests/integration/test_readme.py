@@ -10,6 +10,7 @@ import av
 import pytest
 
 from edge_detect.core import bundled_path
+from edge_detect.service.config.load import load_settings
 from edge_detect.sinks import open_sink
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,6 +51,21 @@ def test_pipeline_example_writes_the_video_it_names(folder):
     )
     with av.open(str(folder / "boxed.mp4")) as boxed, av.open(str(folder / "street.mp4")) as street:
         assert len(list(boxed.decode(video=0))) == len(list(street.decode(video=0)))
+
+
+@pytest.mark.parametrize("page", ["README.md", "deploy/README.md", "docs/configuration.md"])
+def test_configuration_examples_are_accepted(tmp_path, page):
+    examples = re.findall(
+        r"^ *```toml\n(.*?)^ *```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE
+    )
+    whole = [example for example in examples if re.search(r"^ *\[cameras\.", example, re.MULTILINE)]
+    assert whole
+    for example in whole:
+        config = tmp_path / "config.toml"
+        config.write_text(re.sub(r'_file = "[^"]+"', '_file = "secret"', example))
+        (tmp_path / "secret").write_text("a-password")
+        settings = load_settings(config, dict.fromkeys(re.findall(r"\$\{(\w+)", example), "x"))
+        assert settings.cameras
 
 
 def test_relative_links_and_pictures_exist():
