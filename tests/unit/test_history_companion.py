@@ -24,6 +24,13 @@ from edge_detect.service.history.record import NUMBERS, Row, header, moment_now
 from edge_detect.service.history.writer import HistoryWriter
 
 
+def finish(meter: CameraMeter, at_s: float) -> tuple[str, dict[str, float | None]]:
+    """What a meter has seen until a moment, which must be something."""
+    seen = meter.finish(round(at_s * NS_PER_S))
+    assert seen is not None
+    return seen
+
+
 def durations(*each_ms: float) -> Histogram:
     histogram = Histogram()
     for ms in each_ms:
@@ -59,7 +66,7 @@ def test_rates_are_of_exactly_the_interval() -> None:
     camera = PlainCamera(counted=totals(100, 50, 600))
     meter = CameraMeter(camera, 100 * NS_PER_S)
     camera.counted = totals(160, 110, 2400, dropped=30)
-    source, figures = meter.finish(160 * NS_PER_S)
+    source, figures = finish(meter, 160)
     assert source == "live"
     assert figures["interval_s"] == 60
     assert figures["captured_fps"] == pytest.approx(30)
@@ -77,7 +84,7 @@ def test_a_pipeline_that_was_started_again_is_counted_from_its_start() -> None:
     # More frames than before, and still another pipeline: it is 40 s old.
     camera.counted = totals(160, 40, 1200)
     camera.now = CameraState("running", restarts=2, status=a_status())
-    _, figures = meter.finish(160 * NS_PER_S)
+    _, figures = finish(meter, 160)
     assert figures["captured_fps"] == pytest.approx(20), "1200 frames in 60 s"
     assert figures["restarts"] == 1
 
@@ -85,8 +92,20 @@ def test_a_pipeline_that_was_started_again_is_counted_from_its_start() -> None:
 def test_a_camera_that_failed_has_lines_with_zeros_and_its_state() -> None:
     camera = PlainCamera(now=CameraState("failed", "no such device"))
     meter = CameraMeter(camera, 0)
-    source, figures = meter.finish(60 * NS_PER_S)
+    source, figures = finish(meter, 60)
     assert (source, figures["live"], figures["captured_fps"]) == ("failed", 0.0, 0.0)
+
+
+def test_a_camera_that_is_stopped_keeps_what_was_seen_before() -> None:
+    camera = PlainCamera(counted=totals(100, 50, 600))
+    meter = CameraMeter(camera, 100 * NS_PER_S)
+    camera.counted = totals(120, 70, 1200)
+    meter.look()
+    camera.counted, camera.now = None, CameraState("stopped")
+    source, figures = finish(meter, 120)
+    assert (source, figures["live"]) == ("stopped", 1.0)
+    assert figures["captured_fps"] == pytest.approx(30)
+    assert meter.finish(121 * NS_PER_S) is None, "nothing was seen since"
 
 
 def test_live_is_the_share_of_looks_and_viewers_the_most() -> None:
@@ -97,7 +116,7 @@ def test_live_is_the_share_of_looks_and_viewers_the_most() -> None:
         camera.now = CameraState("running", status=a_status(state, sinks=sinks))
         meter.look()
     camera.now = CameraState("running", status=a_status("live"))
-    source, figures = meter.finish(60 * NS_PER_S)
+    source, figures = finish(meter, 60)
     assert (source, figures["live"], figures["viewers"]) == ("live", 0.5, 4)
 
 
@@ -126,8 +145,8 @@ def test_the_board_is_as_hot_and_throttled_as_at_its_worst_moment() -> None:
 
 def test_every_figure_has_a_column() -> None:
     camera = PlainCamera(counted=totals(60, 60, 600))
-    _, figures = CameraMeter(PlainCamera(), 0).finish(60 * NS_PER_S)
-    camera_figures = CameraMeter(camera, 0).finish(60 * NS_PER_S)[1]
+    _, figures = finish(CameraMeter(PlainCamera(), 0), 60)
+    camera_figures = finish(CameraMeter(camera, 0), 60)[1]
     assert {*figures, *camera_figures, *BoardMeter().finish()} <= set(NUMBERS)
 
 

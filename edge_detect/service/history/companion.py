@@ -128,6 +128,9 @@ class HistoryCompanion(Companion):
         now, now_ns = moment_now(), monotonic_ns()
         rows = []
         for meter in meters:
-            source, figures = meter.finish(now_ns)
+            seen = meter.finish(now_ns)
+            if seen is None:
+                continue
+            source, figures = seen
             rows.append(Row(now, meter.camera.name, source=source, figures={**figures, **board}))
         return rows

@@ -22,32 +22,41 @@ class CameraMeter:
         self.camera = camera
         state = camera.state()
         self._earlier = camera.totals()
+        self._newest: Totals | None = None
         self._restarts = state.restarts
         self._began_ns = now_ns
         self._looks = self._live = 0
         self._viewers: int | None = None
 
-    def look(self) -> CameraState:
+    def look(self) -> None:
         """See how the camera is doing; to be called several times in an interval."""
-        state = self.camera.state()
+        self._look(self.camera.state())
+
+    def _look(self, state: CameraState) -> None:
+        # A pipeline that ends takes its counts along.
+        self._newest = self.camera.totals() or self._newest
         self._looks += 1
         self._live += _is_live(state)
         viewers = _viewers(state)
         if viewers is not None:
             self._viewers = max(viewers, self._viewers or 0)
-        return state
 
-    def finish(self, now_ns: int) -> tuple[str, dict[str, float | None]]:
+    def finish(self, now_ns: int) -> tuple[str, dict[str, float | None]] | None:
         """End the interval, and begin the next one.
 
         Args:
             now_ns: CLOCK_MONOTONIC time.
 
         Returns:
-            The state of the source, and the figures by column.
+            The state of the source, and the figures by column. None if the camera was
+            stopped on purpose before anything was seen of it in this interval.
         """
-        state = self.look()
-        totals = self.camera.totals()
+        state = self.camera.state()
+        if state.phase != "stopped":
+            self._look(state)
+        elif not self._looks:
+            return None
+        totals = self._newest
         span_s = (now_ns - self._began_ns) / NS_PER_S
         figures: dict[str, float | None] = {
             "interval_s": span_s,
@@ -62,7 +71,7 @@ class CameraMeter:
             figures.update(_rates(new, span_s), reconnects=new.reconnects)
             figures.update(_durations(new))
         self._earlier, self._restarts, self._began_ns = totals, state.restarts, now_ns
-        self._looks, self._live, self._viewers = 0, 0, None
+        self._looks, self._live, self._viewers, self._newest = 0, 0, None, None
         return _source_state(state), figures
 
 
