@@ -4,6 +4,7 @@
 #   sudo deploy/install.sh                    from the checkout that this file lies in
 #   sudo deploy/install.sh --wheel FILE       from a wheel that was built elsewhere
 #   sudo deploy/install.sh --uninstall        keeps configuration and recordings; with --purge not
+#   sudo deploy/install.sh --no-start         starts and restarts nothing: for images, and at night
 #   deploy/install.sh --dry-run               says what it would do
 #
 # For 64-bit Raspberry Pi OS and Debian (12, 13) and Ubuntu 24.04; others with --force. A second

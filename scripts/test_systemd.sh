@@ -15,7 +15,6 @@ BASE=$CACHE/bookworm
 KEEP=''
 [ "${1:-}" != --keep ] || KEEP=yes
 # The mirror that this system itself uses, where it is a Debian.
-# shellcheck disable=SC2016  # these are for apt
 MIRROR=${MIRROR:-$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null | sed -n 's/^Debian //p' | head -1)}
 # All but what the installer is to fetch itself, so that this is shown, too.
 READY_MADE=(
