@@ -50,8 +50,7 @@ class Secrets:
     def hide(self, text: str) -> str:
         """A text without any secret that was filled in."""
         for secret in sorted(self._found, key=len, reverse=True):
-            for spelling in (secret, quote(secret, safe=""), quote(secret)):
-                text = text.replace(spelling, "***")
+            text = re.sub("".join(map(_spellings, secret)), "***", text)
         return text
 
     def _fill_table(self, table: dict[str, Any], path: KeyPath) -> dict[str, Any]:
@@ -161,3 +160,12 @@ def _exists(file: Path) -> bool:
     except OSError:
         # Too long a name, for instance.
         return False
+
+
+def _spellings(character: str) -> str:
+    """A pattern for a character as it is, as `repr` writes it, and percent-encoded or not."""
+    encoded = "".join(f"%{byte:02X}" for byte in character.encode())
+    spellings = [character, repr(character)[1:-1], f"\\{character}", encoded, encoded.lower()]
+    if character == " ":
+        spellings.append("+")
+    return f"(?:{'|'.join(map(re.escape, spellings))})"
