@@ -102,15 +102,14 @@ install_packages() {
     if ! has_package python3-picamera2 && apt-cache show python3-picamera2 >/dev/null 2>&1; then
         missing+=(python3-picamera2)
     fi
-    if [ ${#missing[@]} -eq 0 ]; then say "system packages are there"; return; fi
+    [ ${#missing[@]} -gt 0 ] || { say "system packages are there"; return; }
     act "installing ${missing[*]}" apt_install "${missing[@]}"
 }
 
 apt_install() {
-    export DEBIAN_FRONTEND=noninteractive
     # Lists that are too old to be used make apt fail below, with its own words.
     apt-get update -qq || say "the lists of packages could not be renewed; going on with the old ones"
-    apt-get install -y -qq --no-install-recommends "$@" >/dev/null || fail 69 "apt could not install $*"
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null || fail 69 "apt could not install $*"
 }
 
 make_groups() {
@@ -320,7 +319,9 @@ install_all() {
     write_config
     ! systemd_runs || mapfile -t units < <(running_units)
     UNITS_CHANGED=''
-    cmp -s "$VENV/share/edge-detect/edge-detect.service" $UNITS/edge-detect.service || UNITS_CHANGED=yes
+    for unit in edge-detect.service edge-detect@.service; do
+        cmp -s "$VENV/share/edge-detect/$unit" "$UNITS/$unit" || UNITS_CHANGED=yes
+    done
     say "making $(basename "$VENV") the one that runs"
     switch_to "$VENV"
     finish "$old" "${units[@]}"
@@ -379,7 +380,8 @@ remove_programs() {
     rm -f /etc/systemd/system/multi-user.target.wants/edge-detect{,@*}.service
     # With a dynamic user, systemd keeps these under private/, and a link to them.
     rm -rf /var/cache/{,private/}edge-detect{,@*}
-    ! systemd_runs || { systemctl daemon-reload; systemctl reset-failed 'edge-detect*' 2>/dev/null || true; }
+    ! systemd_runs || systemctl daemon-reload
+    ! systemd_runs || systemctl reset-failed 'edge-detect*' 2>/dev/null || true
 }
 
 remove_data() {
