@@ -15,6 +15,7 @@ import pytest
 from daemons import MODEL, running_daemon
 from mqtt_watcher import watch
 from servers.broker import make_certificates, mqtt_broker
+from servers.programs import silent_port
 from service_views import PlainCamera, PlainService, a_status
 from waiting import wait_for
 
@@ -488,7 +489,16 @@ def test_a_whole_daemon_tells_of_real_people_shows_them_and_obeys(tmp_path) -> N
             watcher.wait(f"{YARD}/enable", b"OFF")
             watcher.wait(f"{YARD}/occupancy/all/person", b"0")
             assert watcher.all_json(f"{YARD}/event")[-1]["reason"] == "detection was switched off"
-            assert daemon.stop() < 5
+            daemon.stop()
+            assert daemon.process.returncode == 0
         watcher.wait(f"{BASE}/status", b"offline")
         # Home Assistant is to know the camera after a restart.
         assert watcher.newest["homeassistant/switch/edge-detect_pi/yard_enable/config"]
+
+
+def test_a_port_that_takes_connections_and_is_silent_is_said_and_stops_nothing(caplog) -> None:
+    camera = camera_called()
+    with silent_port() as port, companion_of(port, [camera], keepalive_s=1) as companion:
+        Show(camera).visit()
+        wait_for(lambda: "takes connections, but is silent" in caplog.text)
+        assert not companion.connected
