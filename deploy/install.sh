@@ -55,7 +55,6 @@ parse_options() {
     while [ $# -gt 0 ]; do
         case $1 in
         --wheel) WHEEL=${2:?--wheel needs a file}; shift ;;
-        --wheel=*) WHEEL=${1#*=} ;;
         --dry-run) DRY=yes ;;
         --force) FORCE=yes ;;
         --no-start) START='' ;;
@@ -371,7 +370,6 @@ uninstall() {
     act "removing configuration, recordings and history" remove_data
 }
 
-# What is not there any more is not running either.
 stop_for_good() { systemctl disable --now --quiet "$1" 2>/dev/null || true; }
 
 remove_programs() {
