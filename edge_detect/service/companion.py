@@ -149,6 +149,10 @@ class Companion(ABC):
     def stop(self) -> None:
         """End; may be called twice, and without `start`."""
 
+    def remark(self) -> str:
+        """What whoever asks for the status should know; mostly empty."""
+        return ""
+
     def trouble(self) -> str:
         """What has gone wrong inside for good, such as a thread that ended; empty if nothing."""
         return ""

@@ -92,9 +92,10 @@ class Companions:
             if (trouble := companion.trouble())
         ]
 
-    def off(self) -> list[str]:
-        """Why some could not start."""
-        return list(self._off.values())
+    def remarks(self) -> list[str]:
+        """What whoever asks for the status should know: also why some could not start."""
+        remarks = [companion.remark() for companion in self._running.values()]
+        return [*self._off.values(), *filter(None, remarks)]
 
     def stop(self) -> None:
         """Stop all, the last started first."""

@@ -133,7 +133,7 @@ class Daemon:
             }:
                 _log.error("no progress: %s", trouble)
         self._troubles = troubles
-        status = status_line(self.cameras, self.board(), troubles, self._not_applied)
+        status = self._status()
         if not self.ready and all(_is_known(camera) for camera in self._cameras.values()):
             self.ready = True
             trim_memory()
@@ -143,6 +143,11 @@ class Daemon:
             self._notifier.status(status)
         if not troubles:
             self._notifier.alive()
+
+    def _status(self) -> str:
+        remarks = [self._not_applied] if self._not_applied else []
+        remarks += self._companions.remarks()
+        return status_line(self.cameras, self.board(), self._troubles, remarks)
 
     def _reload(self) -> None:
         """Apply the file anew; an invalid one changes nothing."""
@@ -158,7 +163,7 @@ class Daemon:
             self._apply(old, new)
             self.reloads += 1
             _log.info("configuration applied anew: %s", self._path)
-        self._notifier.ready(status_line(self.cameras, self.board(), [], self._not_applied))
+        self._notifier.ready(self._status())
 
     def _apply(self, old: Settings, new: Settings) -> None:
         self._watchdog = Watchdog(new.watchdog.stuck_s)

@@ -9,7 +9,10 @@ __all__ = ["status_line"]
 
 
 def status_line(
-    cameras: Sequence[CameraView], board: BoardReading, troubles: Sequence[str], not_applied: str
+    cameras: Sequence[CameraView],
+    board: BoardReading,
+    troubles: Sequence[str],
+    remarks: Sequence[str],
 ) -> str:
     """Say how everything is doing.
 
@@ -17,10 +20,10 @@ def status_line(
         cameras: All cameras.
         board: The newest reading of the computer.
         troubles: What is wrong; said first.
-        not_applied: That a new configuration was refused; empty if not.
+        remarks: What else should be known; said next.
     """
     parts = [f"no progress: {', '.join(troubles)}"] if troubles else []
-    parts += [not_applied] if not_applied else []
+    parts += remarks
     parts += [_camera(camera) for camera in cameras]
     if board.temperature_c is not None:
         parts.append(f"{board.temperature_c:.0f} °C")

@@ -113,6 +113,11 @@ class ThermalCompanion(Companion):
                 camera.set_max_fps(None)
         self._rates.clear()
 
+    def remark(self) -> str:
+        """That and why detections are fewer than they could be."""
+        state = self._state
+        return f"detecting at {100 * state.share:.0f} % ({state.reason})" if state.reason else ""
+
     def trouble(self) -> str:
         """What has gone wrong for good; empty if nothing."""
         ended = self._thread is not None and not self._thread.is_alive()

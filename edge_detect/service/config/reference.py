@@ -104,7 +104,7 @@ def _rows(key: str, field: FieldInfo) -> Iterator[str]:
     text = (field.description or "").replace("|", "\\|")
     yield f"| `{key}` | {_kind(field)} | {_default(field)} | {text} |"
     if plain(field.annotation) is SecretStr:
-        yield f"| `{key}_file` | text | | path of a file with it |"
+        yield f"| `{key}_file` | text |  | path of a file with it |"
 
 
 def _kind(field: FieldInfo) -> str:

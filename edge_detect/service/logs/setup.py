@@ -17,6 +17,8 @@ __all__ = ["Logs", "configure_logging"]
 
 _log = logging.getLogger(__name__)
 
+Format = Literal["journal", "json", "console"]
+
 _OURS = "edge_detect"
 
 _current: "Logs | None" = None
@@ -29,21 +31,26 @@ class Logs:
         handler: Gets everything that is logged.
         level: Least level that counts.
         format_used: What lines look like; `auto` has been decided.
+        replaces: What was configured before, whose place it takes; it is closed.
     """
 
     def __init__(
-        self, handler: QueuedHandler, level: int, format_used: Literal["journal", "json", "console"]
+        self, handler: QueuedHandler, level: int, format_used: Format, replaces: "Logs | None"
     ) -> None:
         self.format = format_used
         self._handler = handler
         root, ours = logging.getLogger(), logging.getLogger(_OURS)
         self._before = (root.handlers[:], root.level, ours.level, threading.excepthook)
+        # At no moment nobody listens: what other threads say just now must not be lost.
         root.handlers[:] = [handler]
         # Debugging means us: libraries tell more than anybody can read.
         root.setLevel(max(level, logging.INFO))
         ours.setLevel(level)
         logging.captureWarnings(capture=True)
         threading.excepthook = _log_ended_thread
+        if replaces is not None:
+            self._before = replaces._before  # noqa: SLF001 - of its own kind
+            replaces._handler.close()  # noqa: SLF001 - likewise
 
     @property
     def lost(self) -> int:
@@ -96,16 +103,14 @@ def configure_logging(
         output = StreamOutput(stream, console_lines(colors=colors))
     else:
         output = StreamOutput(stream, json_lines())
-    if _current is not None:
-        _current.close()
     level = logging.getLevelNamesMapping()[settings.level.upper()]
-    _current = Logs(QueuedHandler(output, Repeats()), level, chosen)
+    _current = Logs(QueuedHandler(output, Repeats()), level, chosen, _current)
     if settings.format == "journal" != chosen:
         _log.warning("there is no journal at %s: logging JSON lines instead", journal)
     return _current
 
 
-def _choose(wanted: str, stream: TextIO, journal: Path) -> Literal["journal", "json", "console"]:
+def _choose(wanted: str, stream: TextIO, journal: Path) -> Format:
     if wanted == "console":
         return "console"
     if wanted == "json":

@@ -117,8 +117,8 @@ def _camera(camera: CameraSummary, report: Report) -> str:
 
 def _worst(camera: CameraSummary) -> str:
     head = (
-        "<th>Until</th><th class=n>Live</th><th class=n>Captured fps</th>"
-        "<th class=n>Detected fps</th><th class=n>p95 ms</th><th class=n>p99 ms</th>"
+        "<th>Until</th><th class=n>Live</th><th class=n>Captured<br>fps</th>"
+        "<th class=n>Detected<br>fps</th><th class=n>p95<br>ms</th><th class=n>p99<br>ms</th>"
     )
     tables = [
         _table(title, head, "".join(_minute(each) for each in minutes), fold=True)
@@ -243,5 +243,5 @@ def _table(title: str, head: str, rows: str, *, fold: bool | None = None) -> str
         f"<tbody>{rows}</tbody></table></div>"
     )
     if fold:
-        return f"<details><summary>{escape(title)}</summary>{table}</details>"
+        return f"<details open><summary>{escape(title)}</summary>{table}</details>"
     return f"<h2>{escape(title)}</h2>{table}"

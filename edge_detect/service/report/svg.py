@@ -20,6 +20,8 @@ __all__ = ["KINDS", "Chart", "Mark", "Series", "Span", "flagged_spans"]
 _WIDTH, _HEIGHT = 1000.0, 100.0
 _HOVER_COLUMNS = 96
 _STRIP = 5.0
+# A restart of a few seconds is to be seen in a year, too.
+_THINNEST = 1.5
 _MOST_MARKS = 240
 # What spans and marks are called in the legend.
 KINDS = {
@@ -219,7 +221,7 @@ class Chart:
             top = 0.0 if span.css == "off" else _HEIGHT - _STRIP
             drawn.append(
                 f'<rect class="{span.css}" x="{left:.1f}" y="{top:g}" '
-                f'width="{max(right - left, 0.5):.1f}" height="{_HEIGHT - top:g}"/>'
+                f'width="{max(right - left, _THINNEST):.1f}" height="{_HEIGHT - top:g}"/>'
             )
         return drawn
 

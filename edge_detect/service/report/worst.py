@@ -10,8 +10,8 @@ from edge_detect.service.report.reader import FIGURES, Floats
 __all__ = ["Minute", "WorstMinutes"]
 
 _MOST = 5
-# One bad quarter of an hour should not fill the whole list.
-_APART_S = 600.0
+# One bad hour should not fill the whole list.
+_APART_S = 1800.0
 _CANDIDATES = 200
 
 
@@ -41,7 +41,7 @@ _PLACES = [FIGURES.index(name) for name in _FIELDS]
 
 
 class WorstMinutes:
-    """Keeps the worst intervals by one figure, at least ten minutes apart.
+    """Keeps the worst intervals by one figure, at least half an hour apart.
 
     Args:
         figure: A column.

@@ -178,9 +178,8 @@ function showCameras(cameras) {
 function showSummary(cameras) {
   const away = cameras.filter(({ state }) => state !== "live");
   const lost = away.some(({ state }) => ["lost", "failed"].includes(state));
-  const all = `${cameras.length} ${cameras.length === 1 ? "camera" : "cameras"}`;
   at("badge").dataset.state = away.length === 0 ? "live" : lost ? "lost" : "connecting";
-  put(at("badge-text"), away.length === 0 ? `${all} live` : `${away.length} of ${all} not live`);
+  put(at("badge-text"), away.length === 0 ? `${cameras.length} live` : `${away.length} of ${cameras.length} not live`);
   document.title = away.length === 0 ? "edge-detect" : `${away.length} not live – edge-detect`;
 }
 
