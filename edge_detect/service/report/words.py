@@ -10,7 +10,7 @@ _CAUSES = {
     "stopped": "stopped in good order",
     "killed": "ended without a word, while the computer went on",
     "power": "power cut or crash of the computer",
-    "silent": "nothing was written since",
+    "silent": "no more lines came",
 }
 FLAG_NAMES = {
     "under_voltage": "under-voltage",
@@ -65,4 +65,5 @@ def outage_text(outage: Outage, until_s: float) -> str:
     """What happened, and for how long nothing ran."""
     ended_s = until_s if outage.ended_s is None else outage.ended_s
     lasted = duration(ended_s - outage.began_s)
-    return f"{_CAUSES[outage.cause]}; nothing ran for {lasted}"
+    since = "has run for" if outage.ended_s is None else "ran for"
+    return f"{_CAUSES[outage.cause]}; nothing {since} {lasted}"
