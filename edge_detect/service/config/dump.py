@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-import tomlkit
 from pydantic import SecretStr
 
+from edge_detect.core import DependencyError
 from edge_detect.service.config.problems import show_url
 from edge_detect.service.config.settings import Section, Settings
 
@@ -25,7 +25,17 @@ def dump_settings(settings: Settings, *, secrets: bool = False) -> str:
         settings: What to write.
         secrets: Whether the text is to be read again, with all passwords in it. Otherwise it
             is to be shown, and they are `***`.
+
+    Raises:
+        DependencyError: tomlkit is missing; nothing else needs it.
     """
+    try:
+        import tomlkit
+    except ModuleNotFoundError as error:
+        raise DependencyError(
+            "showing a configuration as TOML needs the package 'tomlkit', which is not installed",
+            "pip install 'edge-detect[service]', or use --json",
+        ) from error
     data = public_settings(settings)
     if secrets:
         data = _plain(settings, lambda secret: _escape(secret.get_secret_value()), _escape)
