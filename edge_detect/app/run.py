@@ -78,7 +78,9 @@ def _serve(arguments: argparse.Namespace) -> int:
     # systemd ends a service that is stuck with SIGABRT: the log then shows where it was.
     faulthandler.enable()
     from edge_detect.service.daemon import Daemon
+    from edge_detect.service.trim import limit_arenas
 
+    limit_arenas()
     Daemon(arguments.config).run()
     return 0
 
