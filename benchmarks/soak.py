@@ -81,6 +81,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     random.seed(options.seed)
+    # Nothing that was started is left behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory() as folder, closing(Soak(Path(folder), options.fps)) as soak:
         soak.run(options.frames, None if options.minutes is None else options.minutes * 60)
         summary = soak.summary()
@@ -180,6 +182,7 @@ class Soak:
             {
                 "frames": figures.frames,
                 "resident_mb": round(figures.resident_mb, 1),
+                "shared_mb": round(figures.shared_mb, 1),
                 "threads": figures.threads,
                 "files": figures.files,
             }

@@ -21,6 +21,7 @@ class Figures:
         captured: Frames captured so far, by camera.
         up: Whether each camera gives frames.
         resident_mb: RSS.
+        shared_mb: The part of it that holds pages of files, which the kernel can take back.
         threads: Threads.
         files: Open descriptors.
     """
@@ -29,6 +30,7 @@ class Figures:
     captured: dict[str, int]
     up: dict[str, bool]
     resident_mb: float
+    shared_mb: float
     threads: int
     files: int
 
@@ -72,10 +74,11 @@ class Watch:
                 elif sample.name == "edge_detect_source_up":
                     up[camera] = bool(sample.value)
         with self._process.oneshot():
-            resident = self._process.memory_info().rss / 2**20
+            memory = self._process.memory_info()
             threads, files = self._process.num_threads(), self._process.num_fds()
         frames = sum(self._total(camera, "detected") for camera in captured)
-        return Figures(frames, captured, up, resident, threads, files)
+        resident, shared = memory.rss / 2**20, memory.shared / 2**20
+        return Figures(frames, captured, up, resident, shared, threads, files)
 
     def _count(self, key: tuple[str, str], value: int) -> None:
         """Keep what was counted before a counter began anew with its pipeline."""
