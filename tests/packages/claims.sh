@@ -55,8 +55,10 @@ prove_package() {
 }
 
 not_started() { [ "$(property edge-detect ActiveState)" = inactive ] && inside systemctl --failed --quiet; }
-# `warmup` names each kernel that it compiles.
-kernels_are_compiled() { [ -z "$(inside setpriv --reuid nobody --clear-groups edge-detect warmup)" ]; }
+kernels_are_compiled() {
+    inside setpriv --reuid nobody --clear-groups /usr/lib/edge-detect/bin/python3 -c \
+        'import sys; from edge_detect.kernels import uncompiled; left = uncompiled(); print(left); sys.exit(bool(left))'
+}
 detects_in_photo() {
     inside setpriv --reuid nobody --clear-groups edge-detect detect --json \
         --model ssdlite-mobilenet-v2-pedestrian /root/street.png | tee /dev/stderr | grep -q '"label": "person"'
