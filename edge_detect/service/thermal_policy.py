@@ -20,6 +20,9 @@ __all__ = ["Heat", "ThermalPolicy", "Verdict"]
 # Downwards: far enough ahead for the rate to be lowered twice, near enough for noise to be small.
 _AHEAD_S = 15.0
 _DOWN_EVERY_S = 6.0
+# A chip that begins to work jumps by some degrees, and then creeps: while the limit is further
+# away than this part of the time, the first step down is no larger than the usual one.
+_SOON = 0.6
 # Just at the limit without a trend, the last step is given the time to show.
 _DOWN_AT_LIMIT_EVERY_S = 30.0
 _OVER_LIMIT_C = 0.8
@@ -152,6 +155,8 @@ class ThermalPolicy:
             if trend.now_c >= self._limit_c + _OVER_LIMIT_C and not falling:
                 return _Step(min(factor, _FIRM_STEP), f"above the limit of {self._limit_c:g} °C")
             if rise_c > 0 and trend.now_c + rise_c >= self._limit_c:
+                if trend.now_c + _SOON * rise_c < self._limit_c:
+                    factor = max(factor, _FIRM_STEP)
                 return _Step(factor, f"the limit of {self._limit_c:g} °C is near")
         if waited_s >= _DOWN_AT_LIMIT_EVERY_S and trend.now_c >= self._limit_c and not falling:
             return _Step(_LEAST_STEP, f"at the limit of {self._limit_c:g} °C")
