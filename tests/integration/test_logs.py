@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import textwrap
-import time
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -111,13 +111,12 @@ def test_a_journal_that_is_restarted_gets_what_was_said_meanwhile(tmp_path: Path
 
 def test_the_end_is_not_held_up_by_a_journal_that_hangs(tmp_path: Path):
     with closing(Journal(tmp_path / "socket")) as journal:
-        with logging_to(journal.path):
-            for number in range(3000):
+        with logging_to(journal.path) as logs:
+            for number in range(100):
                 log.info("%s", f"message {number}")
-            began = time.monotonic()
-        took_s = time.monotonic() - began
-    # It waits for a second; the limit leaves room for a machine that is busy.
-    assert took_s < 10
+        # Ten or so wait in the socket, and nobody waits for the others.
+        assert 0 < logs.lost < 100
+    assert "edge-log" not in [thread.name for thread in threading.enumerate()]
 
 
 def test_without_a_journal_lines_are_written_instead(tmp_path: Path):
@@ -155,7 +154,7 @@ def test_a_pipe_that_nobody_reads_stops_neither_the_program_nor_its_end(tmp_path
     read_end, write_end = os.pipe()
     flood = """
         settings = LoggingSettings(format="json")
-        flood = 20_000
+        flood = 5_000
         """
     with start_logging(flood, tmp_path / "none", write_end) as program:
         os.close(write_end)

@@ -17,8 +17,8 @@ __all__ = ["Prometheus", "prometheus", "promtool"]
 
 _CONFIG = """\
 global:
-  scrape_interval: 500ms
-  evaluation_interval: 500ms
+  scrape_interval: 1s
+  evaluation_interval: 1s
 {rules}
 scrape_configs:
   - job_name: edge-detect
@@ -36,10 +36,11 @@ class Prometheus:
 
     def __init__(self, port: int) -> None:
         self.address = f"http://127.0.0.1:{port}"
+        self._client = httpx.Client(base_url=self.address, timeout=10)
 
     def ask(self, path: str, **parameters: str) -> Any:
         """The data of an answer of its HTTP API."""
-        answer = httpx.get(f"{self.address}/api/v1/{path}", params=parameters, timeout=5)
+        answer = self._client.get(f"/api/v1/{path}", params=parameters)
         assert answer.status_code == 200, answer.text
         return answer.json()["data"]
 
@@ -54,10 +55,21 @@ class Prometheus:
         assert len(found) <= 1, f"{expression} gives {len(found)} values"
         return found[0][1] if found else None
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def wait_for_value(self, expression: str, value: float) -> None:
+        """Wait until a query has one value, and that.
+
+        A scrape that a busy machine did not answer within a second has none of them.
+        """
+        wait_for(lambda: self.value(expression) == value, 30)
+
     def ready(self) -> bool:
         """Whether it answers and takes queries."""
         try:
-            return httpx.get(f"{self.address}/-/ready", timeout=1).status_code == 200
+            return self._client.get("/-/ready").status_code == 200
         except httpx.TransportError:
             return False
 
@@ -85,8 +97,9 @@ def prometheus(folder: Path, port: int, rules: Path | None = None) -> Iterator[P
     with subprocess.Popen(command) as process:
         try:
             asked = Prometheus(own_port)
-            wait_for(asked.ready, 20)
+            wait_for(asked.ready, 30)
             yield asked
+            asked.close()
         finally:
             process.terminate()
             process.wait(10)

@@ -5,11 +5,13 @@ import json
 import logging
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from waiting import wait_for
 
 from edge_detect.service.config.settings import LoggingSettings
 from edge_detect.service.logs import Logs, configure_logging
@@ -173,6 +175,30 @@ def test_a_second_configuration_replaces_the_first_and_closing_restores_what_was
     assert first.getvalue() == ""
     after = logging.getLogger().handlers[:], logging.getLogger().level, threading.excepthook
     assert after == before
+
+
+def test_nothing_is_lost_while_the_configuration_changes():
+    first, second = io.StringIO(), io.StringIO()
+    changed = threading.Event()
+
+    def talk() -> None:
+        number = 0
+        while not changed.is_set() or number < 50:
+            number += 1
+            log.info("%s", f"message {number}")
+            time.sleep(0.0005)
+        said.append(number)
+
+    said: list[int] = []
+    thread = threading.Thread(target=talk)
+    with logging_to(first):
+        thread.start()
+        wait_for(lambda: first.getvalue().count("\n") > 5)
+        with logging_to(second):
+            wait_for(lambda: second.getvalue().count("\n") > 5)
+            changed.set()
+            thread.join(10)
+    assert said[0] == len(lines_of(first)) + len(lines_of(second))
 
 
 def test_many_threads_lose_nothing():
