@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge_detect.service.history.files import list_files
-from edge_detect.service.history.record import COLUMNS, Moment, Row, header
+from edge_detect.service.history.record import COLUMNS, NUMBERS, TEXTS, Moment, Row, header
 from edge_detect.service.history.writer import HistoryWriter
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC).timestamp()
@@ -62,6 +62,13 @@ def test_a_line_has_a_cell_for_every_column_and_blanks_where_nothing_is_known() 
     assert line["time"] == "2026-05-01T12:00:00Z"
     assert (line["boot"], line["camera"], line["source"]) == ("0a1b2c3d", "yard", "live")
     assert (line["up_s"], line["captured_fps"], line["soc_c"]) == ("1000", "30", "")
+
+
+def test_the_documentation_has_every_column_with_its_meaning() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "history.md").read_text()
+    table = [f"| `{name}` | {meaning} |" for name, meaning in {**TEXTS, **NUMBERS}.items()]
+    assert all({**TEXTS, **NUMBERS}.values())
+    assert text.endswith("\n".join(["| --- | --- |", *table, ""]))
 
 
 def test_each_day_has_a_file_and_complete_ones_are_compressed(

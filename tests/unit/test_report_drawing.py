@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from history_days import write_history
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_detect.core import ConfigError
@@ -63,6 +63,7 @@ def test_dates_are_local() -> None:
     assert parse_moment("2026-05-01 14:30", "--since") == 1_777_638_600
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20))
 def test_any_other_text_is_one_clear_error(text: str) -> None:
     moment, error = None, None
@@ -74,6 +75,7 @@ def test_any_other_text_is_one_clear_error(text: str) -> None:
     assert error is None or (error.message.startswith("--until ") and "24h" in error.hint)
 
 
+@settings(deadline=None)
 @given(st.floats(-1e6, 1e6), st.floats(0, 1e6))
 def test_a_linear_axis_is_wide_enough_and_has_few_round_marks(low: float, span: float) -> None:
     scale = linear_scale(low, low + span)
@@ -82,6 +84,7 @@ def test_a_linear_axis_is_wide_enough_and_has_few_round_marks(low: float, span: 
     assert 2 <= len(scale.ticks) <= 7
 
 
+@settings(deadline=None)
 @given(st.floats(0.1, 1e4), st.floats(1, 1e4))
 def test_a_logarithmic_axis_is_wide_enough_and_has_few_marks(low: float, times: float) -> None:
     scale = log_scale(low, low * times)
@@ -89,6 +92,7 @@ def test_a_logarithmic_axis_is_wide_enough_and_has_few_marks(low: float, times: 
     assert 2 <= len(scale.ticks) <= 9
 
 
+@settings(deadline=None)
 @given(st.floats(0, 4e9), st.floats(60, 3e8))
 def test_a_time_axis_has_few_marks_within_the_time(since_s: float, span_s: float) -> None:
     ticks = time_ticks(since_s, since_s + span_s)

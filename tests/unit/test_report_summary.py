@@ -5,16 +5,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 from history_days import write_history
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge_detect.core import ConfigError, SourceError
 from edge_detect.core.clock import NS_PER_MS
 from edge_detect.pipeline.statistics import Histogram
 from edge_detect.service.history.record import Event, Moment, Row, header
-from edge_detect.service.report import make_report
+from edge_detect.service.report import make_report, make_report_html, report_text
 from edge_detect.service.report.curves import Tally, add_durations
 from edge_detect.service.report.reader import FIGURES
 from edge_detect.service.report.summary import Report
@@ -225,6 +228,24 @@ def test_damaged_lines_are_left_out_and_counted(tmp_path: Path) -> None:
     found = report(tmp_path, until_s=NOON + 600)
     assert found.unreadable == 4
     assert found.cameras[0].recorded_s == 7 * 60
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 4000), st.binary(min_size=1, max_size=40)), max_size=6))
+def test_damage_of_any_kind_never_stops_a_report(damage: list[tuple[int, bytes]]) -> None:
+    data = bytearray((header() + "".join(row.as_line() for row in minutes(30))).encode())
+    for place, new in damage:
+        data[place : place + len(new)] = new
+    with TemporaryDirectory() as directory:
+        Path(directory, "2026-05-01.csv").write_bytes(bytes(data))
+        try:
+            found = report(Path(directory), until_s=NOON + 1800)
+        except SourceError as error:
+            assert "nothing about this time" in error.message  # noqa: PT017 - only sometimes
+        else:
+            assert 0 <= found.cameras[0].available <= 1
+            assert "</html>" in make_report_html(found)
+            assert report_text(found)
 
 
 def test_files_that_are_no_history_or_broken_do_not_stop_it(tmp_path: Path) -> None:

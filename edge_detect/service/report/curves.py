@@ -84,7 +84,14 @@ class Tally:
             values: Finite, not negative.
             weights: As many, how often each one counts.
         """
-        places = _bins(np.log2(np.maximum(values, _LEAST)))
+        self._count(np.log2(np.maximum(values, _LEAST)), values, weights)
+
+    def add_exponents(self, exponents: Floats, weights: Floats) -> None:
+        """Count values of which the binary logarithms are known."""
+        self._count(exponents, np.exp2(exponents), weights)
+
+    def _count(self, exponents: Floats, values: Floats, weights: Floats) -> None:
+        places = _bins(exponents)
         self._counts += np.bincount(places, weights, len(self._counts))
         self._sums += np.bincount(places, weights * values, len(self._sums))
 
@@ -122,7 +129,7 @@ def add_durations(tally: Tally, figures: Floats, name: str, frames: Floats) -> N
         else:
             rise = p95 - p50 + (p99 - p95) * (upper - 0.95) / 0.04
         place = p50 + rise if middle >= 0.5 else p50 - rise
-        tally.add(2.0**place, frames[some] * part)
+        tally.add_exponents(place, frames[some] * part)
 
 
 def _bins(exponents: Floats) -> NDArray[np.int64]:

@@ -4,10 +4,8 @@ In this order the last line of a boot comes first, whose time of day is the righ
 `edge_detect.service.history.record`.
 """
 
-import csv
 import gzip
 import math
-import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +25,7 @@ __all__ = ["FIGURES", "Chunk", "Happening", "Lines", "oldest_line_s", "read_chun
 # What reports draw; the rest of the columns is for other programs.
 FIGURES = tuple(name for name in NUMBERS if name not in ("invoke_p95_ms", "invoke_p99_ms"))
 _TEXTS = len(TEXTS)
-_TIME = re.compile(r"[12]\d{3}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\dZ", re.ASCII)
+_LONGEST_S = 86_400
 
 Floats = NDArray[np.float64]
 
@@ -115,8 +113,9 @@ def oldest_line_s(directory: Path) -> float | None:
     for file in _files(directory):
         text = _read(file)
         lines = text.split("\n", 2) if text is not None else []
-        if len(lines) > 1 and _TIME.fullmatch(lines[1][:20]):
-            return _unix(lines[1][:20])
+        first_s = _unix(lines[1][:20]) if len(lines) > 1 else None
+        if first_s is not None:
+            return first_s
     return None
 
 
@@ -160,7 +159,7 @@ def _read(file: HistoryFile) -> str | None:
 
 def _parse(text: str, offsets_s: dict[str, float]) -> Chunk:
     first, _, rest = text.partition("\n")
-    columns = next(csv.reader([first]), [])
+    columns = first.split(",")
     if columns[:_TEXTS] != list(TEXTS) or "up_s" not in columns:
         return Chunk(unreadable=text.count("\n"))
     split = [line.split(",", _TEXTS) for line in rest.split("\n") if line]
@@ -178,18 +177,18 @@ def _parse(text: str, offsets_s: dict[str, float]) -> Chunk:
 
 def _numbers(rests: Sequence[str], columns: Sequence[str]) -> Floats:
     """All lines as an array with the columns `FIGURES`."""
+    numbers = np.full((len(rests), len(FIGURES)), np.nan)
+    if not rests:
+        return numbers
     text = "\n".join([*rests, ""])
     for _ in range(2):  # two, because matches do not overlap
         text = text.replace(",,", ",nan,")
-    cells = text.replace(",\n", ",nan\n").splitlines()
-    numbers = np.full((len(cells), len(FIGURES)), np.nan)
-    if not cells:
-        return numbers
+    cells = text.replace(",\n", ",nan\n").removesuffix("\n").split("\n")
     try:
         found = np.loadtxt(cells, np.float64, delimiter=",", comments=None, ndmin=2)
     except ValueError:
         found = np.empty((0, 0))
-    if found.shape[1] != len(columns):
+    if found.shape != (len(cells), len(columns)):
         found = np.array([_one_by_one(each, len(columns)) for each in cells])
     for index, name in enumerate(FIGURES):
         if name in columns:
@@ -220,8 +219,11 @@ def _fill(
     names = {name: code for code, name in enumerate(dict.fromkeys(cameras))}
     codes = np.fromiter(map(names.__getitem__, cameras), np.intp, len(cameras))
     codes[np.fromiter(map(bool, events), np.bool_, len(events))] = -1
+    # Damage may look like a number, and one such interval would spoil all sums.
+    interval_s = numbers[:, FIGURES.index("interval_s")]
+    plausible = (interval_s > 0) & (interval_s <= _LONGEST_S)
     for name, code in names.items():
-        places = np.flatnonzero(codes == code)
+        places = np.flatnonzero((codes == code) & plausible)
         if name and len(places):
             chunk.cameras[name] = Lines(at_s[places], numbers[places], sources[places[-1]])
     chunk.last = (float(at_s[-1]), boots[-1], events[-1])
@@ -247,10 +249,14 @@ def _offsets(
 
 def _offset(times: Sequence[str], up_s: Floats) -> float:
     for text, line_up_s in zip(reversed(times), reversed(up_s), strict=True):
-        if _TIME.fullmatch(text):
-            return _unix(text) - float(line_up_s)
+        unix_s = _unix(text)
+        if unix_s is not None:
+            return unix_s - float(line_up_s)
     return 0.0
 
 
-def _unix(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
+def _unix(text: str) -> float | None:
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
