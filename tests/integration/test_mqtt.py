@@ -198,7 +198,8 @@ def test_a_broker_that_comes_back_gets_the_state_and_the_newest_events_in_order(
         mqtt_broker(tmp_path) as broker,
         companion_of(broker.port, [camera], queue=6) as companion,
     ):
-        wait_for(lambda: companion.connected)
+        with watch(broker.port) as watcher:
+            wait_for(lambda: watcher.newest.get(f"{BASE}/state"))
         broker.kill()
         wait_for(lambda: not companion.connected)
         show = Show(camera)
@@ -216,6 +217,10 @@ def test_a_broker_that_comes_back_gets_the_state_and_the_newest_events_in_order(
             watcher.wait(f"{YARD}/enable", b"OFF")
             watcher.wait(f"{BASE}/status", b"online")
             wait_for(lambda: f"{YARD}/snapshot" in watcher.newest)
+            # The broker has lost its memory: what has not changed is told as well.
+            wait_for(
+                lambda: "homeassistant/image/edge-detect_pi/yard_snapshot/config" in watcher.newest
+            )
     said = [record.getMessage() for record in caplog.records]
     assert sum("connected as" in line for line in said) == 2
     assert any("14 events were lost meanwhile" in line for line in said)
@@ -341,6 +346,10 @@ def test_commands_are_followed_and_states_say_so(tmp_path) -> None:
         watcher.say(f"{YARD}/threshold/set", "0.35")
         watcher.wait(f"{YARD}/threshold", b"0.35")
         assert (camera.now.enabled, camera.now.score_threshold) == (False, 0.35)
+        # Also what changes nothing is answered, so that a switch somewhere jumps back.
+        told = [topic for topic, _ in watcher.messages].count(f"{YARD}/threshold")
+        watcher.say(f"{YARD}/threshold/set", "7")
+        wait_for(lambda: [t for t, _ in watcher.messages].count(f"{YARD}/threshold") > told)
         watcher.say(f"{YARD}/snapshot/set", "PRESS")
         watcher.wait(f"{YARD}/snapshot", camera.picture)
 
