@@ -80,11 +80,24 @@ def test_a_restarted_pipeline_is_counted_from_its_start():
     assert line["detections"] == 2 * new.frames
 
 
-def test_a_camera_that_is_away_says_why():
-    camera, _ = busy_camera()
+def test_a_camera_that_is_away_says_why_and_no_row_of_zeros():
+    camera, work = busy_camera()
     camera.now = CameraState("running", status=a_status("lost", reason="no route to host"))
-    (line, *_) = said_of(camera, Work())
-    assert line["message"].startswith("yard: lost for 12 s (no route to host); captured ")
+    figures = FigureLog(LoggingSettings(interval_s=0))
+    figures.add_camera(camera)
+    camera.counted = dataclasses.replace(work.totals(), at_ns=work.totals().at_ns + 10**9)
+    stream = io.StringIO()
+    logs = configure_logging(SETTINGS, stream)
+    try:
+        figures._say(camera)
+        camera.counted = work.go_on(2)
+        figures._say(camera)
+    finally:
+        logs.close()
+    silent, lost_within = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert silent["message"] == "yard: lost for 12 s (no route to host)"
+    assert silent["fps_captured"] == 0
+    assert lost_within["message"].startswith("yard: lost for 12 s (no route to host); captured ")
 
 
 def test_a_camera_without_a_pipeline_says_its_phase():

@@ -85,7 +85,10 @@ class FigureLog(Companion):
         if recent.span_s <= 0:
             return
         figures = figures_of(recent)
-        message = f"{camera.name}: {_away(state)}{_line(figures)}"
+        away = _away(state)
+        # Of a camera that is away a row of zeros says nothing more.
+        line = "" if away and not recent.frames.get("captured") else _line(figures)
+        message = f"{camera.name}: {'; '.join(part for part in (away, line) if part)}"
         # Nothing is to be filled in: a name may hold a per cent sign.
         _log.info("%s", message, extra=_extra(camera, figures))
 
@@ -139,12 +142,12 @@ def _line(figures: dict[str, float]) -> str:
 
 
 def _away(state: CameraState) -> str:
-    """Why there may be no frames."""
+    """Why there may be no frames; empty while all is well."""
     if state.status is None or state.status.source.state == "live":
-        return "" if state.enabled else "detection is off; "
+        return "" if state.enabled else "detection is off"
     source = state.status.source
     reason = f" ({source.reason})" if source.reason else ""
-    return f"{source.state} for {source.for_s:.0f} s{reason}; "
+    return f"{source.state} for {source.for_s:.0f} s{reason}"
 
 
 def _extra(camera: CameraView, figures: dict[str, float]) -> dict[str, object]:

@@ -86,11 +86,7 @@ def console_lines(*, colors: bool) -> Callable[[Entry], str]:
         DependencyError: structlog is missing.
     """
     from_structlog = _structlog()
-    render = from_structlog.dev.ConsoleRenderer(
-        colors=colors,
-        pad_event_to=0,
-        exception_formatter=from_structlog.dev.plain_traceback,
-    )
+    render = from_structlog.dev.ConsoleRenderer(columns=_columns(from_structlog.dev, colors=colors))
 
     def line(entry: Entry) -> str:
         local = datetime.fromtimestamp(entry.created).astimezone()
@@ -104,6 +100,24 @@ def console_lines(*, colors: bool) -> Callable[[Entry], str]:
         return str(render(None, "", event))
 
     return line
+
+
+def _columns(dev: Any, *, colors: bool) -> list[Any]:
+    """Time, level and message; the level alone is coloured."""
+    dim, reset = (dev.DIM, dev.RESET_ALL) if colors else ("", "")
+    styles = dev.ConsoleRenderer.get_default_level_styles(colors)
+
+    def plain(style: str) -> Any:
+        return dev.KeyValueColumnFormatter(
+            key_style=None, value_style=style, reset_style=reset if style else "", value_repr=str
+        )
+
+    return [
+        dev.Column("", plain("")),
+        dev.Column("timestamp", plain(dim)),
+        dev.Column("level", dev.LogLevelColumnFormatter(styles, reset)),
+        dev.Column("event", plain("")),
+    ]
 
 
 def _shown(key: str, value: FieldValue) -> FieldValue:
