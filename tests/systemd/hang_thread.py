@@ -11,9 +11,10 @@ import ctypes
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
-_CONT, _SEIZE, _INTERRUPT = 7, 0x4206, 0x4207  # linux/ptrace.h
+_DETACH, _SEIZE, _INTERRUPT = 17, 0x4206, 0x4207  # linux/ptrace.h
 _WALL = 0x40000000  # __WALL: a thread is no child of ours
 _FIND_S = 20
 _LIMIT_S = 300
@@ -22,15 +23,9 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 def main(pid: int, name: str, library: str) -> int:
     """Stop it, and wait for the process to end; returns the exit status."""
-    tasks = sorted(Path(f"/proc/{pid}/task").iterdir(), key=lambda task: int(task.name))
-    for task in tasks:
-        tid = int(task.name)
-        if tid != pid and (task / "comm").read_text().strip() == name:
-            break
-    else:
-        return fail(f"no thread of {pid} is named {name}")
-    if not request(_SEIZE, tid) or not stop_inside(task, tid, library):
-        return fail(f"{name} was never seen in {library}")
+    tid = stop_inside(pid, name, library)
+    if tid is None:
+        return fail(f"no thread named {name} was seen in {library}")
     # A thread that ends is kept for its debugger, and its process with it, until this asks.
     deadline = time.monotonic() + _LIMIT_S
     while time.monotonic() < deadline:
@@ -41,19 +36,36 @@ def main(pid: int, name: str, library: str) -> int:
     return fail(f"{pid} did not end")
 
 
-def stop_inside(task: Path, tid: int, library: str) -> bool:
-    """Stop the thread again and again, until it is where it should hang."""
+def stop_inside(pid: int, name: str, library: str) -> int | None:
+    """Stop whatever runs again and again, until it is where it should hang; its number."""
+    # Threads that nobody has named have the name of the program, and never run the library.
+    tasks = [
+        task
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        if task.name != str(pid) and (task / "comm").read_text().strip() == name
+    ]
     deadline = time.monotonic() + _FIND_S
     while time.monotonic() < deadline:
-        if not request(_INTERRUPT, tid):
-            return False
-        os.waitpid(tid, _WALL)
-        # Outside of system calls: "-1", stack pointer, program counter.
-        number, *rest = (task / "syscall").read_text().split()
-        if number == "-1" and library in file_at(task, int(rest[-1], 16)):
-            return True
-        request(_CONT, tid)
-        time.sleep(0.002)
+        for task in tasks:
+            # Threads may end meanwhile.
+            with suppress(FileNotFoundError, ProcessLookupError):
+                if (task / "syscall").read_text().startswith("running") and hold(task, library):
+                    return int(task.name)
+        time.sleep(0.0005)
+    return None
+
+
+def hold(task: Path, library: str) -> bool:
+    """Stop a thread, and let it go again unless it runs the library's code."""
+    tid = int(task.name)
+    if not (request(_SEIZE, tid) and request(_INTERRUPT, tid)):
+        return False
+    os.waitpid(tid, _WALL)
+    # Outside of system calls: "-1", stack pointer, program counter.
+    number, *rest = (task / "syscall").read_text().split()
+    if number == "-1" and library in file_at(task, int(rest[-1], 16)):
+        return True
+    request(_DETACH, tid)
     return False
 
 
