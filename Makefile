@@ -7,7 +7,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-main test-convert test-tflite-runtime test-systemd test-soak \
-    test-picamera2 test-aarch64 soak lint format bench models wheel deb clean
+    test-picamera2 test-packages test-aarch64 soak lint format bench models wheel deb clean
 
 help:  ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,11 @@ test-soak: setup  ## Run the daemon for three minutes while cameras, broker and 
 soak: setup  ## The same for 100 000 frames; takes about a quarter of an hour
 	@scripts/setup.sh --test
 	@$(BIN)/python benchmarks/soak.py --frames 100000
+
+test-packages: setup  ## Install the Debian package, the role and the image's steps in a bare Debian (root)
+	@scripts/setup.sh --test
+	@scripts/setup.sh --deploy
+	@scripts/test_packages.sh
 
 test-aarch64: setup  ## Run the package on an emulated arm64 (root, Debian's debootstrap; takes a while)
 	@scripts/setup.sh --deploy

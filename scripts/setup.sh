@@ -67,7 +67,7 @@ case ${1:-} in
     need_apt ffmpeg chromium gcc libc6-dev e2fsprogs util-linux openssl \
         gstreamer1.0-tools gstreamer1.0-plugins-ugly glib-networking \
         mosquitto mosquitto-clients prometheus systemd-container debootstrap shellcheck lintian \
-        dpkg-dev debhelper yamllint
+        dpkg-dev debhelper yamllint man-db
     make_venv .venv test --system-site-packages -- --editable '.[dev]' ;;
 --convert)
     make_venv .venv-convert convert -- --editable '.[convert,test]' 'opencv-python-headless>=4.14,<5'
