@@ -1,98 +1,17 @@
-"""The companion with a real broker, and a second client that sees what everybody is told."""
-
-import logging
-import os
-import signal
-import subprocess
-import sys
-import threading
-from contextlib import contextmanager
-from pathlib import Path
+"""What a second client sees of the companion, through a real broker."""
 
 import cv2
 import numpy as np
-import pytest
 from daemons import MODEL, running_daemon
+from mqtt_cameras import BASE, YARD, Show, camera_called, companion_of
 from mqtt_watcher import watch
-from servers.broker import make_certificates, mqtt_broker
-from servers.programs import silent_port
-from service_views import PlainCamera, PlainService, a_status
+from servers.broker import mqtt_broker
+from service_views import PlainCamera, a_status
 from waiting import wait_for
 
-from edge_detect.core import (
-    NS_PER_S,
-    ConfigError,
-    Detections,
-    Frame,
-    Result,
-    Timings,
-    bundled_path,
-    monotonic_ns,
-)
+from edge_detect.core import bundled_path
 from edge_detect.service.companion import CameraState
-from edge_detect.service.config.settings import CameraSettings, MqttSettings, ZoneSettings
-from edge_detect.service.mqtt import MqttCompanion
-
-BASE = "edge-detect/pi"
-YARD = f"{BASE}/camera/yard"
-LABELS = ("person", "car")
-HALF = ((0.0, 0.0), (1.0, 0.0), (1.0, 0.5))
-IMAGE = np.zeros((48, 64, 3), np.uint8)
-
-
-def camera_called(name="yard", **keys):
-    return PlainCamera(
-        name,
-        CameraSettings(source="x", classes=("person",), zones={"gate": ZoneSettings(polygon=HALF)}),
-        zones=("gate",),
-        picture=b"\xff\xd8 a picture of " + name.encode(),
-        **keys,
-    )
-
-
-@contextmanager
-def companion_of(port, cameras=(), **keys):
-    options = {"node": "pi", "keepalive_s": 30, "user": "", "password": ""} | keys
-    companion = MqttCompanion(MqttSettings(host="127.0.0.1", port=port, **options))
-    companion.service = PlainService(list(cameras))
-    try:
-        companion.start(companion.service)
-        for camera in cameras:
-            companion.add_camera(camera)
-        yield companion
-    finally:
-        companion.stop()
-        wait_for(lambda: not [t for t in threading.enumerate() if t.name.startswith("edge-mqtt")])
-        assert companion.trouble() == ""
-
-
-class Show:
-    """Gives a camera's sinks results, ten a second of the frames' time and at once of ours."""
-
-    def __init__(self, camera):
-        self._camera = camera
-        self._next_ns = monotonic_ns() - 2 * NS_PER_S
-
-    def give(self, results, *boxes, zone=False):
-        for _ in range(results):
-            self._next_ns += NS_PER_S // 10
-            n = len(boxes)
-            found = Detections(
-                np.array(boxes, np.float32).reshape(-1, 4),
-                np.full(n, 0.8, np.float32),
-                np.zeros(n, np.int32),
-                LABELS,
-                ("gate",),
-                np.full((n, 1), zone),
-            )
-            frame = Frame(IMAGE, self._next_ns, 0, "test", 0)
-            for sink in self._camera.sinks:
-                sink.write_result(Result(frame, found, Timings()))
-
-    def visit(self):
-        """Somebody comes and goes, within ten seconds of frames."""
-        self.give(7, (10, 10, 30, 40))
-        self.give(35)
+from edge_detect.service.config.settings import CameraSettings
 
 
 def test_a_visit_is_told_once_with_all_there_is_to_know(tmp_path) -> None:
@@ -146,31 +65,6 @@ def test_who_subscribes_late_learns_how_everything_stands(tmp_path) -> None:
             assert watcher.json(f"{BASE}/state")["cameras"] == ["yard"]
 
 
-def test_a_killed_program_is_offline_by_its_last_will(tmp_path) -> None:
-    with mqtt_broker(tmp_path) as broker, watch(broker.port) as watcher:
-        script = (
-            "import sys, time\n"
-            "from edge_detect.service.config.settings import MqttSettings\n"
-            "from edge_detect.service.mqtt import MqttCompanion\n"
-            "from service_views import PlainService\n"
-            "settings = MqttSettings(host='127.0.0.1', port=int(sys.argv[1]), node='pi')\n"
-            "MqttCompanion(settings).start(PlainService())\n"
-            "sys.stdin.read()\n"
-        )
-        tests = Path(__file__).parents[1]
-        with subprocess.Popen(
-            [sys.executable, "-c", script, str(broker.port)],
-            stdin=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": f"{tests.parent}{os.pathsep}{tests}"},
-        ) as program:
-            try:
-                watcher.wait(f"{BASE}/status", b"online", 30)
-                program.send_signal(signal.SIGKILL)
-                watcher.wait(f"{BASE}/status", b"offline")
-            finally:
-                program.kill()
-
-
 def test_the_end_is_told_and_comes_soon(tmp_path) -> None:
     camera = camera_called()
     with mqtt_broker(tmp_path) as broker, watch(broker.port) as watcher:
@@ -187,150 +81,6 @@ def test_the_end_is_told_and_comes_soon(tmp_path) -> None:
         # Home Assistant is to know its devices after a restart.
         assert watcher.newest["homeassistant/switch/edge-detect_pi/yard_enable/config"]
         assert camera.sinks == []
-
-
-def test_a_broker_that_comes_back_gets_the_state_and_the_newest_events_in_order(
-    tmp_path, caplog
-) -> None:
-    caplog.set_level(logging.INFO)
-    camera = camera_called()
-    with (
-        mqtt_broker(tmp_path) as broker,
-        companion_of(broker.port, [camera], queue=6) as companion,
-    ):
-        with watch(broker.port) as watcher:
-            wait_for(lambda: watcher.newest.get(f"{BASE}/state"))
-        broker.kill()
-        wait_for(lambda: not companion.connected)
-        show = Show(camera)
-        for _ in range(10):
-            show.visit()
-        assert companion.events_lost == 14
-        camera.set_enabled(enabled=False)
-        broker.start()
-        with watch(broker.port) as watcher:
-            wait_for(lambda: len(watcher.all_json(f"{YARD}/event")) == 6)
-            events = watcher.all_json(f"{YARD}/event")
-            assert [event["id"].rpartition("-")[2] for event in events] == [
-                "8", "8", "9", "9", "10", "10",
-            ]  # fmt: skip
-            watcher.wait(f"{YARD}/enable", b"OFF")
-            watcher.wait(f"{BASE}/status", b"online")
-            wait_for(lambda: f"{YARD}/snapshot" in watcher.newest)
-            # The broker has lost its memory: what has not changed is told as well.
-            wait_for(
-                lambda: "homeassistant/image/edge-detect_pi/yard_snapshot/config" in watcher.newest
-            )
-    said = [record.getMessage() for record in caplog.records]
-    assert sum("connected as" in line for line in said) == 2
-    assert any("14 events were lost meanwhile" in line for line in said)
-    assert sum("nothing listens there" in line for line in said) <= 1
-
-
-def test_events_without_a_broker_from_the_start_are_kept_for_it(tmp_path) -> None:
-    camera = camera_called()
-    with mqtt_broker(tmp_path) as broker:
-        broker.kill()
-        with companion_of(broker.port, [camera]) as companion:
-            Show(camera).visit()
-            assert not companion.connected
-            broker.start()
-            with watch(broker.port) as watcher:
-                wait_for(lambda: len(watcher.all_json(f"{YARD}/event")) == 2)
-
-
-def test_a_frozen_broker_stops_nothing_and_is_noticed(tmp_path, caplog) -> None:
-    camera = camera_called()
-    with (
-        mqtt_broker(tmp_path) as broker,
-        companion_of(broker.port, [camera], queue=50, keepalive_s=1) as companion,
-    ):
-        wait_for(lambda: companion.connected)
-        broker.freeze()
-        show = Show(camera)
-        # All of it is taken while the broker takes nothing: were anything waiting for it, this
-        # would not end before the broker is let go.
-        for _ in range(200):
-            show.visit()
-        assert companion.events_lost > 0
-        wait_for(lambda: not companion.connected)
-        broker.thaw()
-        with watch(broker.port) as watcher:
-            wait_for(lambda: len(watcher.all_json(f"{YARD}/event")) >= 50)
-            # The newest is the last of all that has happened.
-            wait_for(lambda: watcher.all_json(f"{YARD}/event")[-1]["id"].endswith("-200"))
-            assert watcher.all_json(f"{YARD}/event")[-1]["event_type"] == "leave"
-    assert "it has fallen silent" in caplog.text
-
-
-def test_the_end_does_not_wait_for_a_frozen_broker(tmp_path) -> None:
-    with mqtt_broker(tmp_path) as broker:
-        with companion_of(broker.port, [camera_called()]) as companion:
-            wait_for(lambda: companion.connected)
-            broker.freeze()
-            # The broker is still frozen when this returns.
-            companion.stop()
-        broker.thaw()
-        with watch(broker.port) as watcher:
-            watcher.wait(f"{BASE}/status", b"offline")
-
-
-def test_a_wrong_password_is_said_once_tried_on_and_never_told(tmp_path, caplog) -> None:
-    caplog.set_level(logging.DEBUG)
-    with (
-        mqtt_broker(tmp_path, ("pi", "right-one")) as broker,
-        companion_of(broker.port, user="pi", password="wrong-one") as companion,  # noqa: S106
-    ):
-        wait_for(lambda: broker.log.count("not authorised") >= 3)
-        assert not companion.connected
-    said = [record.getMessage() for record in caplog.records]
-    assert sum("refused" in line for line in said) == 1
-    assert any("see user and password in [mqtt]" in line for line in said)
-    assert "wrong-one" not in caplog.text
-
-
-def test_the_right_password_is_let_in(tmp_path) -> None:
-    login = ("pi", "right-one")
-    with (
-        mqtt_broker(tmp_path, login) as broker,
-        watch(broker.port, login) as watcher,
-        companion_of(broker.port, user=login[0], password=login[1]),
-    ):
-        watcher.wait(f"{BASE}/status", b"online")
-
-
-def test_tls_with_an_authority_and_a_certificate_of_ones_own(tmp_path) -> None:
-    own = make_certificates(tmp_path / "own", "our authority")
-    files = {"tls_ca": str(own.authority), "tls_cert": str(own.certificate)}
-    with (
-        mqtt_broker(tmp_path, tls=own, require_certificate=True) as broker,
-        companion_of(broker.port, tls=True, tls_key=str(own.key), **files) as companion,
-    ):
-        wait_for(lambda: companion.connected)
-
-
-@pytest.mark.parametrize("system_authorities", [True, False])
-def test_a_broker_that_shows_a_certificate_of_others_is_not_talked_to(
-    tmp_path, caplog, system_authorities
-) -> None:
-    own, other = (make_certificates(tmp_path / name, name) for name in ("own", "other"))
-    ca = "" if system_authorities else str(own.authority)
-    with (
-        mqtt_broker(tmp_path, tls=other) as broker,
-        companion_of(broker.port, tls=True, tls_ca=ca, password="secret", user="pi") as companion,  # noqa: S106
-    ):
-        wait_for(lambda: "certificate is not trusted" in caplog.text)
-        assert not companion.connected
-    assert "tls_ca" in caplog.text
-    assert "as edge-detect_pi" not in broker.log
-
-
-def test_a_missing_authority_is_an_error_of_the_configuration(tmp_path) -> None:
-    companion = MqttCompanion(MqttSettings(host="x", tls=True, tls_ca=str(tmp_path / "none")))
-    with pytest.raises(ConfigError, match="No such file") as caught:
-        companion.start(PlainService())
-    assert "tls_ca" in caught.value.hint
-    companion.stop()
 
 
 def test_commands_are_followed_and_states_say_so(tmp_path) -> None:
@@ -439,19 +189,6 @@ def test_home_assistant_is_told_again_when_it_has_restarted(tmp_path) -> None:
         wait_for(lambda: [at for at, _ in watcher.messages].count(topic) > told)
 
 
-def test_online_is_repeated_when_a_late_last_will_says_otherwise(tmp_path) -> None:
-    with (
-        mqtt_broker(tmp_path) as broker,
-        watch(broker.port) as watcher,
-        companion_of(broker.port),
-    ):
-        watcher.wait(f"{BASE}/status", b"online")
-        watcher.say(f"{BASE}/status", "offline", retain=True)
-        wait_for(lambda: [p for t, p in watcher.messages if t == f"{BASE}/status"][-2:] == [
-            b"offline", b"online",
-        ])  # fmt: skip
-
-
 def test_when_the_source_is_lost_everybody_leaves_with_the_reason(tmp_path) -> None:
     camera = camera_called()
     with (
@@ -503,11 +240,3 @@ def test_a_whole_daemon_tells_of_real_people_shows_them_and_obeys(tmp_path) -> N
         watcher.wait(f"{BASE}/status", b"offline")
         # Home Assistant is to know the camera after a restart.
         assert watcher.newest["homeassistant/switch/edge-detect_pi/yard_enable/config"]
-
-
-def test_a_port_that_takes_connections_and_is_silent_is_said_and_stops_nothing(caplog) -> None:
-    camera = camera_called()
-    with silent_port() as port, companion_of(port, [camera], keepalive_s=1) as companion:
-        Show(camera).visit()
-        wait_for(lambda: "takes connections, but is silent" in caplog.text)
-        assert not companion.connected
