@@ -43,7 +43,7 @@ parse_options() {
 check_machine() {
     local program
     [ "$(id -u)" -eq 0 ] || cannot "this needs root, to boot a system of its own"
-    for program in debootstrap systemd-nspawn nsenter dpkg-buildpackage; do
+    for program in debootstrap systemd-nspawn nsenter dpkg-buildpackage lintian; do
         command -v "$program" >/dev/null || cannot "$program is missing: scripts/setup.sh --test"
     done
     [ -n "$MIRROR" ] || cannot "it is not known where Debian's packages are: MIRROR=…"

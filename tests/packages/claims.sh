@@ -32,6 +32,7 @@ remove_package() { inside env DEBIAN_FRONTEND=noninteractive apt-get "$1" -y -qq
 
 prove_package() {
     local pid
+    claim "lintian finds no error in the package" timeout 900 lintian --fail-on error "$PACKAGE"
     claim "apt installs the package with what it needs from Debian" install_package
     claim "dpkg finds nothing changed or missing in it" inside dpkg --verify edge-detect
     claim "it was not started, for it is not configured yet" not_started
