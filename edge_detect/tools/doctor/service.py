@@ -88,6 +88,8 @@ def look_at_ports(place: Place) -> Iterator[Finding]:
         )
     if free:
         yield ok("ports", f"free: {', '.join(free)}")
+    if not place.ports:
+        yield ok("ports", "none are to be served")
 
 
 def _groups(place: Place) -> dict[str, int]:
