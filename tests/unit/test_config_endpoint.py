@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_detect.core import ConfigError
@@ -56,6 +56,7 @@ def test_everything_else_is_refused_with_a_way_out(text) -> None:
     assert caught.value.hint
 
 
+@settings(deadline=None)
 @given(st.text() | st.from_regex(r"[\[\]:.0-9a-f%-]*:[0-9]*", fullmatch=True))
 def test_no_text_makes_parsing_raise_anything_else(text) -> None:
     try:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import tomlkit
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_detect.service.config.places import KeyPath, find_lines, show_path
@@ -102,6 +102,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(KEYS, VALUES, max_size=5))
 def test_whatever_a_writer_writes_its_paths_are_found(document) -> None:
     text = tomlkit.dumps(document)
@@ -112,6 +113,7 @@ def test_whatever_a_writer_writes_its_paths_are_found(document) -> None:
     assert set(find_lines(text)) == paths_of(read)
 
 
+@settings(deadline=None)
 @given(st.text("ab.=\"'[]{},#\n 1\\"))
 def test_whatever_tomllib_reads_its_paths_are_found(text) -> None:
     try:

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_detect.service.config.polygons import polygon_fault
@@ -45,6 +45,7 @@ def test_others_are_told_by_what_is_wrong_with_them(corners, fault) -> None:
     assert fault in polygon_fault(corners)
 
 
+@settings(deadline=None)
 @given(st.integers(3, 64), st.floats(0, 6.28), st.floats(0.01, 0.5), st.booleans())
 def test_every_regular_polygon_is_fine(count, turned, radius, backwards) -> None:
     corners = [
@@ -61,6 +62,7 @@ def test_every_regular_polygon_is_fine(count, turned, radius, backwards) -> None
 POINTS = st.tuples(*[st.integers(0, 64).map(lambda number: number / 64)] * 2)
 
 
+@settings(deadline=None)
 @given(st.lists(POINTS, min_size=4, max_size=8, unique=True), st.randoms(use_true_random=False))
 def test_the_verdict_does_not_depend_on_where_one_begins(corners, random) -> None:
     start = random.randrange(len(corners))

@@ -69,7 +69,7 @@ def file():
         yield Path(folder) / "config.toml"
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(FILES)
 def test_what_is_written_and_read_again_is_the_same(file, data) -> None:
     written = Settings.model_validate(data)
@@ -79,7 +79,7 @@ def test_what_is_written_and_read_again_is_the_same(file, data) -> None:
     assert not find_changes(written, read)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(FILES)
 def test_what_is_shown_holds_no_secret(data) -> None:
     secret = "hunter2-" + string.ascii_letters
@@ -95,7 +95,7 @@ def test_what_is_shown_holds_no_secret(data) -> None:
     assert "***@cam/live" in dump_settings(written)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(FILES, st.data())
 def test_a_misspelt_key_is_told_with_its_line(file, data, draw) -> None:
     text = dump_settings(Settings.model_validate(data), secrets=True)
@@ -125,6 +125,7 @@ def _complaint(file: Path) -> str:
     return str(file)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200) | st.text("[]{}=\"'.,\n# ab1\\\r\0").map(str.encode))
 def test_no_bytes_make_reading_fail_in_another_way(file, data) -> None:
     file.write_bytes(data)
@@ -176,7 +177,7 @@ ODD_CAMERAS = st.dictionaries(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(sorted(_all_keys())), ODD_VALUES), ODD_CAMERAS)
 def test_no_content_makes_reading_fail_in_another_way(file, data, cameras) -> None:
     file.write_text(tomlkit.dumps({**data, "cameras": cameras}), encoding="utf-8")
@@ -191,6 +192,7 @@ ODD_URLS = ODD_TEXTS | st.builds(
 )
 
 
+@settings(deadline=None)
 @given(ODD_URLS, st.lists(ODD_URLS, max_size=2), st.tuples(ODD_TEXTS, ODD_TEXTS))
 def test_no_url_makes_reading_fail_in_another_way(file, source, sinks, login) -> None:
     camera = {"source": source, "model": "yolov3-tiny-coco", "sinks": sinks}
