@@ -184,12 +184,19 @@ class Clients:
             if cut_off or connection.alive_ns < oldest_ns:
                 client.close()
 
-    def close(self) -> None:
-        """Close all connections and end all sessions."""
-        for client in list(self._connections):
+    def close(self) -> list[Any]:
+        """Close all connections and end all sessions.
+
+        Returns:
+            The clients, to be kept until GStreamer has done what it put off: version 1.22 was
+            seen to crash there on a busy machine, closing a client once more.
+        """
+        clients = list(self._connections)
+        for client in clients:
             client.close()
         remove = self._libraries.GstRtspServer.RTSPFilterResult.REMOVE
         self._sessions.filter(lambda *_: remove)
+        return clients
 
     def close_those_of(self, mount: Mount) -> None:
         """Close the connections of whoever looks at a path, and end their sessions."""

@@ -196,7 +196,7 @@ class RtspServer:
         tick.destroy()
         newcomers.destroy()
         self._listener.close()
-        self._clients.close()
+        clients = self._clients.close()
         for mount in self._mounts.values():
             mount.disconnect_all()
         # What GStreamer put off until later; it may not go on for ever.
@@ -204,6 +204,7 @@ class RtspServer:
             if not self._context.iteration(False):
                 break
         # The objects hold each other; apart they are freed at once.
+        clients.clear()
         self._auths.clear()
         del self._server, self._listener
 
