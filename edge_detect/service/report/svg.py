@@ -22,7 +22,7 @@ _HOVER_COLUMNS = 96
 _STRIP = 5.0
 # A restart of a few seconds is to be seen in a year, too.
 _THINNEST = 1.5
-_MOST_MARKS = 240
+_APART = 3
 # What spans and marks are called in the legend.
 KINDS = {
     "off": "did not run",
@@ -226,8 +226,9 @@ class Chart:
         return drawn
 
     def _marks(self) -> list[str]:
-        places = {(mark.css, round(self._x(mark.at_s))): mark for mark in self.marks}
-        return [f'<path class="mark {css}" d="M{x} 0v9"/>' for css, x in list(places)[:_MOST_MARKS]]
+        # So many as can be told apart: each one may stand for several.
+        places = {(mark.css, round(self._x(mark.at_s) / _APART) * _APART) for mark in self.marks}
+        return [f'<path class="mark {css}" d="M{x} 0v9"/>' for css, x in sorted(places)]
 
     def _hovers(self) -> list[str]:
         """What a pointer is told: the figures of a part of the time, and what happened."""
