@@ -27,7 +27,7 @@ READY_S=320
 # A service that ends so soon after it said READY was not.
 SETTLE_S=8
 PACKAGES=(
-    python3-venv python3-systemd ca-certificates
+    python3-venv ca-certificates
     python3-gi python3-gst-1.0 gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0
     gstreamer1.0-plugins-{base,good,bad}
 )

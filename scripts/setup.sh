@@ -54,7 +54,7 @@ make_venv() {
 }
 
 setup_run() {
-    need_apt python3-venv python3-systemd ca-certificates "${GSTREAMER[@]}"
+    need_apt python3-venv ca-certificates "${GSTREAMER[@]}"
     make_venv .venv run --system-site-packages -- --editable '.[service]'
     # A Pi takes a minute to compile the kernels; in service it must never have to.
     .venv/bin/edge-detect warmup --quiet

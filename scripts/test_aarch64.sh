@@ -52,7 +52,7 @@ if [ ! -e "$ROOT/.complete" ]; then
     say "making a Debian bookworm for arm64 in ${ROOT#"$PWD"/}"
     rm -rf --one-file-system "$ROOT"
     mkdir -p "$ROOT"
-    debootstrap --foreign --arch=arm64 --variant=minbase --include=python3,python3-systemd \
+    debootstrap --foreign --arch=arm64 --variant=minbase --include=python3 \
         bookworm "$ROOT" "$MIRROR" >"$ROOT.log" || { tail -5 "$ROOT.log" >&2; exit 1; }
     # Unpacked, not configured: that would run hundreds of emulated scripts, for nothing here.
     for package in "$ROOT"/var/cache/apt/archives/*.deb; do dpkg-deb -x "$package" "$ROOT"; done

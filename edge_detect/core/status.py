@@ -109,7 +109,8 @@ class PipelineStatus:
         source: The source.
         model: The model.
         rates: Frames per second of late, by stage: captured, detected, rendered.
-        dropped: Frames that a stage was too slow for, in all, by stage or sink.
+        dropped: Frames that a stage was too slow for, in all, by stage or sink; as `limit`
+            those that were left out on purpose (`max_fps`).
         durations_ms: Percentiles of late by name: capture_to_detect, capture_to_render,
             preprocess, invoke, postprocess, overlay, boxes_age.
         detections: Objects found, in all.

@@ -40,6 +40,10 @@ class Controls:
         """At most so many detections a second; None for no limit."""
         return self._max_fps
 
+    def skipping_stage(self) -> str:
+        """What frames count as that nobody prepares: `limit` where they are left out on purpose."""
+        return "prepare" if self._max_fps is None and self.enabled else "limit"
+
     def set_max_fps(self, fps: float | None) -> None:
         """Limit the rate of detections.
 

@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Callable
+from contextvars import copy_context
 from threading import Event, Lock, Thread
 
 from edge_detect.core import NS_PER_S, EdgeDetectError, StageError, monotonic_ns
@@ -26,6 +27,8 @@ class Crew:
         # Each with an event for its end: before Python 3.13, a signal handler that raises within
         # `Thread.join` has the thread count as ended while it is at work.
         self._threads: list[tuple[Thread, Event]] = []
+        # What the work is about holds for the threads, too, whoever adds them.
+        self._context = copy_context()
         self._boxes: list[Mailbox[object]] = []
         self._wakers: list[Callable[[], None]] = []
         self._lock = Lock()
@@ -73,7 +76,10 @@ class Crew:
         """
         ended = Event()
         thread = Thread(
-            target=self._run, args=(name, work, last, ended), name=f"edge-{name}", daemon=True
+            target=self._context.copy().run,
+            args=(self._run, name, work, last, ended),
+            name=f"edge-{name}",
+            daemon=True,
         )
         self._threads.append((thread, ended))
         if self._started:

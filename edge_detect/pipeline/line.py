@@ -99,9 +99,9 @@ class Line:
             show(result)
             feeds.publish(result)
 
-        captured = [("prepare", frames)]
+        captured = [(controls.skipping_stage, frames)]
         if to_draw is not None and not exact:
-            captured.append(("render", to_draw))
+            captured.append((lambda: "render", to_draw))
         crew.add_waker(source.close)
         crew.add(
             "capture",

@@ -8,6 +8,7 @@ from edge_detect.core.status import ModelStatus
 from edge_detect.models import Detector
 from edge_detect.pipeline.controls import Controls
 from edge_detect.pipeline.feeds import Feeds
+from edge_detect.pipeline.outlet import Outlet
 from edge_detect.pipeline.retry import WatchedSource
 from edge_detect.pipeline.statistics import Statistics
 from edge_detect.pipeline.totals import Totals
@@ -68,7 +69,7 @@ class Reporter:
     def _make(self, now_ns: int) -> PipelineStatus:
         statistics = self._statistics
         dropped = dict(statistics.dropped)
-        sinks = tuple(outlet.status() for outlet in self._feeds.outlets)
+        sinks = tuple(outlet.status() for outlet in self._listed())
         dropped.update({each.name: each.dropped for each in sinks if each.dropped})
         return PipelineStatus(
             elapsed_s=statistics.elapsed_s,
@@ -95,8 +96,11 @@ class Reporter:
             detections=statistics.detections,
             reconnects=self._source.status().reconnects,
             durations={name: each.copy() for name, each in statistics.durations.items()},
-            sinks={outlet.sink.name: outlet.totals() for outlet in self._feeds.outlets},
+            sinks={outlet.sink.name: outlet.totals() for outlet in self._listed()},
         )
+
+    def _listed(self) -> list[Outlet]:
+        return [outlet for outlet in self._feeds.outlets if outlet.sink.listed]
 
 
 def status_line(statistics: Statistics) -> Callable[[], str]:

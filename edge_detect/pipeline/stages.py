@@ -29,15 +29,23 @@ class Prepared:
 
 
 def capture(
-    source: Source, outs: Sequence[tuple[str, Mailbox[Frame]]], statistics: Statistics
+    source: Source,
+    outs: Sequence[tuple[Callable[[], str], Mailbox[Frame]]],
+    statistics: Statistics,
 ) -> None:
-    """Read frames until the source ends, and give each to every stage that takes frames."""
+    """Read frames until the source ends, and give each to every stage that takes frames.
+
+    Args:
+        source: Where from.
+        outs: Boxes, each with what a frame that is dropped there is counted as.
+        statistics: Gets rate and drops.
+    """
     captured = statistics.rates["captured"]
     while (frame := source.read()) is not None:
         captured.add()
         for name, out in outs:
             if out.put(frame) is not None:
-                statistics.count_drop(name)
+                statistics.count_drop(name())
         # The name would keep the image's buffer from its pool during the next read.
         del frame
 

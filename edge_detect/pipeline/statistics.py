@@ -4,7 +4,10 @@ Everything here has a fixed size, however long the pipeline runs. Each counter h
 writing thread; readers take copies.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import accumulate, pairwise
 from threading import Lock
 
 from edge_detect.core import NS_PER_MS, NS_PER_S, Percentiles, monotonic_ns
@@ -61,13 +64,9 @@ class Histogram:
             bounds_ns: Ascending.
         """
         counts = self._counts
-        found, seen, index = [], 0, 0
-        for bound_ns in bounds_ns:
-            while index < _BINS and _bin_centre_ns(index) <= bound_ns:
-                seen += counts[index]
-                index += 1
-            found.append(seen)
-        return found
+        ends = _bins_up_to(tuple(bounds_ns))
+        parts = [sum(counts[begin:end]) for begin, end in pairwise((0, *ends))]
+        return list(accumulate(parts))
 
     @property
     def count(self) -> int:
@@ -88,6 +87,13 @@ class Histogram:
             while len(found) < len(wanted) and seen >= wanted[len(found)]:
                 found.append(_bin_centre_ns(index) / NS_PER_MS)
         return Percentiles(n, *found)
+
+
+@lru_cache(maxsize=8)
+def _bins_up_to(bounds_ns: tuple[int, ...]) -> list[int]:
+    """How many bins are centred at or below each bound."""
+    centres = [_bin_centre_ns(index) for index in range(_BINS)]
+    return [bisect_right(centres, bound_ns) for bound_ns in bounds_ns]
 
 
 def _bin_centre_ns(index: int) -> float:

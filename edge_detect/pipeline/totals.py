@@ -33,7 +33,8 @@ class Totals:
         at_ns: CLOCK_MONOTONIC moment of the (later) counting.
         span_s: Seconds that were counted.
         frames: Frames by stage: captured, detected, rendered.
-        dropped: Frames that a stage was too slow for, by stage.
+        dropped: Frames that a stage was too slow for, by stage; as `limit` those that were
+            left out on purpose (`max_fps`).
         detections: Objects found.
         reconnects: How often the source came back.
         durations: Histograms by name, as in `Statistics.durations`.
@@ -57,7 +58,8 @@ class Totals:
     @property
     def dropped_in_all(self) -> int:
         """Frames, pictures and results that any stage or sink was too slow for."""
-        return sum(self.dropped.values()) + sum(sink.dropped for sink in self.sinks.values())
+        slow = sum(count for stage, count in self.dropped.items() if stage != "limit")
+        return slow + sum(sink.dropped for sink in self.sinks.values())
 
     def since(self, earlier: "Totals | None") -> "Totals":
         """What was counted after `earlier`.

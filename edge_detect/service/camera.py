@@ -5,6 +5,7 @@ from dataclasses import replace
 from threading import Event, Lock, Thread
 
 from edge_detect.core import EdgeDetectError, StageError, monotonic_ns
+from edge_detect.core.about import camera_name
 from edge_detect.core.backoff import Backoff
 from edge_detect.models import Detector
 from edge_detect.models.selection import Region, SizeRange
@@ -178,6 +179,7 @@ class Camera:
         return self._snapshots.take(timeout_s)
 
     def _run(self) -> None:
+        camera_name.set(self.name)
         backoff = Backoff(_FIRST_WAIT_S, _LONGEST_WAIT_S)
         while not self._stopping.is_set():
             started_ns = monotonic_ns()

@@ -1,7 +1,7 @@
 """What runs beside the cameras, as the configuration wants it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib import import_module
 from typing import cast
 
@@ -50,16 +50,16 @@ class Companions:
             self.stop()
             raise
 
-    def apply(self, old: Settings, new: Settings, cameras: Sequence[Camera]) -> None:
+    def apply(self, new: Settings, changed: Collection[str], cameras: Sequence[Camera]) -> None:
         """Start those anew whose settings have changed; one that cannot start stays off.
 
         Args:
-            old: The settings so far.
             new: The settings from now on.
+            changed: Names of the sections that differ from those so far.
             cameras: All that run at the moment.
         """
         for name in COMPANIONS:
-            if getattr(old, name) == getattr(new, name):
+            if name not in changed:
                 continue
             self._off.pop(name, None)
             if name in self._running:

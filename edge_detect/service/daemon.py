@@ -7,14 +7,14 @@ from pathlib import Path
 from edge_detect.board import BoardMonitor
 from edge_detect.core import ConfigError, monotonic_ns
 from edge_detect.core.board import BoardReading
-from edge_detect.pipeline import DEFAULT_MODEL
 from edge_detect.pipeline.tuning import tuned_process
 from edge_detect.service.camera import Camera
 from edge_detect.service.companions import Companions
+from edge_detect.service.config.changes import find_changes
 from edge_detect.service.config.load import load_settings
-from edge_detect.service.config.settings import DetectorSettings, Settings
+from edge_detect.service.config.settings import DetectorSettings, LoggingSettings, Settings
 from edge_detect.service.detectors import Detectors
-from edge_detect.service.logs import Logs, configure_logging
+from edge_detect.service.logs import configure_logging
 from edge_detect.service.notifier import Notifier
 from edge_detect.service.paths import state_directory
 from edge_detect.service.signals import Signals
@@ -49,13 +49,18 @@ class Daemon:
     def __init__(self, path: Path, notifier: Notifier | None = None) -> None:
         self._path = path
         self._notifier = notifier or Notifier()
-        self._settings = load_settings(path)
+        # Loading may have something to say, too.
+        self._logs = configure_logging(LoggingSettings())
+        try:
+            self._settings = load_settings(path)
+        except BaseException:
+            self._logs.close()
+            raise
         self._detectors = Detectors()
         self._cameras: dict[str, Camera] = {}
         self._companions = Companions(self)
         self._watchdog = Watchdog(self._settings.watchdog.stuck_s)
         self._board = BoardMonitor()
-        self._logs: Logs | None = None
         self._troubles: list[str] = []
         self._not_applied = ""
         self.started_ns = monotonic_ns()
@@ -123,10 +128,7 @@ class Daemon:
     def _look(self) -> None:
         """See how everything is doing, and tell systemd."""
         troubles = self._watchdog.troubles(self.cameras) + self._companions.troubles()
-        if self._logs is not None and (trouble := self._logs.trouble()):
-            troubles.append(trouble)
-        if self._board.trouble():
-            troubles.append(self._board.trouble())
+        troubles += filter(None, (self._logs.trouble(), self._board.trouble()))
         for trouble in troubles:
             if trouble.rstrip("0123456789 s") not in {
                 known.rstrip("0123456789 s") for known in self._troubles
@@ -166,17 +168,11 @@ class Daemon:
         self._notifier.ready(self._status())
 
     def _apply(self, old: Settings, new: Settings) -> None:
+        changes = find_changes(old, new)
         self._watchdog = Watchdog(new.watchdog.stuck_s)
-        if old.logging != new.logging and self._logs is not None:
-            self._logs.close()
+        if "logging" in changes.sections:
             self._logs = configure_logging(new.logging)
-        kept = {
-            name: camera
-            for name, camera in self._cameras.items()
-            if name in new.cameras
-            and camera.settings == new.cameras[name]
-            and camera.detector == _detector_of(new, name)
-        }
+        kept = {name: self._cameras[name] for name in changes.unchanged}
         going = [camera for name, camera in self._cameras.items() if name not in kept]
         for camera in going:
             self._companions.remove(camera)
@@ -186,7 +182,7 @@ class Daemon:
                 _log.error("%s did not stop", camera.name, extra={"camera": camera.name})
         self._cameras = kept
         self._settings = new
-        self._companions.apply(old, new, list(kept.values()))
+        self._companions.apply(new, changes.sections, list(kept.values()))
         for name in new.cameras:
             if name not in kept:
                 self._start_camera(name, new)
@@ -213,7 +209,7 @@ def _detector_of(settings: Settings, name: str) -> DetectorSettings:
     camera = settings.cameras[name]
     if camera.detector:
         return settings.detectors[camera.detector]
-    return DetectorSettings(model=camera.model or DEFAULT_MODEL)
+    return DetectorSettings(model=camera.model)
 
 
 def _is_known(camera: Camera) -> bool:

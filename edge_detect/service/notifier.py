@@ -1,9 +1,11 @@
 """What systemd is told (sd_notify)."""
 
 import os
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
 
-from edge_detect.core import DependencyError, monotonic_ns
+from edge_detect.core import monotonic_ns
 
 __all__ = ["Notifier"]
 
@@ -13,26 +15,23 @@ _STATUS_CHARACTERS = 400
 class Notifier:
     """Tells systemd about the service; does nothing where no systemd listens.
 
+    A few datagrams of sd_notify(3), sent without waiting: python3-systemd and the packages
+    of PyPI wait for a manager that does not read, and the whole daemon with them.
+
     Args:
         environment: Of the process.
-
-    Raises:
-        DependencyError: systemd listens, but its Python package is not there.
     """
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         environment = os.environ if environment is None else environment
-        self._notify: Callable[[str], object] | None = None
+        address = environment.get("NOTIFY_SOCKET", "")
+        # An '@' stands for the zero byte of an abstract address.
+        self._address = f"\0{address[1:]}" if address.startswith("@") else address
+        self._socket: socket.socket | None = None
+        if self._address:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            self._socket.setblocking(False)
         self._status = ""
-        if environment.get("NOTIFY_SOCKET"):
-            try:
-                from systemd.daemon import notify
-            except ImportError as error:
-                raise DependencyError(
-                    "systemd waits for word from this program, which needs python3-systemd",
-                    "sudo apt install python3-systemd, and a venv with --system-site-packages",
-                ) from error
-            self._notify = notify
         own = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         interval_us = environment.get("WATCHDOG_USEC", "0")
         self._watchdog_s = int(interval_us) / 1e6 if own and interval_us.isdecimal() else 0.0
@@ -64,11 +63,13 @@ class Notifier:
         self._send("STOPPING=1", "stopping")
 
     def _send(self, state: str, status: str = "") -> None:
-        if self._notify is None:
+        if self._socket is None:
             return
         lines = [state] if state else []
         if status:
             self._status = status
             # One line, whatever error messages it quotes.
             lines.append("STATUS=" + " ".join(status.split())[:_STATUS_CHARACTERS])
-        self._notify("\n".join(lines))
+        # A manager that is away or busy for so long has other worries; the next word comes soon.
+        with suppress(OSError):
+            self._socket.sendto("\n".join(lines).encode(), self._address)

@@ -20,6 +20,7 @@ class SnapshotSink(Sink):
     """
 
     takes_pictures = True
+    listed = False
 
     def __init__(self, name: str) -> None:
         self.name = f"snapshots of {name}"

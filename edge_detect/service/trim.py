@@ -1,6 +1,7 @@
 """Keeping the process small: few arenas, and nothing that only the start needed."""
 
 import ctypes
+import gc
 import re
 from pathlib import Path
 
@@ -10,8 +11,12 @@ _MADV_DONTNEED = 4  # linux/mman.h, the same on x86-64 and aarch64
 _LEAST_KB = 256
 _M_ARENA_MAX = -8  # malloc.h of glibc
 _ARENAS = 2
-# Private, read-only, from a file, as the kernel's proc_pid_smaps(5) has it.
-_MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) r-[-x]p \S+ \S+ [1-9]\d* +/(?!dev/)")
+# Code, private and from a file, as the kernel's proc_pid_smaps(5) has it; of the compiler its
+# constants, too. Others' constants are left alone: while another thread loads a library, they
+# share their mapping for a moment with what the loader is about to write.
+_MAPPING = re.compile(
+    r"([0-9a-f]+)-([0-9a-f]+) r-(?:xp \S+ \S+ [1-9]\d* +/(?!dev/)|-p .*/libllvmlite\.so)"
+)
 _FIGURE = re.compile(r"(Rss|Anonymous): +(\d+) kB")
 
 
@@ -31,11 +36,14 @@ def trim_memory(smaps: Path = Path("/proc/self/smaps")) -> None:
 
     The compiler of the kernels alone is 68 MB of such pages, and is never called again once
     the kernels are loaded. What is in use comes back from the page cache by itself, within
-    milliseconds.
+    milliseconds. Modules and classes stay for good: the collector need not look at them again,
+    neither in service nor at the end, where that takes a second on a small board.
 
     Args:
         smaps: What the kernel says of this process' memory.
     """
+    gc.collect()
+    gc.freeze()
     libc = ctypes.CDLL(None, use_errno=True)
     for begin, end in _unchanged(smaps.read_text()):
         # Refused (EINVAL) for locked pages: these stay.

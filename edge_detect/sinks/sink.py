@@ -44,12 +44,14 @@ class Sink(ABC):
         takes_results: Whether `write_result` is called, for each frame that was detected.
         takes_pictures: Whether `write_picture` is called while `wants_picture` says so.
         writes_file: Whether `name` is the path of something that remains.
+        listed: Whether users are told of it.
     """
 
     name: str
     takes_results: bool = False
     takes_pictures: bool = False
     writes_file: bool = False
+    listed: bool = True
 
     @property
     def wants_picture(self) -> bool:

@@ -6,6 +6,7 @@ from threading import Event, Thread
 from time import time
 
 from edge_detect.core import monotonic_ns
+from edge_detect.core.about import camera_name
 from edge_detect.service.logs.entry import Entry, describe_exception, entry_of
 from edge_detect.service.logs.outputs import Output
 from edge_detect.service.logs.repeats import Repeats, repeat_key
@@ -57,6 +58,8 @@ class QueuedHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take in what was said; never waits."""
+        if not hasattr(record, "camera") and camera_name.get():
+            record.camera = camera_name.get()
         entry = entry_of(record)
         # Who asks for details gets them all; figures come at an interval that was chosen.
         all_of_them = record.levelno < logging.INFO or getattr(record, "every_time", False)
