@@ -6,7 +6,6 @@ not wait for NumPy.
 
 import argparse
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -15,8 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_detect import __version__
+from edge_detect.app.arguments import (
+    labels,
+    picture_size,
+    positive_float,
+    positive_int,
+    probability,
+)
 from edge_detect.core.errors import EdgeDetectError
-from edge_detect.core.geometry import Size
 from edge_detect.service.paths import DEFAULT_CONFIG
 
 __all__ = ["main"]
@@ -115,7 +120,7 @@ def _add_run(commands: "_Commands") -> None:
         "their own (default: latest in mode live)",
     )
     run.add_argument(
-        "--duration", type=_positive_float, metavar="S", help="stop after so many seconds"
+        "--duration", type=positive_float, metavar="S", help="stop after so many seconds"
     )
     run.add_argument("--quiet", action="store_true", help="no status line every second")
     run.add_argument(
@@ -250,11 +255,11 @@ def _add_bench(commands: "_Commands") -> None:
     bench.add_argument(
         "--source", metavar="FILE", help="a video (default: the bundled clip, scaled to 720p)"
     )
-    bench.add_argument("--threads", type=_positive_int, default=1, metavar="N", help="default: 1")
+    bench.add_argument("--threads", type=positive_int, default=1, metavar="N", help="default: 1")
     bench.add_argument("--runtime", choices=["litert", "tflite-runtime"])
     bench.add_argument(
         "--frames",
-        type=_positive_int,
+        type=positive_int,
         default=2200,
         metavar="N",
         help="frames of each measurement (default: 2200)",
@@ -272,14 +277,14 @@ def _add_latency(commands: "_Commands") -> None:
         "viewer's pixels, stage by stage.",
     )
     latency.add_argument("--model", metavar="NAME", help="default: yolov3-tiny-coco")
-    latency.add_argument("--threads", type=_positive_int, default=1, metavar="N", help="default: 1")
+    latency.add_argument("--threads", type=positive_int, default=1, metavar="N", help="default: 1")
     latency.add_argument("--runtime", choices=["litert", "tflite-runtime"])
     latency.add_argument(
-        "--size", type=_size, default="1280x720", metavar="WxH", help="default: 1280x720"
+        "--size", type=picture_size, default="1280x720", metavar="WxH", help="default: 1280x720"
     )
-    latency.add_argument("--fps", type=_positive_float, default=30.0, help="default: 30")
+    latency.add_argument("--fps", type=positive_float, default=30.0, help="default: 30")
     latency.add_argument(
-        "--duration", type=_positive_float, default=20.0, metavar="S", help="default: 20"
+        "--duration", type=positive_float, default=20.0, metavar="S", help="default: 20"
     )
     latency.add_argument(
         "--client",
@@ -344,7 +349,7 @@ def _add_doctor(commands: "_Commands") -> None:
     )
     doctor.add_argument(
         "--patience",
-        type=_positive_float,
+        type=positive_float,
         default=1.0,
         metavar="N",
         help="wait N times as long for each answer, on a very slow or emulated machine",
@@ -357,54 +362,19 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME", help="name or path (default: yolov3-tiny-coco)")
     parser.add_argument(
         "--threshold",
-        type=_probability,
+        type=probability,
         metavar="SCORE",
         help="least score, 0 to 1 (default: the model's own)",
     )
     parser.add_argument(
-        "--classes", type=_labels, metavar="A,B", help="report these labels alone, e.g. person,car"
+        "--classes", type=labels, metavar="A,B", help="report these labels alone, e.g. person,car"
     )
-    parser.add_argument("--threads", type=_positive_int, metavar="N", help="of the interpreter")
+    parser.add_argument("--threads", type=positive_int, metavar="N", help="of the interpreter")
     parser.add_argument(
         "--runtime",
         choices=["litert", "tflite-runtime"],
         help="default: the first that is installed",
     )
-
-
-def _probability(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
-
-
-def _positive_int(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return value
-
-
-def _positive_float(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return value
-
-
-def _size(text: str) -> Size:
-    match = re.fullmatch(r"(\d{2,5})[xX](\d{2,5})", text, re.ASCII)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text} is not a size such as 1280x720")
-    return Size(int(match[1]), int(match[2]))
-
-
-def _labels(text: str) -> list[str]:
-    labels = [label.strip() for label in text.split(",") if label.strip()]
-    if not labels:
-        raise argparse.ArgumentTypeError("names no label")
-    return labels
 
 
 if __name__ == "__main__":
