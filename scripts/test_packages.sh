@@ -54,7 +54,7 @@ check_machine() {
 make_base() {
     [ ! -e "$BASE/.complete" ] || return 0
     say "making a Debian bookworm in ${BASE#"$PWD"/}"
-    rm -rf "$BASE"
+    rm -rf --one-file-system "$BASE"
     mkdir -p "$BASE"
     debootstrap --variant=minbase --include=ca-certificates bookworm "$BASE" "$MIRROR" >"$BASE.log" ||
         { tail -5 "$BASE.log"; exit 1; }

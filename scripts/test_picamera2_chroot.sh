@@ -27,7 +27,7 @@ fi
 
 if [ ! -e "$ROOT/.complete" ]; then
     say "making a Debian trixie in ${ROOT#"$PWD"/}"
-    rm -rf "$ROOT"
+    rm -rf --one-file-system "$ROOT"
     mkdir -p "$ROOT"
     debootstrap --variant=minbase --include=ca-certificates,gcc,libc6-dev,libcap-dev,libcamera-ipa,python3-dev,python3-libcamera,python3-pip,python3-prctl,python3-venv \
         trixie "$ROOT" "$MIRROR" >"$ROOT.log" || { tail -5 "$ROOT.log" >&2; exit 1; }
@@ -39,7 +39,7 @@ cp -L /etc/resolv.conf "$ROOT/etc/resolv.conf"
 cp -L /etc/ssl/certs/ca-certificates.crt "$ROOT/etc/ssl/certs/ca-certificates.crt"
 
 say "installing picamera2 and this project's wheel"
-rm -rf "${ROOT:?}$IN"
+rm -rf --one-file-system "${ROOT:?}$IN"
 mkdir -p "$ROOT$IN"
 .venv/bin/python -m build --wheel --no-isolation --outdir "$ROOT$IN" . >"$ROOT.log" 2>&1 ||
     { tail -5 "$ROOT.log" >&2; exit 1; }

@@ -42,7 +42,7 @@ check_machine() {
 make_base() {
     [ ! -e "$BASE/.complete" ] || return 0
     say "making a Debian bookworm in ${BASE#"$PWD"/}"
-    rm -rf "$BASE"
+    rm -rf --one-file-system "$BASE"
     mkdir -p "$BASE"
     debootstrap --variant=minbase --include=ca-certificates,dbus,iproute2,libnss-systemd,python3,systemd,systemd-sysv,udev \
         bookworm "$BASE" "$MIRROR" >"$CACHE/bookworm.log" || { tail -5 "$CACHE/bookworm.log"; exit 1; }
