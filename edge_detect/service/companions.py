@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from importlib import import_module
 from typing import cast
 
-from edge_detect.core import EdgeDetectError
+from edge_detect.core import DependencyError, EdgeDetectError
 from edge_detect.service.camera import Camera
 from edge_detect.service.companion import Companion, ServiceView
 from edge_detect.service.config.settings import Section, Settings
@@ -41,6 +41,7 @@ class Companions:
         """Start all that the configuration wants.
 
         Raises:
+            DependencyError: A package is missing.
             EdgeDetectError: One cannot start; the others are stopped then.
         """
         try:
@@ -108,6 +109,12 @@ class Companions:
         if section is None or not getattr(section, "enabled", True):
             return
         module, cls = COMPANIONS[name]
-        companion = cast("Companion", getattr(import_module(module), cls)(section))
-        companion.start(self._service)
+        try:
+            companion = cast("Companion", getattr(import_module(module), cls)(section))
+            companion.start(self._service)
+        except ModuleNotFoundError as error:
+            raise DependencyError(
+                f"[{name}] needs the package {error.name!r}, which is not installed",
+                "pip install 'edge-detect[service]', or leave the section out",
+            ) from error
         self._running[name] = companion

@@ -181,3 +181,16 @@ def test_ctrl_c_is_an_end_like_any_other(tmp_path):
         daemon.wait_until_ready()
         daemon.process.send_signal(signal.SIGINT)
         assert daemon.process.wait(10) == 0
+
+
+def test_a_section_whose_package_is_missing_is_an_error_that_says_how_to_install_it(tmp_path):
+    missing = tmp_path / "missing" / "prometheus_client"
+    missing.mkdir(parents=True)
+    (missing / "__init__.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'prometheus_client'\", name=__name__)\n"
+    )
+    config = config_of(camera("yard"), more=f'[metrics]\nlisten = "127.0.0.1:{free_port()}"')
+    with running_daemon(tmp_path, config, {"PYTHONPATH": str(missing.parent)}) as daemon:
+        assert daemon.process.wait(30) == 72
+        assert "prometheus_client" in daemon.log
+        assert "pip install 'edge-detect[" in daemon.log
