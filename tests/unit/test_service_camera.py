@@ -111,8 +111,8 @@ def test_a_camera_that_is_away_has_no_snapshot(detectors):
     camera = Camera("away", settings, SHARED, detectors)
     camera.start()
     wait_for(lambda: camera.state().status is not None, 30)
+    wait_for(lambda: "nothing listens" in camera.state().status.source.reason)
     assert camera.snapshot(0.2) is None
-    assert "nothing listens" in camera.state().status.source.reason
     camera.stop()
     assert camera.join(5)
 
