@@ -194,6 +194,26 @@ def test_role_writes_what_it_was_told_as_toml_of_the_same_meaning(tmp_path):
     assert tomllib.loads(file.read_text()) == expected
 
 
+@pytest.mark.parametrize(
+    ("metrics", "asked"),
+    [
+        ({}, "127.0.0.1:9464"),
+        ({"listen": "0.0.0.0:9999"}, "127.0.0.1:9999"),
+        ({"listen": "[::]:9464"}, "[::1]:9464"),
+        ({"listen": "192.0.2.7:9464"}, "192.0.2.7:9464"),
+        ({"listen": "10.0.0.0:9464"}, "10.0.0.0:9464"),
+    ],
+)
+def test_role_asks_where_the_service_listens(tmp_path, metrics, asked):
+    role = DEPLOY / "ansible" / "roles" / "edge_detect" / "vars" / "main.yml"
+    common = {"edge_detect_config": {"metrics": metrics}, "edge_detect_host_config": {}}
+    given = tmp_path / "variables.json"
+    given.write_text(json.dumps(yaml.safe_load(role.read_text()) | common))
+    debug = ("-m", "ansible.builtin.debug", "-a", "var=edge_detect_health_url")
+    told = run(ansible("ansible"), "localhost", "-i", "localhost,", *debug, "-e", f"@{given}")
+    assert f'"edge_detect_health_url": "http://{asked}"' in told
+
+
 @pytest.mark.parametrize("host", ["yard", "gate"])
 def test_example_of_the_fleet_is_a_valid_configuration(tmp_path, host):
     inventory = DEPLOY / "ansible" / "inventory"
