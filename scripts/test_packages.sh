@@ -3,6 +3,7 @@
 #
 #   sudo scripts/test_packages.sh [package | fleet | image] [--package FILE]      default: all three
 #
+# --package takes what scripts/build_deb.sh has built before, instead of building it first.
 # On a bare Debian bookworm, kept in .cache/packages-proof; each part works on a layer above it,
 # which it removes. `package` installs, runs, upgrades, removes and purges; `fleet` lets Ansible
 # do it for one host, in the same booted system; `image` does what the Dockerfile says, for there
@@ -25,6 +26,7 @@ claim() { # TEXT COMMAND…
         PASSED=$((PASSED + 1)); printf 'ok - %s\n' "$text"
     else
         FAILED=$((FAILED + 1)); printf 'not ok - %s\n' "$text"; sed 's/^/#   /' "$LAYER/claim.log" | tail -25
+        show_journal
     fi
 }
 

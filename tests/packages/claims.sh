@@ -91,8 +91,16 @@ left_behind_by_purge() {
     [ -z "$left" ]
 }
 
+# What the service in the container, if there is one, has said last.
+show_journal() {
+    [ -n "$NSPAWN" ] || return 0
+    inside journalctl --unit=edge-detect --lines=25 --no-pager --output=short 2>&1 | sed 's/^/#   journal: /' || true
+}
+
+# In the container's own network, where the service listens: what apt needs has been fetched. What
+# does not end in time has hung.
 ansible() {
-    inside_online env HOME=/root LC_ALL=C.UTF-8 ANSIBLE_NOCOLOR=1 PYTHONPATH=/root/ansible \
+    inside timeout --kill-after=10 600 env HOME=/root LC_ALL=C.UTF-8 ANSIBLE_NOCOLOR=1 PYTHONPATH=/root/ansible \
         ANSIBLE_CONFIG=/root/checkout/deploy/ansible/ansible.cfg \
         /usr/bin/python3 -m ansible playbook -c local -i /root/inventory.yml \
         /root/checkout/deploy/ansible/site.yml
@@ -100,6 +108,7 @@ ansible() {
 
 # The machine configures itself, as a host of the fleet and as its Prometheus.
 prove_fleet() {
+    local failed=$FAILED pid
     if [ ! -x .venv-ansible/bin/ansible-playbook ]; then
         say "Ansible is missing: scripts/setup.sh --deploy"; FAILED=$((FAILED + 1)); return
     fi
@@ -109,27 +118,44 @@ prove_fleet() {
     cp -r .venv-ansible/lib/python3*/site-packages/. "$ROOT/root/ansible/"
     inside_online env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-apt prometheus \
         >"$LAYER/apt.log" 2>&1 || tail -5 "$LAYER/apt.log"
+    claim "what the package needs from Debian is fetched for a machine without a network" fetch_for_package
     cp tests/packages/inventory.yml "$ROOT/root/inventory.yml"
     claim "Ansible makes a bare system a running camera" ansible
+    [ "$FAILED" -eq "$failed" ] || { say "all else about the fleet rests on that"; return; }
     claim "the service runs" inside systemctl is-active edge-detect
     claim "the secret is a credential that only root and the service can read" secret_is_kept
     claim "Prometheus is told of the machine" grep -q 192.0.2.7:9464 "$ROOT/etc/prometheus/edge-detect-targets.json"
     claim "a second run changes nothing" changes_nothing
     pid=$(property edge-detect MainPID)
     sed -i 's/interval_s: 60/interval_s: 30/' "$ROOT/root/inventory.yml"
-    claim "a change of the configuration is applied" ansible
+    claim "a change of the configuration is applied" applies_change "$(reloads)"
     claim "without a restart" test "$(property edge-detect MainPID)" = "$pid"
     sed -i 's/interval_s: 30/interval_s: -1/' "$ROOT/root/inventory.yml"
     claim "a configuration with an error is refused" refuses
     claim "and what runs goes on" test "$(property edge-detect MainPID)" = "$pid"
 }
 
+fetch_for_package() {
+    inside_online env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends --download-only /root/edge-detect.deb
+}
+applies_change() { ansible && until_true 20 has_reloaded_since "$1"; }
+has_reloaded_since() { [ "$(reloads)" -gt "$1" ]; }
+reloads() { inside journalctl --unit=edge-detect --output=cat --no-pager | grep -c 'configuration applied anew'; }
 changes_nothing() { ansible | tee /dev/stderr | grep -q 'changed=0 .*failed=0'; }
-refuses() { ! ansible && grep -q 'interval_s = 30' "$ROOT/etc/edge-detect/config.toml"; }
+refuses() {
+    ! ansible >"$LAYER/refused.log" 2>&1 && cat "$LAYER/refused.log" &&
+        grep -q 'history.interval_s: must be at least 1' "$LAYER/refused.log" &&
+        grep -qx '"interval_s" = 30' "$ROOT/etc/edge-detect/config.toml"
+}
 secret_is_kept() {
     ! grep -rq 'a-password-for-tests' "$ROOT/etc/edge-detect/config.toml" "$ROOT/etc/systemd/system" &&
+        [ "$(inside stat -c '%U %a' /etc/edge-detect/secrets)" = 'root 700' ] &&
         [ "$(inside stat -c '%U %a' /etc/edge-detect/secrets/mqtt-password)" = 'root 600' ] &&
-        inside systemctl show -p LoadCredential edge-detect | tee /dev/stderr | grep -q mqtt-password
+        # `show` calls it unprintable.
+        inside systemctl cat edge-detect | grep -x 'LoadCredential=mqtt-password:/etc/edge-detect/secrets/mqtt-password' &&
+        inside ls -lA /run/credentials /run/credentials/edge-detect.service &&
+        [ "$(inside cat /run/credentials/edge-detect.service/mqtt-password)" = a-password-for-tests ] &&
+        ! inside setpriv --reuid nobody --clear-groups cat /run/credentials/edge-detect.service/mqtt-password
 }
 
 prove_image() {
