@@ -153,7 +153,7 @@ secret_is_kept() {
         [ "$(inside stat -c '%U %a' /etc/edge-detect/secrets/mqtt-password)" = 'root 600' ] &&
         # `show` calls it unprintable.
         inside systemctl cat edge-detect | grep -x 'LoadCredential=mqtt-password:/etc/edge-detect/secrets/mqtt-password' &&
-        inside ls -lA /run/credentials /run/credentials/edge-detect.service &&
+        [ "$(inside stat -c '%U %a' /run/credentials/edge-detect.service/mqtt-password | tee /dev/stderr)" = 'edge-detect 400' ] &&
         [ "$(inside cat /run/credentials/edge-detect.service/mqtt-password)" = a-password-for-tests ] &&
         ! inside setpriv --reuid nobody --clear-groups cat /run/credentials/edge-detect.service/mqtt-password
 }
