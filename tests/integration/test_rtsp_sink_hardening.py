@@ -1,5 +1,6 @@
 """The RTSP server among clients that misbehave, while a decent viewer loses no picture."""
 
+import ctypes
 import re
 import signal
 import subprocess
@@ -138,6 +139,36 @@ def test_requests_without_an_end_hold_nobody_up():
         for each in talkers:
             each.join(10)
             assert not each.is_alive()
+
+
+@contextmanager
+def freed_memory_overwritten() -> Iterator[None]:
+    """Whoever uses what was freed gets nonsense, instead of what happens to be there still."""
+    library = ctypes.CDLL(None)
+    perturb = -6  # M_PERTURB of glibc's <malloc.h>
+    assert library.mallopt(perturb, 0xA5)
+    try:
+        yield
+    finally:
+        assert library.mallopt(perturb, 0)
+
+
+def test_viewers_that_hang_up_while_the_server_is_held_up_end_nothing():
+    """GStreamer finds out when it sends, and when it reads; the later one must find a client."""
+    with freed_memory_overwritten(), watched() as (sink, port):
+        for _ in range(20):
+            viewers = [RawClient(port) for _ in range(3)]
+            assert all(each.play() == 200 for each in viewers)
+            talker = RawClient(port)
+            talking = Thread(target=talker.send_if_possible, args=[SENSELESS["a long header"]])
+            talking.start()
+            # The server reads a megabyte a second, and stops this client after a tenth.
+            sleep(0.02)
+            for each in viewers:
+                each.reset()
+            talking.join()
+            talker.close()
+            wait_until(lambda: sink.viewers == 1)
 
 
 def test_a_frozen_viewer_slows_nobody_and_is_sent_away():

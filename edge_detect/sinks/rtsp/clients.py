@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import struct
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ _log = logging.getLogger(__name__)
 _SEND_BUFFER_BYTES = 98_304
 # `struct linger`: a closed connection is reset, and its peer does not go on for minutes.
 _NO_FAREWELL = struct.pack("ii", 1, 0)
+# For so long a client is kept after it left: GStreamer's sending threads may only now find
+# out, and have the client closed once more by its mere address.
+_FAREWELL_S = 5.0
 # Where Linux counts the bytes received in its `struct tcp_info`, the same on all processors.
 _TCP_INFO_BYTES, _BYTES_RECEIVED = 136, 128
 
@@ -91,6 +95,7 @@ class _Connection:
         alive_ns: When it connected, or was last seen to have a session.
         asked: The paths that it asked for; it may hold their streams without a session.
         plays: The paths that it asked to play.
+        sent_to: Whether it has asked for a path's packets, so that GStreamer may be sending.
         sessions: Of GStreamer, which would keep them for a while after the client left.
     """
 
@@ -99,6 +104,7 @@ class _Connection:
     alive_ns: int
     asked: set[Mount] = field(default_factory=set)
     plays: set[Mount] = field(default_factory=set)
+    sent_to: bool = False
     sessions: list[Any] = field(default_factory=list)
 
 
@@ -133,6 +139,8 @@ class Clients:
         self._kept = kept
         self._most_viewers = limits.clients
         self._connections: dict[Any, _Connection] = {}
+        # With the time when they left.
+        self._gone: deque[tuple[int, Any]] = deque()
 
     def viewers(self, mount: Mount) -> int:
         """How many clients play the stream of a path."""
@@ -184,18 +192,29 @@ class Clients:
             if cut_off or connection.alive_ns < oldest_ns:
                 client.close()
 
+    def forget(self) -> None:
+        """Let go of those who left; to be called when nothing else is to be done.
+
+        A thread of GStreamer (1.22) that cannot send to a client has the server's
+        thread close it when it is idle, and nothing keeps the client until then but this.
+        """
+        latest_ns = monotonic_ns() - round(_FAREWELL_S * NS_PER_S)
+        while self._gone and self._gone[0][0] < latest_ns:
+            self._gone.popleft()
+
     def close(self) -> list[Any]:
         """Close all connections and end all sessions.
 
         Returns:
-            The clients, to be kept until GStreamer has done what it put off: version 1.22 was
-            seen to crash there on a busy machine, closing a client once more.
+            All clients, to be kept until GStreamer has done what it put off, as in `forget`.
         """
         clients = list(self._connections)
         for client in clients:
             client.close()
         remove = self._libraries.GstRtspServer.RTSPFilterResult.REMOVE
         self._sessions.filter(lambda *_: remove)
+        clients.extend(client for _, client in self._gone)
+        self._gone.clear()
         return clients
 
     def close_those_of(self, mount: Mount) -> None:
@@ -246,6 +265,8 @@ class Clients:
     def _remove(self, client: Any) -> None:
         connection = self._connections.pop(client, None)
         if connection is not None:
+            if connection.sent_to:
+                self._gone.append((monotonic_ns(), client))
             connection.tcp.close()
             for session in connection.sessions:
                 self._sessions.remove(session)
@@ -261,6 +282,9 @@ class Clients:
     def _check_setup(self, client: Any, context: Any) -> Any:
         status = self._libraries.GstRtsp.RTSPStatusCode
         mount = self._note(client, context.uri.abspath)
+        connection = self._connections.get(client)
+        if connection is not None:
+            connection.sent_to = True
         if mount is not None:
             others = [each for each in self._sessions.filter(None) if each != context.session]
             if sum(_is_of(session, mount) for session in others) >= mount.most:
@@ -285,6 +309,7 @@ class Clients:
         connection = self._connections.get(client)
         mount = self._note(client, context.uri.abspath)
         if connection is not None and mount is not None:
+            connection.sent_to = True
             connection.plays.add(mount)
             mount.welcome()
 

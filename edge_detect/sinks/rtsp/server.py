@@ -17,6 +17,8 @@ _TICK_S = 1
 _WATCH_S = 0.1
 _STOP_S = 0.8
 _LAST_EVENTS = 1000
+# Between GLib's PRIORITY_DEFAULT_IDLE, at 200, and its PRIORITY_LOW, at 300.
+_LEISURE_PRIORITY = 250
 # Requests are short. The system doubles it.
 _RECEIVE_BUFFER_BYTES = 8_192
 
@@ -188,13 +190,19 @@ class RtspServer:
         channel = glib.IOChannel.unix_new(self._listener.get_fd())
         newcomers = glib.io_create_watch(channel, glib.IOCondition.IN)
         tick = glib.timeout_source_new_seconds(_TICK_S)
-        for source, work in ((newcomers, self._accept), (tick, self._tick)):
+        leisure = glib.timeout_source_new_seconds(_TICK_S)
+        # After whatever GStreamer does when it is idle, which a flood of connections must
+        # not put off either.
+        leisure.set_priority(_LEISURE_PRIORITY)
+        newcomers.set_priority(glib.PRIORITY_LOW)
+        sources = {newcomers: self._accept, tick: self._tick, leisure: self._forget}
+        for source, work in sources.items():
             source.set_callback(self._kept(work))
             source.attach(self._context)
         while not self._stopping.is_set():
             self._context.iteration(True)
-        tick.destroy()
-        newcomers.destroy()
+        for source in sources:
+            source.destroy()
         self._listener.close()
         clients = self._clients.close()
         for mount in self._mounts.values():
@@ -261,6 +269,10 @@ class RtspServer:
 
     def _tick(self, *_: Any) -> bool:
         self._clients.sweep()
+        return True
+
+    def _forget(self, *_: Any) -> bool:
+        self._clients.forget()
         return True
 
     def _kept(self, work: Callable[..., Any]) -> Callable[..., Any]:
