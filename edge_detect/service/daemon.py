@@ -26,7 +26,8 @@ __all__ = ["Daemon"]
 
 _log = logging.getLogger(__name__)
 
-_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+# The most urgent first.
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _TICK_S = 1.0
 # All cameras stop at the same time.
 _STOP_S = 3.0

@@ -3,7 +3,6 @@
 import select
 import signal
 import socket
-from collections import deque
 from collections.abc import Iterable
 from types import FrameType, TracebackType
 from typing import Self
@@ -16,15 +15,16 @@ class Signals:
 
     A handler that did the work itself could interrupt anything, even the holder of a lock; and
     blocking signals is no way, as libraries start threads of their own before anybody is asked.
-    So the handlers do nothing, and the interpreter writes the numbers to a socket.
+    So the handlers do nothing, and the interpreter writes the numbers to a socket. As in the
+    kernel, a signal that came several times counts once: a storm of reloads keeps no stop waiting.
 
     Args:
-        wanted: Which ones.
+        wanted: Which ones, the most urgent first.
     """
 
     def __init__(self, wanted: Iterable[signal.Signals]) -> None:
         self._wanted = tuple(wanted)
-        self._arrived: deque[int] = deque()
+        self._arrived: set[int] = set()
         self._before: dict[signal.Signals, signal._HANDLER] = {}
         self._fd_before = -1
 
@@ -49,11 +49,15 @@ class Signals:
         self._writer.close()
 
     def wait(self, timeout_s: float) -> int | None:
-        """The next signal; None when none came within `timeout_s`."""
-        if not self._arrived and select.select([self._reader], [], [], timeout_s)[0]:
-            numbers = self._reader.recv(4096)
-            self._arrived.extend(number for number in numbers if number in self._wanted)
-        return self._arrived.popleft() if self._arrived else None
+        """The most urgent signal; None when none came within `timeout_s`."""
+        if select.select([self._reader], [], [], 0 if self._arrived else timeout_s)[0]:
+            self._arrived.update(self._reader.recv(65536))
+        for each in self._wanted:
+            if each in self._arrived:
+                self._arrived.remove(each)
+                return each
+        self._arrived.clear()
+        return None
 
 
 def _do_nothing(_number: int, _frame: FrameType | None) -> None:
