@@ -3,7 +3,6 @@
 import os
 import socket
 from collections.abc import Mapping
-from contextlib import suppress
 
 from edge_detect.core import monotonic_ns
 
@@ -32,6 +31,7 @@ class Notifier:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
             self._socket.setblocking(False)
         self._status = ""
+        self._owed = ""
         own = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         interval_us = environment.get("WATCHDOG_USEC", "0")
         self._watchdog_s = int(interval_us) / 1e6 if own and interval_us.isdecimal() else 0.0
@@ -52,7 +52,7 @@ class Notifier:
     def status(self, status: str) -> None:
         """A line for `systemctl status`; the same line is sent once."""
         if status != self._status:
-            self._send("", status)
+            self._send(self._owed, status)
 
     def alive(self) -> None:
         """All is well: the watchdog may wait for another interval."""
@@ -67,9 +67,15 @@ class Notifier:
             return
         lines = [state] if state else []
         if status:
-            self._status = status
             # One line, whatever error messages it quotes.
             lines.append("STATUS=" + " ".join(status.split())[:_STATUS_CHARACTERS])
-        # A manager that is away or busy for so long has other worries; the next word comes soon.
-        with suppress(OSError):
-            self._socket.sendto("\n".join(lines).encode(), self._address)
+        try:
+            self._socket.sendto("\n".join(lines).encode(errors="replace"), self._address)
+        except OSError:
+            # A manager that is away or busy for so long has other worries. But READY=1 is told
+            # with the next status then: one that never hears it loses patience in the end.
+            if status:
+                self._owed, self._status = state, ""
+        else:
+            if status:
+                self._owed, self._status = "", status
