@@ -29,6 +29,7 @@ class Broker:
         login: User and password that it wants; None lets everybody in.
         tls: Speak TLS with these certificates.
         require_certificate: Let only clients in that have a certificate by the authority.
+        further: Lines for its settings.
     """
 
     def __init__(
@@ -38,11 +39,12 @@ class Broker:
         tls: Certificates | None = None,
         *,
         require_certificate: bool = False,
+        further: tuple[str, ...] = (),
     ) -> None:
         self.port = _free_port()
         # Without `user root`, one started by root could not read the files of the test.
         lines = ["user root", "persistence false", f"listener {self.port} 127.0.0.1"]
-        lines += ["log_dest stderr", "connection_messages true"]
+        lines += ["log_dest stderr", "connection_messages true", *further]
         if login is None:
             lines += ["allow_anonymous true"]
         else:
@@ -107,9 +109,10 @@ def mqtt_broker(
     tls: Certificates | None = None,
     *,
     require_certificate: bool = False,
+    further: tuple[str, ...] = (),
 ) -> Iterator[Broker]:
     """A broker for the time of a `with` statement."""
-    broker = Broker(folder, login, tls, require_certificate=require_certificate)
+    broker = Broker(folder, login, tls, require_certificate=require_certificate, further=further)
     try:
         yield broker
     finally:

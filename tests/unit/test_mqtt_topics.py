@@ -8,9 +8,11 @@ import pytest
 from pydantic import ValidationError
 from service_views import PlainCamera, PlainService, a_sink_status, a_status
 
+from edge_detect.core import NS_PER_S, monotonic_ns
 from edge_detect.core.board import BoardReading, Throttling
 from edge_detect.service.companion import CameraState
 from edge_detect.service.config.settings import CameraSettings, MqttSettings, ZoneSettings
+from edge_detect.service.mqtt import MqttCompanion
 from edge_detect.service.mqtt.commands import parse_share, parse_switch
 from edge_detect.service.mqtt.discovery import camera_entities, node_entities, places_of
 from edge_detect.service.mqtt.reasons import refusal, why_lost, why_not_reached
@@ -253,3 +255,14 @@ def test_reasons_say_what_can_be_done() -> None:
     assert "`node`" in why_lost("Unspecified error", 5, "edge-detect_pi").hint
     assert why_lost("Unspecified error", 10**12, "x").hint == ""
     assert "silent" in why_lost("Keep alive timeout", 10**12, "x").fact
+
+
+def test_what_home_assistant_has_left_at_the_broker_is_not_taken_for_ours() -> None:
+    companion = MqttCompanion(settings(node="pi"))
+    companion._service = PlainService()
+    # A survey that begins between the beginning of a connection and what the broker had kept.
+    companion._subscriptions.renew()
+    companion._survey.tick(0)
+    companion._subscriptions.take("homeassistant/status", b"online", retained=True)
+    companion._survey.tick(monotonic_ns() + 10 * NS_PER_S)
+    assert companion._outbox.take() is None

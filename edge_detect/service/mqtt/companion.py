@@ -189,11 +189,13 @@ class MqttCompanion(Companion):
 
     def _take(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001
         """Take what the broker sends; called by the connection, so nothing here waits."""
-        if retained:
+        if topic == self._topics.home_assistant:
+            # What the broker had kept is old, and not ours to be removed.
+            if payload == b"online" and not retained:
+                self._outbox.repeat(f"{self._topics.discovery}/")
+                self._outbox.repeat(f"{self._topics.base}/")
+        elif retained:
             # Also commands that somebody had kept: they were meant for another day.
             self._survey.take(topic)
         elif self._topics.command(topic) is not None:
             self._commands.take(topic, payload)
-        elif topic == self._topics.home_assistant and payload == b"online":
-            self._outbox.repeat(f"{self._topics.discovery}/")
-            self._outbox.repeat(f"{self._topics.base}/")

@@ -3,15 +3,24 @@
 import logging
 import select
 import ssl
+import sys
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any
 
-from edge_detect.core import ConfigError, DependencyError, monotonic_ns
+from edge_detect.core import NS_PER_S, DependencyError, monotonic_ns
 from edge_detect.core.backoff import Backoff
 from edge_detect.service.config.settings import MqttSettings
 from edge_detect.service.mqtt.alarm import Alarm
+from edge_detect.service.mqtt.encryption import tls_context
 from edge_detect.service.mqtt.outbox import Message, Outbox
-from edge_detect.service.mqtt.reasons import Reason, refusal, why_lost, why_not_reached
+from edge_detect.service.mqtt.reasons import (
+    SILENCE,
+    Reason,
+    choked,
+    refusal,
+    why_lost,
+    why_not_reached,
+)
 from edge_detect.service.mqtt.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
@@ -29,6 +38,14 @@ _IN_FLIGHT = 20
 _FAREWELL_S = 0.5
 _JOIN_S = 0.3
 _ONLINE, _OFFLINE = b"online", b"offline"
+# Two clients of one name throw each other out, each after its longest wait: what lasts for
+# longer is no such connection.
+_STEADY_NS = 60 * NS_PER_S
+# After so many that were short, one that is made is no news any longer until it is steady.
+_SHORT_ONES = 2
+# No broker finds less than that too large.
+_LARGE_BYTES = 4096
+_ECHO_NS = 10 * NS_PER_S
 
 
 class Connection:
@@ -58,6 +75,7 @@ class Connection:
         self._outbox = outbox
         self._subscriptions = subscriptions
         self._port = settings.port or (8883 if settings.tls else 1883)
+        self._tls: ssl.SSLContext | None = None
         self._client: Client | None = None
         self._thread: Thread | None = None
         self._stopping = Event()
@@ -70,6 +88,13 @@ class Connection:
         self._loss = ""
         self._told: set[str] = set()
         self._dropped_before = 0
+        # Connections in a row that did not last, and those that ended with a picture on its way.
+        self._short = 0
+        self._choked = 0
+        self._most_bytes = sys.maxsize
+        # When the broker confirmed `online`, and whether it has let us hear that again.
+        self._birth_ns: int | None = None
+        self._heard = False
         self.error = ""
 
     @property
@@ -91,6 +116,8 @@ class Connection:
             DependencyError: paho-mqtt is missing.
             ConfigError: A file of certificates or keys cannot be read.
         """
+        if self._settings.tls:
+            self._tls = tls_context(self._settings)
         self._client = self._make_client()
         self._thread = Thread(target=self._run, name="edge-mqtt", daemon=True)
         self._thread.start()
@@ -125,8 +152,8 @@ class Connection:
         client.max_inflight_messages_set(_IN_FLIGHT)
         if settings.user or settings.password.get_secret_value():
             client.username_pw_set(settings.user, settings.password.get_secret_value() or None)
-        if settings.tls:
-            client.tls_set_context(_tls_context(settings))
+        if self._tls is not None:
+            client.tls_set_context(self._tls)
         client.will_set(self._status, _OFFLINE, qos=1, retain=True)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
@@ -143,6 +170,8 @@ class Connection:
             while not self._stopping.is_set():
                 if self._dial(client):
                     self._serve(client)
+                if self._choked >= _SHORT_ONES:
+                    client = self._client = self._without_the_largest()
                 if not self._stopping.is_set():
                     self._stopping.wait(self._backoff.next_s())
         except Exception as error:  # noqa: BLE001 - kept for `trouble`
@@ -177,6 +206,7 @@ class Connection:
         while connection is not None and not self._stopping.is_set():
             self._hand_over(client)
             self._exchange(client, poll, connection, longest_ms)
+            self._judge(monotonic_ns())
             connection = client.socket()
         if connection is not None and self.connected:
             self._bid_farewell(client, poll, connection)
@@ -218,7 +248,8 @@ class Connection:
         for topic in self._subscriptions.unwanted():
             client.unsubscribe(topic)
         while len(self._unconfirmed) < _IN_FLIGHT and (message := self._outbox.take()):
-            self._publish(client, message)
+            if len(message.payload) <= self._most_bytes:
+                self._publish(client, message)
 
     def _publish(self, client: "Client", message: Message) -> None:
         info = client.publish(message.topic, message.payload, qos=1, retain=message.retain)
@@ -242,8 +273,51 @@ class Connection:
         lasted_ns = 0
         if self._accepted_ns is not None:
             lasted_ns = monotonic_ns() - self._accepted_ns
-            self._backoff.worked_for(lasted_ns)
-        self._lament(self._refusal or why_lost(self._loss, lasted_ns, self._identity))
+            if lasted_ns > _STEADY_NS:
+                self._backoff.worked_for(lasted_ns)
+            self._short += 1
+        reason = self._refusal or why_lost(self._loss, lasted_ns, self._identity)
+        largest = self._largest_on_its_way()
+        if lasted_ns and largest > _LARGE_BYTES and self._loss != SILENCE:
+            self._choked += 1
+            reason = choked(largest, self._identity)
+        else:
+            self._choked = 0
+        self._lament(reason)
+
+    def _largest_on_its_way(self) -> int:
+        return max((len(message.payload) for message in self._unconfirmed.values()), default=0)
+
+    def _without_the_largest(self) -> "Client":
+        """Send nothing as large again: the broker hangs up on it, and so would never hear more.
+
+        Returns:
+            A client that does not know of it: this one would send it at every connection.
+        """
+        # Half of it, as the next picture is about as large.
+        self._most_bytes = self._largest_on_its_way() // 2
+        _log.warning(
+            "%s: messages of more than %d bytes are kept from it until the next start"
+            " (raise its limit for a packet)",
+            self.name,
+            self._most_bytes,
+        )
+        self._outbox.give_back(list(self._unconfirmed.values()))
+        self._unconfirmed.clear()
+        self._short = self._choked = 0
+        return self._make_client()
+
+    def _judge(self, now_ns: int) -> None:
+        """See whether the connection lasts, and whether what we say is let through."""
+        if self._accepted_ns is None:
+            return
+        if now_ns - self._accepted_ns > _STEADY_NS and self._short:
+            if self._short >= _SHORT_ONES:
+                self._announce()
+            self._short = self._choked = 0
+        if self._birth_ns is not None and now_ns - self._birth_ns > _ECHO_NS and not self._heard:
+            self._heard = True
+            self._lament_access("the broker keeps from us what we tell, or from everybody")
 
     def _lament(self, reason: Reason) -> None:
         """Say what is wrong, once for each reason: a broker may be away for weeks."""
@@ -262,6 +336,14 @@ class Connection:
             self._refusal = refusal(str(code), self._settings)
             return
         self._accepted_ns = monotonic_ns()
+        self._birth_ns, self._heard = None, False
+        if self._short < _SHORT_ONES:
+            self._announce()
+        self._publish(client, Message(self._status, _ONLINE, retain=True))
+        self._subscriptions.renew()
+        self._outbox.repeat()
+
+    def _announce(self) -> None:
         lost = self._outbox.dropped - self._dropped_before if self._told else 0
         self._told.clear()
         _log.info(
@@ -270,9 +352,6 @@ class Connection:
             self._identity,
             f"; {lost} events were lost meanwhile" if lost else "",
         )
-        self._publish(client, Message(self._status, _ONLINE, retain=True))
-        self._subscriptions.renew()
-        self._outbox.repeat()
 
     def _on_disconnect(
         self, _client: "Client", _data: Any, _flags: Any, code: Any, _properties: Any
@@ -283,21 +362,31 @@ class Connection:
         message = self._unconfirmed.pop(mid, None)
         if message is not None:
             self._outbox.delivered(message)
+            if message.topic == self._status:
+                # We have subscribed to it, so it comes back.
+                self._birth_ns = monotonic_ns()
 
     def _on_subscribe(
         self, _client: "Client", _data: Any, _mid: int, codes: list[Any], _properties: Any
     ) -> None:
         if any(code.is_failure for code in codes):
-            self._lament_subscription()
+            self._heard = True
+            self._lament_access("the broker does not let us subscribe: commands will not arrive")
 
-    def _lament_subscription(self) -> None:
-        said = "the broker does not let us subscribe: commands will not arrive"
+    def _lament_access(self, said: str) -> None:
         if said not in self._told:
             self._told.add(said)
-            _log.warning("%s: %s (allow %s to read its topics)", self.name, said, self._identity)
+            who = self._settings.user or self._identity
+            where = f"{self._status.rpartition('/')[0]}/#"
+            _log.warning("%s: %s (allow %s to read and write %s)", self.name, said, who, where)
 
     def _on_message(self, _client: "Client", _data: Any, message: Any) -> None:
-        topic = message.topic
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            # Some brokers let such topics pass, and none of ours is among them.
+            return
+        self._heard |= topic == self._status
         if topic == self._status and message.payload != _ONLINE and not self._stopping.is_set():
             # The last will of a connection that the broker has only now noticed to be dead.
             if self._client is not None:
@@ -308,23 +397,3 @@ class Connection:
 
 def _pending(connection: Any) -> bool:
     return isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
-
-
-def _tls_context(settings: MqttSettings) -> ssl.SSLContext:
-    """Verify the broker's name and certificate.
-
-    Raises:
-        ConfigError: A file cannot be read, or is none.
-    """
-    path = settings.tls_ca
-    try:
-        context = ssl.create_default_context(cafile=path or None)
-        if settings.tls_cert:
-            path = settings.tls_cert
-            context.load_cert_chain(path, settings.tls_key or None, password=lambda: "")
-    except OSError as error:
-        raise ConfigError(
-            f"mqtt: {path!r} cannot be used as certificate or key: {error.strerror or error}",
-            "tls_ca, tls_cert and tls_key in [mqtt] name PEM files without passphrase",
-        ) from error
-    return context

@@ -91,6 +91,15 @@ class Outbox:
                 return Message(topic, self._values[topic], retain=True)
             return self._events.popleft() if self._events else None
 
+    def give_back(self, messages: list[Message]) -> None:
+        """Put events that were taken but not delivered before all others; no values.
+
+        Args:
+            messages: In the order in which they were taken.
+        """
+        with self._lock:
+            self._events.extendleft(each for each in reversed(messages) if not each.retain)
+
     def delivered(self, message: Message) -> None:
         """Forget a topic that the broker has forgotten."""
         with self._lock:

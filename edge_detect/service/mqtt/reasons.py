@@ -7,9 +7,12 @@ from typing import NamedTuple
 from edge_detect.core import NS_PER_S
 from edge_detect.service.config.settings import MqttSettings
 
-__all__ = ["Reason", "refusal", "why_lost", "why_not_reached"]
+__all__ = ["SILENCE", "Reason", "choked", "refusal", "why_lost", "why_not_reached"]
 
-_SOON_NS = 10 * NS_PER_S
+# Longer than another client of the same name waits before it comes back.
+_SOON_NS = 60 * NS_PER_S
+# What the library says when nothing has come for too long.
+SILENCE = "Keep alive timeout"
 
 
 class Reason(NamedTuple):
@@ -66,7 +69,7 @@ def why_lost(code: str, lasted_ns: int, identity: str) -> Reason:
         lasted_ns: How long the broker had accepted us; 0 if it never did.
         identity: How we call ourselves.
     """
-    if code == "Keep alive timeout":
+    if code == SILENCE:
         return Reason(
             "it has fallen silent" if lasted_ns else "it takes connections, but is silent"
         )
@@ -76,3 +79,16 @@ def why_lost(code: str, lasted_ns: int, identity: str) -> Reason:
             f"is there another client called {identity}? then give `node` in [mqtt]",
         )
     return Reason("it has ended the connection")
+
+
+def choked(size: int, identity: str) -> Reason:
+    """Explain the end of a connection on which something large was being sent.
+
+    Args:
+        size: Of that, in bytes.
+        identity: How we call ourselves.
+    """
+    return Reason(
+        f"it has ended the connection instead of taking {size} bytes",
+        f"is its limit for a packet lower, or is there another client called {identity}?",
+    )
