@@ -188,6 +188,14 @@ def test_who_asks_for_openmetrics_gets_it_and_others_the_older_form():
     assert "# EOF" not in old.text
 
 
+@pytest.mark.parametrize("form", ["text/plain", "application/openmetrics-text"])
+def test_who_asks_for_a_version_that_is_none_is_answered(form: str):
+    with serving(busy_service()[0]) as address:
+        answer = httpx.get(f"{address}/metrics", headers={"Accept": f"{form};version=newest"})
+    assert answer.status_code == 200
+    assert "edge_detect_build_info" in answer.text
+
+
 def test_health_is_what_the_service_says_of_itself():
     service = busy_service()[0]
     with serving(service) as address:

@@ -174,6 +174,18 @@ def test_detection_is_switched_and_the_threshold_set_for_one_camera(hub):
         assert web.put("/cameras/yard/api/controls", json=wrong).status_code == 422
 
 
+def test_a_least_score_that_is_no_number_is_refused_like_any_other_mistake(hub, caplog):
+    _, web = hub
+    answer = web.put(
+        "/cameras/yard/api/controls",
+        content=b'{"score_threshold": NaN}',
+        headers={"Content-Type": "application/json"},
+    )
+    assert answer.status_code == 422
+    assert "less than or equal to 1" in answer.json()["detail"][0]["msg"]
+    assert "Traceback" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("status", "headers", "body"),
     [

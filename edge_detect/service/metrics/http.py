@@ -64,7 +64,11 @@ def make_metrics_app(service: ServiceView) -> ASGIApp:
     kept: dict[str, tuple[int, bytes]] = {}
 
     async def metrics(request: Request) -> Response:
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        try:
+            encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        except (TypeError, ValueError):
+            # It stumbles over a version that is no number.
+            encode, content_type = choose_encoder("")
         made_ns, body = kept.get(content_type, (0, b""))
         now_ns = monotonic_ns()
         if not made_ns or now_ns - made_ns >= _FRESH_NS:

@@ -7,7 +7,9 @@ from email.utils import formatdate
 from importlib.metadata import version
 from typing import Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Query, Response
+from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp
 
 from edge_detect.core import NS_PER_MS, NS_PER_S, PipelineStatus, monotonic_ns
@@ -164,6 +166,12 @@ def _add_state(app: FastAPI, stage: Stage) -> Callable[[], None]:
 
 
 def _add_controls(app: FastAPI, controls: Controls, forget_state: Callable[[], None]) -> None:
+    @app.exception_handler(RequestValidationError)
+    async def explain(_request: Request, error: RequestValidationError) -> Response:
+        # Without what was given: an answer in JSON cannot repeat a NaN.
+        told = [{key: each[key] for key in ("type", "loc", "msg")} for each in error.errors()]
+        return JSONResponse({"detail": told}, 422)
+
     @app.put(
         "/api/controls",
         responses={403: {"description": "Whoever asks has not given a password or token."}},
