@@ -3,6 +3,7 @@
 import csv
 import logging
 import os
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -207,6 +208,20 @@ def test_a_directory_in_the_way_is_said_once_and_lines_wait_until_it_is_gone(
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
     (path,) = directory.glob("*.csv")
     assert len(path.read_text().splitlines()) == 3
+
+
+def test_a_directory_that_is_removed_while_it_is_written_to_is_made_again(tmp_path: Path) -> None:
+    directory = tmp_path / "metrics"
+    disk = DiskThread(HistoryWriter(directory, 90, 10**8), retry_s=0.05)
+    disk.put([Row(moment_now(), "before")])
+    wait_for(lambda: list(directory.glob("*.csv")))
+    shutil.rmtree(directory)
+    disk.put([Row(moment_now(), "after")])
+    wait_for(lambda: list(directory.glob("*.csv")))
+    disk.stop(5)
+    (path,) = directory.glob("*.csv")
+    cameras = [line["camera"] for line in csv.DictReader(path.read_text().splitlines())]
+    assert cameras == ["after"]
 
 
 def test_a_second_writer_waits_until_the_first_one_has_ended(

@@ -96,6 +96,8 @@ class DiskThread:
         try:
             self._write(rows)
         except OSError as error:
+            # Opened anew the next time: the directory itself may have been removed.
+            self._writer.close()
             with self._changed:
                 self._rows.extendleft(reversed(rows))
                 self._forget_oldest()

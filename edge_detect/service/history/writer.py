@@ -86,10 +86,10 @@ class HistoryWriter:
             OSError: The disk is full or fails; nothing was written.
         """
         moment = rows[-1].moment
-        if self._output < 0 or self._is_done(moment):
+        data = "".join(row.as_line() for row in rows).encode()
+        if self._output < 0 or self._is_done(moment, len(data)):
             self._leave_file()
             self._begin_file(moment)
-        data = "".join(row.as_line() for row in rows).encode()
         self._append(data)
 
     def tidy(self, give_up: Callable[[], bool]) -> None:
@@ -106,12 +106,14 @@ class HistoryWriter:
         if not self._untidy:
             return
         # Deleting comes first: on a full disk it makes the room to compress in.
-        self._delete_oldest()
+        self._delete_oldest(self._keep_bytes)
         current = self._file.path if self._file is not None else None
         for file in list_files(self.directory)[:-1]:
             if not file.packed and file.path != current and not _pack(file, give_up):
                 return
-        self._delete_oldest()
+        # The newest file grows until the next time.
+        room = max(0, self._largest - self._size) if self._output >= 0 else 0
+        self._delete_oldest(self._keep_bytes - room)
         self._untidy = False
 
     def _append(self, data: bytes) -> None:
@@ -124,12 +126,12 @@ class HistoryWriter:
             raise
         self._size += len(data)
 
-    def _is_done(self, moment: Moment) -> bool:
+    def _is_done(self, moment: Moment, more_bytes: int) -> bool:
         assert self._file is not None
         # The clock may be wrong and stand on one day for ever: a file never lasts longer.
         lasted_s = moment.up_s - self._began_up_s
         deleted = os.fstat(self._output).st_nlink == 0
-        too_long = lasted_s > _DAY_S or self._size >= self._largest
+        too_long = lasted_s > _DAY_S or self._size + more_bytes > self._largest
         return deleted or too_long or _day(moment) > self._file.day
 
     def _begin_file(self, moment: Moment) -> None:
@@ -180,14 +182,14 @@ class HistoryWriter:
         if files and not files[-1].packed:
             _cut_half_line(files[-1].path)
 
-    def _delete_oldest(self) -> None:
+    def _delete_oldest(self, keep_bytes: int) -> None:
         files = list_files(self.directory)
         sizes = {file: file.path.stat().st_size for file in files}
         total = sum(sizes.values())
         days = sorted({file.day for file in files})
         kept_from = days[-self._keep_days] if len(days) > self._keep_days else ""
         for file in files[:-1]:
-            if file.day >= kept_from and total <= self._keep_bytes:
+            if file.day >= kept_from and total <= keep_bytes:
                 break
             file.path.unlink(missing_ok=True)
             total -= sizes[file]
