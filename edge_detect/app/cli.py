@@ -5,6 +5,7 @@ not wait for NumPy.
 """
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -38,6 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, or the `exit_code` of the error that was printed.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Not every terminal knows arrows and blocks; within JSON this is even right.
+        sys.stdout.reconfigure(errors="backslashreplace")
     parser = _parser()
     arguments = parser.parse_args(argv)
     if arguments.command is None:

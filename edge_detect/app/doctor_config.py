@@ -56,7 +56,7 @@ def _judge_config(
         for warning in loaded.warnings:
             text, _, hint = warning.said_of(path).partition("\n    ")
             yield warn("configuration", text, hint)
-    elif path.is_file() and not os.access(path, os.R_OK):
+    elif os.path.isfile(path) and not os.access(path, os.R_OK):  # noqa: PTH113 - never raises
         yield warn(
             "configuration", f"{path} may not be read by this user", "sudo edge-detect doctor"
         )

@@ -49,6 +49,12 @@ def test_the_command_prints_a_report_of_its_own_state_directory(history: Path) -
     assert "power cut or crash of the computer; nothing ran for 15 min" in done.stdout
 
 
+def test_a_terminal_that_knows_no_arrows_gets_the_report_all_the_same(history: Path) -> None:
+    done = edge_detect("report", "--dir", history / "metrics", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "24 h, a line every 1 min" in done.stdout
+
+
 def test_period_camera_and_json_can_be_chosen(history: Path) -> None:
     directory = history / "metrics"
     done = edge_detect("report", "--dir", directory, "--since", "7d", "--camera", "yard", "--json")

@@ -274,6 +274,20 @@ def test_each_disk_is_judged_once(place, tmp_path) -> None:
     assert "GB free for" in finding.value
 
 
+def test_a_directory_that_this_user_may_not_look_into_is_no_defect(place, tmp_path) -> None:
+    # As that of a unit with DynamicUser= is for everybody else.
+    hidden = tmp_path / "private"
+    hidden.mkdir(mode=0)
+    before = os.geteuid()
+    try:
+        if before == 0:
+            os.seteuid(65534)
+        found = list(look_at_disks(Place(root=place.root, folders=(hidden / "state",))))
+    finally:
+        os.seteuid(before)
+    assert "GB free for" in one(found, "disk").value
+
+
 def raise_defect(_place: Place) -> list[Finding]:
     raise ZeroDivisionError("made for a test")
 

@@ -57,6 +57,13 @@ def test_since_takes_spans_and_dates() -> None:
     assert parse_moment("2026-05-01T12:00:00+00:00", "--since") == 1_777_636_800
 
 
+@pytest.mark.parametrize("since", ["999999w", "999999.999d", "1492-10-12"])
+def test_a_report_since_the_middle_ages_is_that_of_all_there_is(tmp_path: Path, since: str) -> None:
+    write_history(tmp_path, NOW_S, 2.0, ("door",))
+    found = make_report(tmp_path, parse_moment(since, "--since", NOW_S), NOW_S, now_s=NOW_S)
+    assert found.cameras[0].recorded_s == pytest.approx(2 * 86_400, rel=0.1)
+
+
 @pytest.mark.usefixtures("berlin")
 def test_dates_are_local() -> None:
     assert parse_moment("2026-05-01", "--since") == 1_777_586_400

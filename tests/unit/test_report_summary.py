@@ -257,6 +257,15 @@ def test_files_that_are_no_history_or_broken_do_not_stop_it(tmp_path: Path) -> N
     assert report(tmp_path, until_s=NOON + 600).cameras[0].recorded_s == 600
 
 
+def test_a_compressed_file_that_is_damaged_is_said_and_not_left_out_silently(
+    tmp_path: Path,
+) -> None:
+    save(tmp_path, minutes(10))
+    assert report(tmp_path, until_s=NOON + 600).unreadable == 0
+    (tmp_path / "2026-04-30.csv.gz").write_bytes(gzip.compress(b"x" * 1000)[:20])
+    assert report(tmp_path, until_s=NOON + 600).unreadable == 1
+
+
 def test_files_of_another_version_are_read_by_the_names_of_their_columns(tmp_path: Path) -> None:
     text = "time,boot,camera,event,source,up_s,new_thing,captured_fps,interval_s,live\n"
     text += "2026-05-01T12:01:00Z,0a1b2c3d,yard,,live,1060,,25,60,1\n"

@@ -21,16 +21,17 @@ def parse_moment(text: str, option: str, now_s: float | None = None) -> float:
         now_s: Unix time; None takes that of now.
 
     Returns:
-        Unix time, seconds.
+        Unix time, seconds; 0 for what lies before: there is no history of it.
 
     Raises:
         ConfigError: It is none of these.
     """
     ago = _AGO.fullmatch(text.strip())
     if ago is not None:
-        return (time.time() if now_s is None else now_s) - float(ago[1]) * _SECONDS[ago[2]]
+        ago_s = float(ago[1]) * _SECONDS[ago[2]]
+        return max(0.0, (time.time() if now_s is None else now_s) - ago_s)
     try:
-        return datetime.fromisoformat(text.strip()).timestamp()
+        return max(0.0, datetime.fromisoformat(text.strip()).timestamp())
     except (ValueError, OverflowError, OSError) as error:
         raise ConfigError(
             f"{option} {text!r} is neither a time ago nor a date",

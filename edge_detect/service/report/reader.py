@@ -26,6 +26,8 @@ __all__ = ["FIGURES", "Chunk", "Happening", "Lines", "oldest_line_s", "read_chun
 FIGURES = tuple(name for name in NUMBERS if name not in ("invoke_p95_ms", "invoke_p99_ms"))
 _TEXTS = len(TEXTS)
 _LONGEST_S = 86_400
+# Stands for a file of which nothing can be read: how many lines it had is not known.
+_BROKEN = "\n"
 
 Floats = NDArray[np.float64]
 
@@ -152,7 +154,7 @@ def _read(file: HistoryFile) -> str | None:
                 f"cannot read {path}: {error.strerror}", "read it as the service's user or root"
             ) from error
         except (OSError, EOFError, zlib.error):
-            return ""
+            return _BROKEN
         return data.decode("utf-8", "replace")
     return None
 

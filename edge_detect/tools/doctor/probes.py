@@ -140,6 +140,6 @@ def _encode(name: str) -> str | float:
 
 def _can_write(folder: Path) -> bool:
     """Whether files can be made in a folder, or the folder itself."""
-    while not folder.exists() and folder != folder.parent:
+    while not os.path.exists(folder) and folder != folder.parent:  # noqa: PTH110 - never raises
         folder = folder.parent
     return os.access(folder, os.W_OK | os.X_OK)

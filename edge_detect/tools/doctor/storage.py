@@ -95,6 +95,8 @@ def _judge_disk(folder: Path, disk: os.statvfs_result) -> Finding:
 
 
 def _existing(folder: Path) -> Path:
-    while not folder.exists() and folder != folder.parent:
+    # A service's own directory may lie where other users cannot look (DynamicUser=): the disk is
+    # that of the folder above.
+    while not os.path.exists(folder) and folder != folder.parent:  # noqa: PTH110 - never raises
         folder = folder.parent
     return folder
