@@ -10,15 +10,22 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 from edge_detect.core.errors import ConfigError
 from edge_detect.core.geometry import Size
 
-__all__ = ["Authority", "Url", "is_secret_key", "parse_url"]
+__all__ = ["Authority", "Url", "conceal", "concealed", "is_secret_key", "parse_url"]
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):(?://)?(.*)$", re.DOTALL)
-_SECRET_KEYS = {"auth", "key", "pass", "passwd", "password", "pwd", "secret", "token", "user"}
+_SECRET_KEYS = {
+    *("auth", "key", "login", "pass", "passwd", "password", "pw", "pwd", "secret", "token"),
+    *("user", "username", "usr"),
+}
 # Words within longer keys, as in `access_token` and `userpwd`.
-_SECRET_WORDS = re.compile(r"token|passw|pwd|secret|signature|credential|api_?key")
+_SECRET_WORDS = re.compile(r"token|passw|pwd|secret|signature|credential|api_?key|login(use|pas)")
+# Many cameras want their login within the path: `/user=me&password=x&channel=1`, or with '_'
+# instead of '&'.
+_IN_PATH = re.compile(r"(?<![A-Za-z])([A-Za-z]+)=(.*?)(?=[&/;]|_[A-Za-z]+=|$)", re.DOTALL)
 # A ':' and a later '@', but a '/', '?' or '#' between: most likely a password that holds one of
 # these as it is. No parser can tell then where the host begins.
 _STRAY_PASSWORD = re.compile(r"[^/?#@]+:[^/?#@]*[/?#].*@", re.DOTALL)
+_secrets: set[str] = set()
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _BYTES = {
     **{f"{prefix}b": 1000**power for power, prefix in enumerate(("", "k", "m", "g", "t"))},
@@ -65,8 +72,12 @@ class Url:
         if self.stray_password:
             return f"{self.scheme}://***"
         # Before decoding: a password may hold a '/' or '@' that is percent-encoded.
-        location = unquote(_without_user(rest.partition("?")[0]))
-        shown = {key: "***" if is_secret_key(key) else value for key, value in self.options.items()}
+        location = unquote(_IN_PATH.sub(_hidden, _without_user(rest.partition("?")[0])))
+        location = concealed(location)
+        shown = {
+            key: "***" if is_secret_key(key) else concealed(value)
+            for key, value in self.options.items()
+        }
         query = f"?{urlencode(shown, safe='*/:,')}" if shown else ""
         return f"{self.scheme}://{quote(location, safe='/:@[]*?,+ ')}{query}"
 
@@ -221,6 +232,25 @@ def parse_url(text: str | Path) -> Url:
 def is_secret_key(key: str) -> bool:
     """Whether what goes by that name must not be shown, such as `password` or `access_token`."""
     return key.lower() in _SECRET_KEYS or _SECRET_WORDS.search(key.lower()) is not None
+
+
+def conceal(secret: str) -> None:
+    """Have a text replaced by `***` in the names of all URLs from now on.
+
+    For secrets that stand where no rule would look for them, such as a key in a path.
+    """
+    _secrets.add(secret)
+
+
+def concealed(text: str) -> str:
+    """A text without what is to be concealed."""
+    for secret in sorted(_secrets, key=len, reverse=True):
+        text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
+    return text
+
+
+def _hidden(match: re.Match[str]) -> str:
+    return f"{match[1]}=***" if is_secret_key(match[1]) else match[0]
 
 
 def _measure(text: str, units: dict[str, float]) -> float | None:

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 from config_files import CAMERA, only, problems_of, write_file
 
+from edge_detect.core.url import parse_url
+from edge_detect.service.config.dump import dump_settings
 from edge_detect.service.config.load import load_settings, read_settings
 from edge_detect.service.config.problems import ConfigFileError, show_url
 from edge_detect.service.config.settings import CameraSettings
+from edge_detect.service.logs.redact import redact
 
 SECRET = "hunter2/@:#?% 'ä"  # noqa: S105 - only of these tests
 
@@ -107,6 +110,37 @@ def test_no_error_shows_a_secret(write) -> None:
 )
 def test_urls_are_shown_without_logins(text, shown) -> None:
     assert show_url(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("rtsp://cam/user=me&password=${PW}&channel=1", "password%3D***%26channel%3D1"),
+        ("rtsp://cam/user=me_password=in_clear1_channel=1", "password%3D***_channel%3D1"),
+        ("http://cam/cgi?loginuse=me&loginpas=${PW}&usr=x&pw=${PW}", "loginpas=***&usr=***&pw=***"),
+        ("rtsp://cam/live/${STREAM_KEY}", "/live/***"),
+        ("rtsp://cam/live/${credential}?x=${credential}", "/live/***?x=***"),
+        ("rtsp://cam/live/${CHANNEL}", "/live/42424242"),
+    ],
+)
+def test_a_secret_is_shown_nowhere_wherever_it_stands_in_a_url(
+    write, tmp_path, source, shown
+) -> None:
+    write("x/credential\n", "credential")
+    environment = {
+        "PW": "in/clear2",
+        "STREAM_KEY": "in/clear3",
+        "CHANNEL": "42424242",
+        "CREDENTIALS_DIRECTORY": str(tmp_path),
+    }
+    path = write(f'[cameras.door]\nsource = "{source}"\nmodel = "yolov3-tiny-coco"\n')
+    settings = load_settings(path, environment)
+    url = settings.cameras["door"].source
+    assert "${" not in url, "it is opened with its secrets"
+    said = repr(settings) + dump_settings(settings) + parse_url(url).name + redact(f"lost: {url}")
+    assert said.count(shown) >= 3
+    for secret in ("clear1", "clear2", "clear3", "x/credential", "x%2Fcredential"):
+        assert secret not in said
 
 
 def test_passwords_in_files_for_everybody_are_warned_of(write, caplog) -> None:

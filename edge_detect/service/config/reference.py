@@ -42,7 +42,8 @@ and `#:schema ./edge-detect.schema.json` as the first line of the file.
 
 Any text may hold `${NAME}`: a variable of the environment, or else a systemd credential of that
 name (`LoadCredential=NAME:/path`). Within a URL what is filled in is percent-encoded, so a
-password may hold any character. `$${` stands for `${` itself.
+password may hold any character. `$${` stands for `${` itself. Logins are never shown; nor is, in
+a URL, what comes from a credential or from a variable called like a secret (`STREAM_KEY`).
 
 Every key that holds a secret has a twin that ends in `_file` and names a file with it. A
 relative path is looked for among the credentials, then beside the configuration file. One

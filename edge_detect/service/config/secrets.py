@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from edge_detect.core.url import conceal, is_secret_key
 from edge_detect.service.config.places import KeyPath
 from edge_detect.service.config.problems import Problem
 from edge_detect.service.config.schema import secret_keys, section_at
@@ -90,8 +91,12 @@ class Secrets:
             value = self._look_up(match[1], path)
             if value is None:
                 return None
+            _, within_url, before = text[: match.start()].partition("://")
             # A '/' or '@' in a password would end it.
-            filled += quote(value, safe="") if "://" in text[: match.start()] else value
+            filled += quote(value, safe="") if within_url else value
+            # Logins are never shown; further on, only the name tells what is secret.
+            if re.search("[/?]", before) and len(value) >= _SHORTEST and self._is_secret(match[1]):
+                conceal(value)
         return filled + text[end:]
 
     def _look_up(self, name: str | None, path: KeyPath) -> str | None:
@@ -110,6 +115,11 @@ class Secrets:
             " for the text itself write $${",
         )
         return None
+
+    def _is_secret(self, name: str) -> bool:
+        """Whether it is a credential, or a variable that is called like one."""
+        words = re.split("[_.-]", name)
+        return name not in self._environment or any(map(is_secret_key, (name, *words)))
 
     def _read_named(self, name: Any, path: KeyPath) -> str | None:
         """What is in the file that a `_file` key names."""

@@ -6,7 +6,7 @@ and for tracebacks.
 
 import re
 
-from edge_detect.core.url import is_secret_key, parse_url
+from edge_detect.core.url import concealed, is_secret_key, parse_url
 
 __all__ = ["redact", "redact_field"]
 
@@ -23,6 +23,7 @@ _ASSIGNMENT = re.compile(
 
 def redact(text: str) -> str:
     """The text with `***` for what looks like a password, token or user in it."""
+    text = concealed(text)
     if "://" in text:
         text = _URL.sub(_clean_url, text)
     if "=" in text:
