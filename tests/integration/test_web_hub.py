@@ -2,10 +2,14 @@
 
 import contextlib
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from itertools import islice
+from pathlib import Path
 
 import httpx
 import pytest
@@ -310,3 +314,26 @@ def test_a_report_that_cannot_be_made_says_why_and_one_that_can_brings_its_style
         assert answer.status_code == 503
         assert "There is no report" in answer.json()["detail"]
         assert web.get("/report?hours=0").status_code == 422
+
+
+def test_the_end_of_the_program_waits_for_no_report(tmp_path):
+    stuck = tmp_path / "metrics" / "2026-01-01.csv"
+    stuck.parent.mkdir()
+    # Opening it takes until somebody writes: a disk that hangs.
+    os.mkfifo(stuck)
+    script = (
+        "import contextlib, httpx, pathlib, sys\n"
+        "from web_hub import MovingCamera, served_hub\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "with served_hub(MovingCamera(), state_directory=folder) as served:\n"
+        "    with served.client() as web, contextlib.suppress(httpx.ReadTimeout):\n"
+        "        web.get('report', timeout=0.3)\n"
+        "        sys.exit('it was made')\n"
+    )
+    path = os.pathsep.join(map(str, Path(__file__).parents[1:3]))
+    subprocess.run(
+        [sys.executable, "-c", script, tmp_path],
+        env={**os.environ, "PYTHONPATH": path},
+        check=True,
+        timeout=20,
+    )

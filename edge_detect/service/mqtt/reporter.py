@@ -157,7 +157,10 @@ class CameraReporter:
         silent_s = (now_ns - self._tracker.newest_ns) / NS_PER_S
         if not is_live(state) and silent_s >= self._settings.leave_s:
             return "the camera has gone"
-        return "no results" if silent_s >= _SILENT_S + self._settings.leave_s else ""
+        # Who looks once a minute, on purpose, is not silent.
+        max_fps = self.camera.settings.max_fps
+        longest_s = _SILENT_S + self._settings.leave_s + (2 / max_fps if max_fps else 0.0)
+        return "no results" if silent_s >= longest_s else ""
 
     def _tell(self, changes: list[Change]) -> None:
         for change in changes:
