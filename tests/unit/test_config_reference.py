@@ -62,6 +62,17 @@ def test_the_schema_refuses_unknown_keys_everywhere() -> None:
     assert json.loads(json.dumps(schema)) == schema
 
 
+def test_the_schema_refuses_names_that_check_refuses() -> None:
+    named = [
+        value
+        for part in (json_schema(), *json_schema()["$defs"].values())
+        for value in part["properties"].values()
+        if "patternProperties" in value
+    ]
+    assert len(named) == 4
+    assert all(value["additionalProperties"] is False for value in named)
+
+
 def test_the_sample_works_as_it_is(tmp_path) -> None:
     loaded = read_settings(write_file(tmp_path, sample()), {})
     assert loaded.warnings == ()

@@ -45,6 +45,9 @@ def json_schema() -> dict[str, Any]:
     schema = Settings.model_json_schema()
     for section in _sections():
         part = schema if section is Settings else schema["$defs"][section.__name__]
+        for value in part["properties"].values():
+            if "patternProperties" in value:
+                value["additionalProperties"] = False
         for key in secret_keys(section):
             part["properties"][f"{key}_file"] = {
                 "title": part["properties"][key]["title"] + " File",

@@ -14,7 +14,9 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    ValidationInfo,
     field_serializer,
+    field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -101,6 +103,13 @@ class Section(BaseModel):
     """What all tables of the file share: unknown keys are errors, and nothing changes later."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Have true and false refused where they do not belong: they would pass for 1 and 0."""
+        belongs = cls.model_fields[info.field_name or ""].annotation is bool
+        return object() if isinstance(value, bool) and not belongs else value
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         for name, value in super().__repr_args__():
