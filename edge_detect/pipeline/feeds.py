@@ -50,6 +50,8 @@ class Feeds:
         self._given_up = given_up
         self._lock = Lock()
         self._threads: dict[Outlet, tuple[Mailbox[Any], Event]] = {}
+        # A sink may come just after the last frame of a source that ends.
+        self._results_ended = self._pictures_ended = False
         # Replaced as a whole, so that stages may go through them without a lock.
         self.outlets: tuple[Outlet, ...] = ()
         self.results: tuple[Feed, ...] = ()
@@ -115,13 +117,17 @@ class Feeds:
 
     def finish_results(self) -> None:
         """Say that no more results come."""
-        for _, box in self.results:
-            box.finish()
+        with self._lock:
+            self._results_ended = True
+            for _, box in self.results:
+                box.finish()
 
     def finish_pictures(self) -> None:
         """Say that no more pictures come."""
-        for _, box in self.pictures:
-            box.finish()
+        with self._lock:
+            self._pictures_ended = True
+            for _, box in self.pictures:
+                box.finish()
 
     def busy_ns(self, now_ns: int) -> dict[str, int]:
         """For how long each sink has been at work on one picture or result."""
@@ -146,8 +152,12 @@ class Feeds:
         self._threads[outlet] = (box, ended)
         if sink.takes_results:
             self.results = (*self.results, (outlet, box))
+            if self._results_ended:
+                box.finish()
         if sink.takes_pictures:
             self.pictures = (*self.pictures, (outlet, box))
+            if self._pictures_ended:
+                box.finish()
 
 
 def _offer(outlet: Outlet, box: "Mailbox[Any]", item: Result | Picture) -> None:

@@ -215,6 +215,8 @@ class Camera:
             pipeline = self._make_pipeline(detector)
             try:
                 pipeline.open()
+                # Before the first frame, and for what is switched while it starts once more.
+                self._switch(pipeline)
                 pipeline.start()
                 self._adopt(pipeline)
                 while not self._stopping.is_set() and not pipeline.wait(_LOOK_S):
@@ -229,7 +231,7 @@ class Camera:
                     raise
 
     def _make_pipeline(self, detector: Detector) -> Pipeline:
-        settings, state = self.settings, self._state
+        settings = self.settings
         return Pipeline(
             settings.source_url(),
             model=detector,
@@ -237,7 +239,6 @@ class Camera:
             mode="live",
             overlay=settings.overlay,
             classes=settings.classes or None,
-            score_threshold=state.score_threshold,
             zones=_regions(settings.zones),
             masks=_regions(settings.masks),
             sizes={
@@ -246,10 +247,16 @@ class Camera:
             max_fps=self._max_fps,
         )
 
+    def _switch(self, pipeline: Pipeline) -> None:
+        state = self._state
+        pipeline.set_enabled(state.enabled)
+        pipeline.controls.set_max_fps(self._max_fps)
+        if state.score_threshold is not None:
+            pipeline.controls.set_score_threshold(state.score_threshold)
+
     def _adopt(self, pipeline: Pipeline) -> None:
         with self._lock:
-            pipeline.set_enabled(self._state.enabled)
-            pipeline.controls.set_max_fps(self._max_fps)
+            self._switch(pipeline)
             score = pipeline.controls.thresholds.score
             self._state = replace(self._state, phase="running", reason="", score_threshold=score)
             self._since_ns = monotonic_ns()

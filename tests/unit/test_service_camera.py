@@ -1,5 +1,6 @@
 """A camera of the daemon: kept going, shared models, switches that outlive restarts."""
 
+import os
 import threading
 
 import cv2
@@ -39,6 +40,10 @@ class Collector(Sink):
 def detected(camera: Camera) -> int:
     totals = camera.totals()
     return 0 if totals is None else totals.frames["detected"]
+
+
+def names_of_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate()]
 
 
 @pytest.fixture
@@ -135,6 +140,47 @@ def test_a_detector_that_never_comes_back_is_left_behind_and_told(detectors):
     other.stop()
     assert other.join(5)
     go_on.set()
+
+
+def test_what_is_switched_while_a_camera_is_being_started_holds(detectors, tmp_path):
+    os.mkfifo(tmp_path / "lines.jsonl")
+    settings = CameraSettings(source=SOURCE, sinks=(str(tmp_path / "lines.jsonl"),))
+    camera = Camera("yard", settings, SHARED, detectors)
+    camera.start()
+    wait_for(lambda: camera.labels, 30)
+    camera.set_score_threshold(0.77)
+    camera.set_enabled(False)
+    # Its output is opened once somebody reads that.
+    reader = os.open(tmp_path / "lines.jsonl", os.O_RDONLY | os.O_NONBLOCK)
+    wait_for(lambda: camera.state().phase == "running")
+    assert camera.pipeline.controls.thresholds.score == 0.77
+    assert camera.state().score_threshold == 0.77
+    assert not camera.state().enabled
+    camera.stop()
+    assert camera.join(5)
+    os.close(reader)
+
+
+def test_a_camera_that_is_switched_off_from_the_start_never_detects(detectors, tmp_path):
+    lines = tmp_path / "lines.jsonl"
+    settings = CameraSettings(source=f"{SOURCE}&frames=10", enabled=False, sinks=(str(lines),))
+    camera = Camera("yard", settings, SHARED, detectors)
+    # It needs its own lock before it shows what runs by then.
+    with camera._lock:
+        camera.start()
+        wait_for(lambda: "edge-capture" in names_of_threads(), 30)
+        wait_for(lambda: "edge-capture" not in names_of_threads())
+    assert camera.join(5)
+    assert lines.read_text() == ""
+
+
+def test_a_source_that_ends_at_once_ends_its_camera(detectors, tmp_path):
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), np.zeros((24, 32, 3), np.uint8))
+    camera = Camera("yard", CameraSettings(source=str(photo)), SHARED, detectors)
+    camera.start()
+    assert camera.join(10)
+    assert camera.state().reason == "the source has ended"
 
 
 def test_the_configured_limit_of_the_rate_is_never_exceeded(detectors):
