@@ -115,6 +115,11 @@ def test_a_person_reads_time_level_and_message_without_escapes():
     assert "\x1b" in console_lines(colors=True)(entry_of(record("no answer")))
 
 
+def test_what_a_camera_says_does_not_steer_the_terminal():
+    line = console_lines(colors=False)(entry_of(record("said %s", "\x1b]0;mine\x07\r\x9b1m\n2nd")))
+    assert line.endswith("said \\x1b]0;mine\\x07\\x0d\\x9b1m\n2nd")
+
+
 def test_a_camera_is_named_once():
     assert entry_of(record("yard: no answer", camera="yard")).text == "yard: no answer"
 
@@ -221,3 +226,9 @@ def test_many_threads_lose_nothing():
 def test_a_field_that_json_does_not_know_is_written_as_text():
     line = json.loads(json_lines()(entry_of(record("x", place=sys))))
     assert line["place"] == str(sys)
+
+
+def test_a_field_that_is_not_finite_is_no_number_in_json():
+    line = json_lines()(entry_of(record("x", ratio=float("nan"), limit=float("inf"))))
+    found = json.loads(line, parse_constant=pytest.fail)
+    assert (found["ratio"], found["limit"]) == ("nan", "inf")

@@ -1,6 +1,7 @@
 """One thing that was said, as texts and numbers: what it was said about may change or go."""
 
 import logging
+import math
 import traceback
 from dataclasses import dataclass, field
 
@@ -103,7 +104,10 @@ def _traceback(record: logging.LogRecord) -> str:
 
 
 def _as_field(value: object) -> FieldValue:
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | int):
+        return value
+    # JSON has no word for what is not finite.
+    if isinstance(value, float) and math.isfinite(value):
         return value
     return _shortened(str(value), _MOST_FIELD)
 

@@ -24,6 +24,8 @@ _PRIORITIES = (
     (logging.INFO, 6),
 )
 _DEBUG = 7
+# What others say, a camera or a broker, must not steer the terminal.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
 
 
 def journal_fields(entry: Entry) -> dict[str, str]:
@@ -93,10 +95,10 @@ def console_lines(*, colors: bool) -> Callable[[Entry], str]:
         event: dict[str, Any] = {
             "timestamp": local.strftime("%Y-%m-%d %H:%M:%S"),
             "level": logging.getLevelName(entry.level).lower(),
-            "event": redact(entry.text),
+            "event": redact(entry.text).translate(_CONTROLS),
         }
         if entry.traceback:
-            event["exception"] = redact(entry.traceback)
+            event["exception"] = redact(entry.traceback).translate(_CONTROLS)
         return str(render(None, "", event))
 
     return line
