@@ -217,6 +217,13 @@ def test_a_unit_that_failed_by_its_configuration_or_group_says_which(system, pla
     assert "wants the group plugdev" in group.value
 
 
+def test_a_systemd_that_hangs_is_told_from_a_service_that_is_not_installed(place) -> None:
+    program(place, "systemctl", "exec /bin/sleep 60")
+    hasty = Place(root=place.root, environment=place.environment, patience=0.02)
+    finding = one(look_at_units(hasty), "service")
+    assert (finding.level, "does not answer" in finding.value) == (Level.WARN, True)
+
+
 def test_a_computer_without_systemd_has_no_service(place) -> None:
     assert levels(look_at_units(place)) == {Level.OK}
 

@@ -58,6 +58,9 @@ def look_at_rules(place: Place) -> Iterator[Finding]:
 def look_at_units(place: Place) -> Iterator[Finding]:
     """How the service is doing, if it is installed."""
     units = _units(place)
+    if units is None:
+        yield warn("service", "systemctl does not answer", "`journalctl -b -p err` may tell why")
+        return
     if not units:
         yield ok("service", "not installed or not loaded")
     for unit in units:
@@ -74,7 +77,8 @@ def look_at_units(place: Place) -> Iterator[Finding]:
 
 def look_at_ports(place: Place) -> Iterator[Finding]:
     """Whether the ports to be served are free, or served by ourselves."""
-    active = any(_properties(place, unit).get("ActiveState") == "active" for unit in _units(place))
+    units = _units(place) or ()
+    active = any(_properties(place, unit).get("ActiveState") == "active" for unit in units)
     taken = [port for port in place.ports if _is_taken(port)]
     free = [f"{port} ({place.ports[port]})" for port in place.ports if port not in taken]
     if active and taken:
@@ -102,12 +106,14 @@ def _groups(place: Place) -> dict[str, int]:
     return known
 
 
-def _units(place: Place) -> list[str]:
-    """Names of our units that systemd has loaded."""
+def _units(place: Place) -> list[str] | None:
+    """Names of our units that systemd has loaded; None if it does not answer."""
     if not place.has("systemctl"):
         return []
     command = ["systemctl", "list-units", "--all", "--plain", "--no-legend", "edge-detect*.service"]
     answer = place.run(command, _COMMAND_S)
+    if answer.status is None:
+        return None
     lines = [line.split() for line in answer.out.splitlines()] if answer.status == 0 else []
     return [fields[0] for fields in lines if len(fields) > 1 and fields[1] == "loaded"]
 
