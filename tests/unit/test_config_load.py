@@ -178,6 +178,11 @@ def test_what_is_wrong_with_another_table_is_told_by_key(write, table, key, fact
     assert "x" not in found[2].partition("got")[2]
 
 
+def test_an_empty_source_is_an_error_and_not_the_working_directory(write) -> None:
+    (found,) = problems_of(write(CAMERA.replace('"camera://"', '""')))
+    assert found[1:3] == ("cameras.door.source", "is empty")
+
+
 def test_a_model_whose_file_is_not_here_is_told_with_the_way_to_get_it(write) -> None:
     path = write('[cameras.a]\nsource = "camera://"\nmodel = "efficientdet_lite0_320_ptq"\n')
     found = only(problems_of(path))

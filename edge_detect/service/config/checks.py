@@ -18,6 +18,7 @@ __all__ = ["find_oddities", "find_problems"]
 
 _WITH_LOGIN = ("http", "https", "rtsp", "rtsps")
 _UNPRINTABLE = "has a character that cannot stand in a name"
+_SOURCES = "cameras are camera://, v4l2:///dev/video0, picamera2://0 or rtsp://HOST/PATH"
 _EXAMPLE = "yolov3-tiny-coco"
 
 
@@ -96,6 +97,10 @@ class _Models:
 
 
 def _check_source(camera: CameraSettings, path: KeyPath) -> Iterator[Problem]:
+    if not camera.source.strip():
+        # It would be the path of the working directory.
+        yield Problem((*path, "source"), "is empty", _SOURCES)
+        return
     if _is_unprintable(camera.source):
         yield Problem((*path, "source"), _UNPRINTABLE)
         return
@@ -108,7 +113,7 @@ def _check_source(camera: CameraSettings, path: KeyPath) -> Iterator[Problem]:
         yield Problem(
             (*path, "source"),
             "is neither a URL nor a file that exists",
-            "cameras are camera://, v4l2:///dev/video0, picamera2://0 or rtsp://HOST/PATH",
+            _SOURCES,
         )
     if camera.source_user and scheme not in _WITH_LOGIN:
         yield Problem(
