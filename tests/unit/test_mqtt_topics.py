@@ -1,5 +1,6 @@
 """Topics, commands, reasons and what Home Assistant is told, without any broker."""
 
+import dataclasses
 import json
 import socket
 import ssl
@@ -133,7 +134,17 @@ def test_switches_and_shares_are_read_strictly() -> None:
     for payload in (b"", b"1", b"true", b"\xff\xff"):
         with pytest.raises(ValueError, match="ON or OFF"):
             parse_switch(payload)
-    for payload in (b"", b"nan", b"1.01", b"-0.1", b"inf", b"half", b"\xff", b"0" * 10_000 + b"2"):
+    for payload in (
+        b"",
+        b"nan",
+        b"1.01",
+        b"-0.1",
+        b"inf",
+        b"half",
+        b"0_1",
+        b"\xff",
+        b"0" * 10_000 + b"2",
+    ):
         with pytest.raises(ValueError, match="0 to 1"):
             parse_share(payload)
 
@@ -223,6 +234,11 @@ def test_whatever_the_state_templates_find_their_values(now) -> None:
     assert len(templates) == 4
     for template in templates:
         assert value_at(template, state) is None or value_at(template, state) >= 0
+
+
+def test_frames_that_were_left_out_on_purpose_were_not_dropped() -> None:
+    status = dataclasses.replace(a_status(), dropped={"prepare": 2, "detect": 1, "limit": 500})
+    assert camera_state(CameraState("running", status=status))["dropped"] == 3
 
 
 def test_a_camera_is_live_while_its_source_gives_frames() -> None:

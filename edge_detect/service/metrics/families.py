@@ -89,7 +89,8 @@ FAMILIES = (
         "frames_dropped",
         "counter",
         ("camera", "stage"),
-        "Frames that a stage was too slow for and left out.",
+        "Frames that a stage was too slow for and left out; as `limit` those left out on purpose,"
+        " by `max_fps` or while detection is off.",
     ),
     Family("detections", "counter", _CAMERA, "Objects found; one that stays counts every frame."),
     *(Family(duration_name(name), "histogram", _CAMERA, text) for name, text in DURATIONS.items()),

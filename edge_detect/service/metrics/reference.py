@@ -60,8 +60,8 @@ QUESTIONS = {
     "95 % of detections were known within": (
         f"histogram_quantile(0.95, sum by (camera, le) (rate({_LATENCY}[5m])))"
     ),
-    "part of the frames that were left out": (
-        "sum without (stage) (rate(edge_detect_frames_dropped_total[5m]))"
+    "part of the frames that a stage was too slow for": (
+        'sum without (stage) (rate(edge_detect_frames_dropped_total{stage!="limit"}[5m]))'
         ' / ignoring(stage) rate(edge_detect_frames_total{stage="captured"}[5m])'
     ),
     "cameras that are away": "edge_detect_source_up == 0",

@@ -39,7 +39,8 @@ def parse_share(payload: bytes) -> float:
         ValueError: It is something else.
     """
     try:
-        share = float(payload)
+        # Python would take 0_1 for 1.
+        share = -1.0 if b"_" in payload else float(payload)
     except ValueError:
         share = -1.0
     if not 0 <= share <= 1:

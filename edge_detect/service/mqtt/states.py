@@ -37,7 +37,7 @@ def camera_state(state: CameraState) -> dict[str, Any]:
         "source": None if status is None else _source(status.source),
         "fps": _rates(status),
         "latency_ms": _latencies(status),
-        "dropped": 0 if status is None else sum(status.dropped.values()),
+        "dropped": 0 if status is None else _too_late(status),
         "detections": 0 if status is None else status.detections,
         "viewers": 0 if status is None else sum(sink.viewers or 0 for sink in status.sinks),
         "model": None if status is None else status.model.name,
@@ -53,6 +53,11 @@ def _source(source: SourceStatus) -> dict[str, Any]:
         "size": list(source.size) if source.size else None,
         "fps": _rounded(source.fps, 2),
     }
+
+
+def _too_late(status: PipelineStatus) -> int:
+    """Frames that a stage was too slow for, and not those that were left out on purpose."""
+    return sum(count for stage, count in status.dropped.items() if stage != "limit")
 
 
 def _rates(status: PipelineStatus | None) -> dict[str, float]:
