@@ -69,7 +69,8 @@ def _serve(arguments: argparse.Namespace) -> int:
         DependencyError: A package of the service is missing.
     """
     others = {name: value for name, value in vars(arguments).items() if name not in _NOT_OPTIONS}
-    given = [name for name, value in others.items() if value not in (None, False)]
+    # Not `in`: a threshold of 0 is equal to False.
+    given = [name for name, value in others.items() if value is not None and value is not False]
     if given:
         raise ConfigError(
             f"--config says everything, and {given[0].replace('_', '-')!r} was given as well",

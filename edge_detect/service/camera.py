@@ -271,8 +271,9 @@ class Camera:
         level = logging.ERROR if isinstance(error, StageError) else logging.WARNING
         _log.log(
             level,
-            "%s; it will be started again",
+            "%s; %s",
             error.said_of(self.name),
+            "it stays as it is" if self._stuck else "it will be started again",
             exc_info=defect,
             extra={"camera": self.name},
         )

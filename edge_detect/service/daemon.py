@@ -2,10 +2,11 @@
 
 import logging
 import signal
+from collections.abc import Collection
 from pathlib import Path
 
 from edge_detect.board import BoardMonitor
-from edge_detect.core import ConfigError, monotonic_ns
+from edge_detect.core import NS_PER_S, ConfigError, monotonic_ns
 from edge_detect.core.board import BoardReading
 from edge_detect.pipeline.tuning import tuned_process
 from edge_detect.service.camera import Camera
@@ -29,7 +30,6 @@ _log = logging.getLogger(__name__)
 # The most urgent first.
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _TICK_S = 1.0
-# All cameras stop at the same time.
 _STOP_S = 3.0
 
 
@@ -59,6 +59,8 @@ class Daemon:
             raise
         self._detectors = Detectors()
         self._cameras: dict[str, Camera] = {}
+        # Of earlier configurations, and still at work: only a restart may mend that.
+        self._left: list[Camera] = []
         self._companions = Companions(self)
         self._watchdog = Watchdog(self._settings.watchdog.stuck_s)
         self._board = BoardMonitor()
@@ -128,7 +130,10 @@ class Daemon:
 
     def _look(self) -> None:
         """See how everything is doing, and tell systemd."""
-        troubles = self._watchdog.troubles(self.cameras) + self._companions.troubles()
+        self._left = [camera for camera in self._left if camera.running or camera.stuck]
+        troubles = (
+            self._watchdog.troubles([*self.cameras, *self._left]) + self._companions.troubles()
+        )
         troubles += filter(None, (self._logs.trouble(), self._board.trouble()))
         for trouble in troubles:
             if trouble.rstrip("0123456789 s") not in {
@@ -154,7 +159,8 @@ class Daemon:
 
     def _reload(self) -> None:
         """Apply the file anew; an invalid one changes nothing."""
-        self._notifier.reloading()
+        if self.ready:
+            self._notifier.reloading()
         old = self._settings
         try:
             new = load_settings(self._path)
@@ -166,7 +172,8 @@ class Daemon:
             self._apply(old, new)
             self.reloads += 1
             _log.info("configuration applied anew: %s", self._path)
-        self._notifier.ready(self._status())
+        if self.ready:
+            self._notifier.ready(self._status())
 
     def _apply(self, old: Settings, new: Settings) -> None:
         changes = find_changes(old, new)
@@ -177,10 +184,8 @@ class Daemon:
         going = [camera for name, camera in self._cameras.items() if name not in kept]
         for camera in going:
             self._companions.remove(camera)
-            camera.stop()
-        for camera in going:
-            if not camera.join(_STOP_S):
-                _log.error("%s did not stop", camera.name, extra={"camera": camera.name})
+        _stop_all(going)
+        self._left += going
         self._cameras = kept
         self._settings = new
         self._companions.apply(new, changes.sections, list(kept.values()))
@@ -196,14 +201,19 @@ class Daemon:
 
     def _stop(self) -> None:
         self._notifier.stopping()
-        for camera in self._cameras.values():
-            camera.stop()
-        deadline_ns = monotonic_ns() + round(_STOP_S * 1e9)
-        for camera in self._cameras.values():
-            if not camera.join(max(0.0, (deadline_ns - monotonic_ns()) / 1e9)):
-                _log.error("%s did not stop", camera.name, extra={"camera": camera.name})
+        _stop_all(self._cameras.values())
         self._companions.stop()
         self._board.stop()
+
+
+def _stop_all(cameras: Collection[Camera]) -> None:
+    """Stop cameras, all at the same time."""
+    for camera in cameras:
+        camera.stop()
+    deadline_ns = monotonic_ns() + round(_STOP_S * NS_PER_S)
+    for camera in cameras:
+        if not camera.join(max(0.0, (deadline_ns - monotonic_ns()) / NS_PER_S)):
+            _log.error("%s did not stop", camera.name, extra={"camera": camera.name})
 
 
 def _detector_of(settings: Settings, name: str) -> DetectorSettings:

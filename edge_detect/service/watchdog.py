@@ -38,13 +38,13 @@ class Watchdog:
 
     def __init__(self, stuck_s: float) -> None:
         self._stuck_s = stuck_s
-        self._progress: dict[str, _Progress] = {}
+        self._progress: dict[Camera, _Progress] = {}
 
     def troubles(self, cameras: list[Camera]) -> list[str]:
         """What is wrong now, each in one line that begins with the camera's name."""
         now_ns = monotonic_ns()
-        names = {camera.name for camera in cameras}
-        self._progress = {name: each for name, each in self._progress.items() if name in names}
+        known = self._progress
+        self._progress = {camera: known[camera] for camera in cameras if camera in known}
         return [
             f"{camera.name}: {trouble}"
             for camera in cameras
@@ -80,12 +80,12 @@ class Watchdog:
         return found
 
     def _progress_of(self, camera: Camera, pipeline: object, now_ns: int) -> _Progress:
-        progress = self._progress.get(camera.name)
+        progress = self._progress.get(camera)
         totals = camera.totals()
         detected = 0 if totals is None else totals.frames.get("detected", 0)
         if progress is None or progress.pipeline is not pipeline:
             progress = _Progress(pipeline, detected, now_ns, now_ns)
-            self._progress[camera.name] = progress
+            self._progress[camera] = progress
         if progress.detected != detected:
             progress.detected, progress.detected_ns = detected, now_ns
         running = camera.pipeline
