@@ -135,8 +135,14 @@ def open_session(
     name, module = _import_runtime(runtime)
     package = RUNTIMES[name]
     try:
+        # Not its path, which is mapped: a file that is written over while it is in use would end
+        # the process with SIGBUS.
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read model {path}: {error.strerror}") from error
+    try:
         with without_announcements(_DELEGATE_ANNOUNCEMENT):
-            interpreter = module.Interpreter(model_path=str(path), num_threads=threads)
+            interpreter = module.Interpreter(model_content=content, num_threads=threads)
             interpreter.allocate_tensors()
     except SystemError as error:
         raise DependencyError(

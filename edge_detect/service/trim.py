@@ -45,7 +45,9 @@ def trim_memory(smaps: Path = Path("/proc/self/smaps")) -> None:
     gc.collect()
     gc.freeze()
     libc = ctypes.CDLL(None, use_errno=True)
-    for begin, end in _unchanged(smaps.read_text()):
+    # Some kernels are built without it.
+    said = smaps.read_text(errors="replace") if smaps.exists() else ""
+    for begin, end in _unchanged(said):
         # Refused (EINVAL) for locked pages: these stay.
         libc.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), _MADV_DONTNEED)
     if hasattr(libc, "malloc_trim"):

@@ -107,6 +107,16 @@ def test_a_truncated_file_is_refused(tmp_path):
     assert "truncated" in caught.value.hint
 
 
+def test_a_model_that_is_written_over_while_it_is_in_use_goes_on_as_it_was(tmp_path):
+    path = tmp_path / "echo.tflite"
+    path.write_bytes((MODELS / "echo-int8.tflite").read_bytes())
+    with open_session(path) as session:
+        # What is mapped is gone with the file's content: a process that reads it, ends.
+        assert str(path) not in Path("/proc/self/maps").read_text()
+        path.write_bytes(b"")
+        session.invoke()
+
+
 def test_a_model_for_an_edge_tpu_names_its_twin_for_a_cpu():
     with pytest.raises(ModelError, match="compiled for an Edge TPU") as caught:
         open_session(MODELS / "edgetpu-custom-op.tflite", cpu_twin="plain-model")

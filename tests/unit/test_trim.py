@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from edge_detect.service.trim import trim_memory
+
 SCRIPT = """
 import numpy as np, psutil
 import edge_detect as ed
@@ -26,3 +28,7 @@ def test_a_fifth_of_the_memory_comes_free_and_detections_stay_the_same():
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 40e6
+
+
+def test_a_kernel_that_tells_nothing_of_mappings_is_no_error(tmp_path):
+    trim_memory(tmp_path / "smaps")
