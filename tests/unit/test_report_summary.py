@@ -1,6 +1,8 @@
 """What a report says is what the lines say: weighted, complete, and in the right order."""
 
 import gzip
+import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,8 +18,8 @@ from hypothesis import strategies as st
 from edge_detect.core import ConfigError, SourceError
 from edge_detect.core.clock import NS_PER_MS
 from edge_detect.pipeline.statistics import Histogram
-from edge_detect.service.history.record import Event, Moment, Row, header
-from edge_detect.service.report import make_report, make_report_html, report_text
+from edge_detect.service.history.record import COLUMNS, Event, Moment, Row, header
+from edge_detect.service.report import make_report, make_report_html, report_json, report_text
 from edge_detect.service.report.curves import Tally, add_durations
 from edge_detect.service.report.reader import FIGURES
 from edge_detect.service.report.summary import Report
@@ -264,6 +266,28 @@ def test_a_compressed_file_that_is_damaged_is_said_and_not_left_out_silently(
     assert report(tmp_path, until_s=NOON + 600).unreadable == 0
     (tmp_path / "2026-04-30.csv.gz").write_bytes(gzip.compress(b"x" * 1000)[:20])
     assert report(tmp_path, until_s=NOON + 600).unreadable == 1
+
+
+@pytest.mark.parametrize("cell", ["inf", "-5", "1e308", "nan"])
+@pytest.mark.parametrize(
+    "figure", ["live", "detected_fps", "dropped_fps", "detect_p95_ms", "soc_c"]
+)
+def test_a_figure_that_cannot_be_spoils_neither_sums_nor_drawings(
+    tmp_path: Path, figure: str, cell: str
+) -> None:
+    delays = {"detect_p50_ms": 5.0, "detect_p95_ms": 7.0, "detect_p99_ms": 9.0}
+    rows = [row.as_line() for row in minutes(10, **delays)]
+    cells = rows[5].rstrip("\n").split(",")
+    cells[COLUMNS.index(figure)] = "-500" if figure == "soc_c" and cell == "-5" else cell
+    rows[5] = ",".join(cells) + "\n"
+    (tmp_path / "2026-05-01.csv").write_text(header() + "".join(rows))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = report(tmp_path, until_s=NOON + 600)
+        assert report_text(found)
+        assert make_report_html(found)
+        json.loads(report_json(found))
+    assert found.unreadable == (cell != "nan")
 
 
 def test_files_of_another_version_are_read_by_the_names_of_their_columns(tmp_path: Path) -> None:

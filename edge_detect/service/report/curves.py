@@ -118,7 +118,7 @@ def add_durations(tally: Tally, figures: Floats, name: str, frames: Floats) -> N
         frames: (n,) how many there were in each interval.
     """
     known = [figures[:, FIGURES.index(f"{name}_{each}_ms")] for each in ("p50", "p95", "p99")]
-    some = np.isfinite(known[0]) & (frames > 0)
+    some = np.isfinite(known).all(axis=0) & (frames > 0)
     if not some.any():
         return
     p50, p95, p99 = (np.log2(np.maximum(each[some], _LEAST)) for each in known)

@@ -31,6 +31,10 @@ _BROKEN = "\n"
 
 Floats = NDArray[np.float64]
 
+# What no figure can be, and damage may look like; one of these would spoil sums and drawings.
+_MOST = 1e9
+_LEAST: Floats = np.array([{"soc_c": -100.0, "up_s": -_MOST}.get(name, 0.0) for name in FIGURES])
+
 
 class Happening(NamedTuple):
     """A line with an event.
@@ -167,7 +171,8 @@ def _parse(text: str, offsets_s: dict[str, float]) -> Chunk:
     split = [line.split(",", _TEXTS) for line in rest.split("\n") if line]
     lines = [parts for parts in split if len(parts) > _TEXTS]
     numbers = _numbers([parts[-1] for parts in lines], columns[_TEXTS:])
-    readable = np.isfinite(numbers[:, 0])
+    plausible = ~((numbers < _LEAST) | (numbers > _MOST)).any(axis=1)
+    readable = np.isfinite(numbers[:, 0]) & plausible
     if not readable.all():
         lines = [parts for parts, is_good in zip(lines, readable, strict=True) if is_good]
         numbers = numbers[readable]
