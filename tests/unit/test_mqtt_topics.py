@@ -273,6 +273,16 @@ def test_reasons_say_what_can_be_done() -> None:
     assert "silent" in why_lost("Keep alive timeout", 10**12, "x").fact
 
 
+def test_reasons_tell_the_wrong_port_and_the_wrong_time_from_an_untrusted_broker() -> None:
+    assert "tls" in why_lost("Unspecified error", 0, "x").hint
+    assert "tls" in why_not_reached(ConnectionResetError(104, "Connection reset by peer")).hint
+    untrusted = ssl.SSLCertVerificationError(1, "")
+    untrusted.verify_code, untrusted.verify_message = 10, "certificate has expired"
+    assert "clock" in why_not_reached(untrusted).hint
+    untrusted.verify_code = 19
+    assert "tls_ca" in why_not_reached(untrusted).hint
+
+
 def test_what_home_assistant_has_left_at_the_broker_is_not_taken_for_ours() -> None:
     companion = MqttCompanion(settings(node="pi"))
     companion._service = PlainService()

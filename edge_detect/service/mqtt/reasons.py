@@ -11,6 +11,9 @@ __all__ = ["SILENCE", "Reason", "choked", "refusal", "why_lost", "why_not_reache
 
 # Longer than another client of the same name waits before it comes back.
 _SOON_NS = 60 * NS_PER_S
+_WRONG_PORT = "is this its port, and one for TLS where tls is set? see port and tls in [mqtt]"
+# X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED.
+_OUT_OF_DATE = (9, 10)
 # What the library says when nothing has come for too long.
 SILENCE = "Keep alive timeout"
 
@@ -29,9 +32,11 @@ def why_not_reached(error: OSError | ValueError) -> Reason:
         error: From looking up the name, connecting, or agreeing on encryption.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
+        hint = "tls_ca in [mqtt] names the authority that signed it; host must be the name in it"
+        if error.verify_code in _OUT_OF_DATE:
+            hint = "is this computer's clock right? if so, the broker needs a new one"
         return Reason(
-            f"its certificate is not trusted: {error.verify_message or error.reason}",
-            "tls_ca in [mqtt] names the authority that signed it; host must be the name in it",
+            f"its certificate is not trusted: {error.verify_message or error.reason}", hint
         )
     if isinstance(error, ssl.SSLError):
         # Not every one of them has a reason.
@@ -43,6 +48,8 @@ def why_not_reached(error: OSError | ValueError) -> Reason:
         return Reason("it does not answer")
     if isinstance(error, ConnectionRefusedError):
         return Reason("nothing listens there", "is the broker running? see port in [mqtt]")
+    if isinstance(error, ConnectionResetError):
+        return Reason("it has ended the connection", _WRONG_PORT)
     if isinstance(error, OSError):
         return Reason((error.strerror or str(error)).lower())
     return Reason("its name is none", "see host in [mqtt]")
@@ -78,7 +85,7 @@ def why_lost(code: str, lasted_ns: int, identity: str) -> Reason:
             "it has ended the connection soon after accepting it",
             f"is there another client called {identity}? then give `node` in [mqtt]",
         )
-    return Reason("it has ended the connection")
+    return Reason("it has ended the connection", "" if lasted_ns else _WRONG_PORT)
 
 
 def choked(size: int, identity: str) -> Reason:
