@@ -104,9 +104,13 @@ class WatchedSource(Source):
             source.close()
 
     def busy_ns(self, now_ns: int) -> int:
-        """For how long the source has been asked for one frame, or to open; 0 between."""
-        since_ns = self._busy_since_ns
-        return now_ns - since_ns if since_ns else 0
+        """For how long the source has been asked for one frame, or to open; 0 between.
+
+        A recording may have nothing to show for minutes: that is no work.
+        """
+        since_ns, source = self._busy_since_ns, self._source
+        resting = source is not None and source.resting
+        return now_ns - since_ns if since_ns and not resting else 0
 
     def status(self) -> SourceStatus:
         """What is known about it now; may be asked from any thread."""

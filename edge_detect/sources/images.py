@@ -53,6 +53,11 @@ class ImagesSource(Source):
         height, width = self._first.shape[:2]
         self.size = Size(width, height)
 
+    @property
+    def resting(self) -> bool:
+        """Whether `read` holds a frame back until its time has come."""
+        return self._pacer.waiting
+
     def read(self) -> Frame | None:
         """Read the next file; None after the last one and after `close`.
 

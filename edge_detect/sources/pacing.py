@@ -19,12 +19,16 @@ class Pacer:
 
     Args:
         active: False lets every frame pass at once.
+
+    Attributes:
+        waiting: Whether a frame is being held back now.
     """
 
     def __init__(self, *, active: bool) -> None:
         self._active = active
         self._start_ns: int | None = None
         self._closed = threading.Event()
+        self.waiting = False
 
     @property
     def closed(self) -> bool:
@@ -49,7 +53,11 @@ class Pacer:
         if now - due > _MAX_LAG_NS:
             self._start_ns += now - due
         elif due > now:
-            return not self._closed.wait((due - now) / NS_PER_S)
+            self.waiting = True
+            try:
+                return not self._closed.wait((due - now) / NS_PER_S)
+            finally:
+                self.waiting = False
         return not self.closed
 
     def close(self) -> None:

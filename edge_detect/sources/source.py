@@ -31,6 +31,11 @@ class Source(ABC):
     fps: float | None
     live: bool
 
+    @property
+    def resting(self) -> bool:
+        """Whether `read` holds a frame back until its time has come; from any thread."""
+        return False
+
     @abstractmethod
     def read(self) -> Frame | None:
         """Wait for the next frame.

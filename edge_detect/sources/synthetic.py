@@ -93,6 +93,11 @@ class SyntheticSource(Source):
         self._background = _draw_background(size, random)
         self._shapes = [_random_shape(size, random) for _ in range(objects)]
 
+    @property
+    def resting(self) -> bool:
+        """Whether `read` holds a frame back until its time has come."""
+        return self._pacer.waiting
+
     def read(self) -> Frame | None:
         """Draw the next frame; None after the last one and after `close`."""
         sequence = self._sequence

@@ -45,6 +45,11 @@ class VideoSource(Source):
         height, width = self._first.image.shape[:2]
         self.size = Size(width, height)
 
+    @property
+    def resting(self) -> bool:
+        """Whether `read` holds a frame back until its time has come."""
+        return self._pacer.waiting
+
     def read(self) -> Frame | None:
         """Decode the next frame, and wait until it is due if paced.
 

@@ -93,6 +93,21 @@ def test_a_camera_that_is_away_is_no_trouble():
         assert camera.join(10)
 
 
+def test_a_recording_that_waits_for_its_next_frame_is_not_at_work():
+    """Such as one of a camera that records while something moves."""
+    source = "synthetic://?size=320x180&fps=0.5&realtime=true"
+    camera = Camera("yard", CameraSettings(source=source), SHARED, Detectors())
+    camera.start()
+    try:
+        wait_for(lambda: camera.totals() is not None and camera.totals().frames["captured"], 30)
+        while camera.totals().frames["captured"] < 2:
+            assert camera.pipeline.busy_s()["capture"] < 1
+            time.sleep(0.05)
+    finally:
+        camera.stop()
+        assert camera.join(10)
+
+
 def test_a_camera_whose_thread_is_gone_is_trouble():
     camera = Camera("yard", CameraSettings(source=SOURCE), SHARED, Detectors())
     assert Watchdog(stuck_s=1).troubles([camera]) == ["yard: its thread has ended"]
