@@ -85,6 +85,17 @@ def find_model(name_or_path: str | Path) -> CatalogueEntry:
     Raises:
         ModelError: There is no such model, or its manifest is not valid.
     """
+    try:
+        return _find(name_or_path)
+    except OSError as error:
+        # Such as a directory that the service may not look into.
+        raise ModelError(
+            f"cannot read model {name_or_path}: {error.strerror}",
+            "check its path and permissions; a service sees no home directories",
+        ) from error
+
+
+def _find(name_or_path: str | Path) -> CatalogueEntry:
     text = str(name_or_path)
     path = Path(name_or_path)
     if isinstance(name_or_path, Path) or path.suffix in (".tflite", ".toml") or "/" in text:

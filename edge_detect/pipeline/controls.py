@@ -11,6 +11,8 @@ from edge_detect.models.selection import Selection
 __all__ = ["Controls"]
 
 _LOOK_S = 0.1
+# Thirty years: the quotient by the smallest numbers is infinite.
+_LONGEST_NS = 1e18
 
 
 class Controls:
@@ -53,7 +55,7 @@ class Controls:
         if fps is not None and not fps > 0:
             raise ValueError(f"max_fps must be above 0, got {fps}")
         self._max_fps = fps
-        self._interval_ns = 0 if fps is None else round(NS_PER_S / fps)
+        self._interval_ns = 0 if fps is None else round(min(NS_PER_S / fps, _LONGEST_NS))
 
     def set_score_threshold(self, score: float) -> None:
         """Change the least score that is reported.

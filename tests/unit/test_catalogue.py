@@ -138,6 +138,13 @@ def test_a_wrong_path_says_what_is_missing(tmp_path, monkeypatch, name, says):
         find_model(name)
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "/" + "x" * 300 + ".tflite"])
+def test_a_model_that_the_system_does_not_look_for_is_an_error_that_says_why(name):
+    """As is one in a directory that the service must not see."""
+    with pytest.raises(ModelError, match="File name too long"):
+        find_model(name)
+
+
 def test_a_model_without_a_manifest_says_so(tmp_path):
     path = write_model(tmp_path)
     path.with_suffix(".toml").unlink()
