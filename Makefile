@@ -23,7 +23,7 @@ test: test-main test-convert test-tflite-runtime test-systemd test-soak  ## Run 
 test-main: setup  ## Run the tests of the product itself
 	@scripts/setup.sh --test
 	@scripts/setup.sh --deploy
-	@$(BIN)/pytest -m "not convert"
+	@$(BIN)/pytest -m "not convert and not endurance"
 
 test-convert: setup  ## Run the conversion tests (TensorFlow, OpenCV with a Darknet reader)
 	@scripts/setup.sh --convert
@@ -39,8 +39,9 @@ test-systemd: setup  ## Install the service in a Debian of its own, and break it
 	@scripts/setup.sh --test
 	@scripts/test_systemd.sh
 
-test-soak: setup  ## Run the daemon for three minutes while cameras, broker and viewers come and go
+test-soak: setup  ## Run what takes minutes; the daemon for three while cameras, broker and viewers come and go
 	@scripts/setup.sh --test
+	@$(BIN)/pytest -m endurance
 	@$(BIN)/python benchmarks/soak.py --minutes 3
 
 soak: setup  ## The same for 100 000 frames; takes about a quarter of an hour

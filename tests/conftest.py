@@ -20,11 +20,12 @@ settings.register_profile("here", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
-def pytest_collection_finish() -> None:
-    """Keep all that was imported out of every later collection of garbage.
+@pytest.fixture(scope="module", autouse=True)
+def old_objects_out_of_the_way() -> None:
+    """Keep all that was made so far out of every later collection of garbage.
 
     Sources and tests that have garbage collected would spend a third of a second each time on
-    the modules of two thousand tests.
+    what two thousand tests have imported.
     """
     gc.collect()
     gc.freeze()

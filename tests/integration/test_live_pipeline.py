@@ -64,6 +64,7 @@ def test_exact_overlay_shows_detected_frames_alone(slow_detector):
         assert pipeline.report().durations_ms["boxes_age"].p99 == 0
 
 
+@pytest.mark.endurance
 def test_what_is_shown_stays_fresh_with_a_source_ten_times_too_fast(slow_detector):
     """A minute of 100 frames a second into a detector that manages less than ten."""
     source = "synthetic://?size=320x180&fps=100&realtime=true"

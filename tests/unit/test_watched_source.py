@@ -163,7 +163,7 @@ def test_a_looped_test_camera_is_lost_and_found_with_its_file(write_video, grey_
         path.rename(away)
         wait_for(lambda: source.status().state == "lost")
         away.rename(path)
-        wait_for(lambda: source.status().reconnects == 1)
-        assert source.status().state == "live"
+        wait_for(lambda: source.status().state == "live")
+        assert source.status().reconnects == 1
         stop.set()
         reader.join(1)
