@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from edge_detect.core import ConfigError, DependencyError, ModelError
 from edge_detect.models.chatter import without_announcements
+from edge_detect.models.structure import check_structure
 from edge_detect.models.tensors import TensorInfo
 
 __all__ = ["RUNTIMES", "Session", "default_threads", "open_session"]
@@ -141,6 +142,7 @@ def open_session(
     except OSError as error:
         raise ModelError(f"cannot read model {path}: {error.strerror}") from error
     try:
+        check_structure(content)
         with without_announcements(_DELEGATE_ANNOUNCEMENT):
             interpreter = module.Interpreter(model_content=content, num_threads=threads)
             interpreter.allocate_tensors()

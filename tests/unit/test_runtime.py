@@ -1,14 +1,18 @@
 """What the door to TFLite lets in, and what it says to the rest."""
 
+import contextlib
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from echo_models import MODELS
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge_detect.core import ConfigError, DependencyError, ModelError
 from edge_detect.models.runtime import RUNTIMES, default_threads, open_session
+from edge_detect.models.structure import check_structure
 
 pytestmark = pytest.mark.model
 
@@ -99,12 +103,32 @@ def test_a_missing_file_is_named(tmp_path):
         open_session(tmp_path / "gone.tflite")
 
 
-def test_a_truncated_file_is_refused(tmp_path):
-    path = tmp_path / "half.tflite"
-    path.write_bytes((MODELS / "echo-uint8.tflite").read_bytes()[:300])
+@given(data=st.data())
+def test_a_file_that_is_cut_off_anywhere_is_refused(tmp_path_factory, data):
+    whole = (MODELS / "echo-uint8.tflite").read_bytes()
+    path = tmp_path_factory.getbasetemp() / "half.tflite"
+    path.write_bytes(whole[: data.draw(st.integers(8, len(whole) - 1))])
     with pytest.raises(ModelError, match="cannot be loaded") as caught:
         open_session(path)
     assert "truncated" in caught.value.hint
+
+
+@given(data=st.data())
+def test_pointers_that_lead_nowhere_are_refused_without_following_them(data):
+    content = bytearray((MODELS / "echo-uint8.tflite").read_bytes())
+    at = data.draw(st.integers(0, len(content) // 4 - 1)) * 4
+    content[at : at + 4] = data.draw(st.binary(min_size=4, max_size=4))
+    # Any other exception would reach the user as a traceback.
+    with contextlib.suppress(ValueError):
+        check_structure(bytes(content))
+
+
+def test_every_shipped_model_has_a_sound_structure():
+    for path in sorted((MODELS.parent.parent / "models_tflite").glob("*.tflite")):
+        content = path.read_bytes()
+        check_structure(content)
+        with pytest.raises(ValueError, match="are missing"):
+            check_structure(content[:-1])
 
 
 def test_a_model_that_is_written_over_while_it_is_in_use_goes_on_as_it_was(tmp_path):
