@@ -3,6 +3,7 @@
 from edge_detect.core.clock import NS_PER_MS, NS_PER_S, monotonic_ns
 from edge_detect.core.detections import Detection, Detections
 from edge_detect.core.errors import (
+    AcceleratorError,
     ConfigError,
     DependencyError,
     DownloadError,
@@ -22,6 +23,7 @@ from edge_detect.core.status import Percentiles, PipelineStatus, SinkStatus, Sou
 __all__ = [
     "NS_PER_MS",
     "NS_PER_S",
+    "AcceleratorError",
     "ConfigError",
     "DependencyError",
     "Detection",

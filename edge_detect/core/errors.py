@@ -4,6 +4,7 @@
     ├── ConfigError            78   an option, URL or file that says something impossible
     ├── SourceError            66   a camera, file or stream that gives no frames
     ├── ModelError             65   a model or manifest that cannot be used as it is
+    ├── AcceleratorError       71   an Edge TPU or GPU that is missing, or failed
     ├── DownloadError          69   a model file that could not be fetched
     ├── DependencyError        72   a package or system library that is missing or does not fit
     ├── SinkError              74   an output that cannot be written
@@ -16,6 +17,7 @@ The message is the fact, the hint is the action that mends it.
 from typing import ClassVar
 
 __all__ = [
+    "AcceleratorError",
     "ConfigError",
     "DependencyError",
     "DownloadError",
@@ -76,6 +78,13 @@ class ModelError(EdgeDetectError):
     """A model file or its manifest cannot be used as it is."""
 
     exit_code = 65
+
+
+class AcceleratorError(EdgeDetectError):
+    """An Edge TPU or a GPU is missing, or failed while it was used."""
+
+    exit_code = 71
+    transient_by_default = True
 
 
 class DownloadError(EdgeDetectError):

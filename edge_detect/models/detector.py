@@ -1,43 +1,53 @@
 """From an image to what is in it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from time import monotonic_ns, perf_counter_ns
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
 from numpy.typing import NDArray
 
-from edge_detect.core import Detections, Image, ModelError, Size, Timings
+from edge_detect.core import AcceleratorError, Detections, Image, Size, Timings
 from edge_detect.core.turns import Turns
-from edge_detect.models.catalogue import CatalogueEntry, find_model
-from edge_detect.models.checksum import check_content
-from edge_detect.models.preprocess import ColorOrder, InputBuffer, InputWriter
-from edge_detect.models.runtime import Session, check_header, open_session
+from edge_detect.models.accelerator import parse_accelerator
+from edge_detect.models.lanes import Lanes, Place
+from edge_detect.models.loading import LoadOptions, find_with_options, open_lanes
+from edge_detect.models.preprocess import ColorOrder, InputBuffer
 from edge_detect.models.selection import Selection
 from edge_detect.models.spec import ModelSpec
-from edge_detect.models.tensors import Decoder, Thresholds
+from edge_detect.models.tensors import Thresholds
 
-__all__ = ["Detector", "load_model"]
+__all__ = ["Detector", "Ticket", "load_model"]
 
-# Asked of the decoder when some objects are to be left out afterwards, so that many unwanted
-# ones do not crowd out the wanted ones.
-_MAX_BEFORE_SELECTION = 1000
+
+@dataclass(slots=True, frozen=True)
+class Ticket:
+    """A frame that `Detector.submit` has handed to a device.
+
+    Attributes:
+        buffer: What it was prepared in; not to be filled again before `collect`.
+        place: Where it is.
+        write_ns: How long it took to bring it there.
+    """
+
+    buffer: InputBuffer
+    place: Place
+    write_ns: int
 
 
 class Detector:
     """A model, ready to find objects; made by `load_model`.
 
     Call it with an image. A pipeline uses the steps instead: `prepare` brings one frame into
-    a buffer while `run` works on another one. Calls from several threads wait for each other.
+    a buffer while `run` works on another one; or `submit` hands a frame over while `collect`
+    waits for one before it. Calls from several threads wait for each other.
 
     Args:
         spec: The manifest.
-        session: The loaded model; closed together with the detector.
-        decoder: For the session's outputs.
+        lanes: The loaded model, on whatever runs it; closed together with the detector.
         thresholds: What is reported unless a call says otherwise.
         selection: Which of it is; everything by default.
 
@@ -46,8 +56,7 @@ class Detector:
         name: What users call the model.
         labels: By class id.
         input_size: Width and height of the model's input in pixels.
-        runtime: Package and version that does the inference, e.g. `litert 2.3.0`.
-        threads: Threads that share one inference.
+        lanes: What it runs on.
         thresholds: What is reported unless a call says otherwise.
         selection: Which of it is, unless a call says otherwise.
         turns: Taken by pipelines that share the detector, before they choose a frame for it.
@@ -56,8 +65,7 @@ class Detector:
     def __init__(
         self,
         spec: ModelSpec,
-        session: Session,
-        decoder: Decoder,
+        lanes: Lanes,
         thresholds: Thresholds,
         selection: Selection | None = None,
     ) -> None:
@@ -65,16 +73,22 @@ class Detector:
         self.name = spec.name
         self.labels = tuple(spec.labels)
         self.input_size: Size = spec.input.frame_size
-        self.runtime = session.runtime
-        self.threads = session.threads
+        self.lanes = lanes
         self.thresholds = thresholds
         self.selection = selection or Selection(spec.name, spec.labels)
         self.turns = Turns()
-        self._session = session
-        self._decoder = decoder
-        self._writer = InputWriter(spec.input, session.inputs[0].dtype)
-        self._lock = Lock()
         self._buffer = self.new_buffer()
+        self._calling = Lock()
+
+    @property
+    def runtime(self) -> str:
+        """Package and version that does the inference, e.g. `litert 2.3.0`."""
+        return self.lanes.engine.session.runtime
+
+    @property
+    def threads(self) -> int:
+        """Threads that share one inference."""
+        return self.lanes.engine.session.threads
 
     def __call__(
         self,
@@ -107,9 +121,9 @@ class Detector:
         thresholds = override(
             self.thresholds, score_threshold, iou_threshold, max_detections, multi_label
         )
-        with self._lock:
+        with self._calling:
             self._buffer.fill(image, color)
-            return self._run(self._buffer, thresholds, self.selection)[0]
+            return self.run(self._buffer, thresholds, self.selection)[0]
 
     def new_buffer(self) -> InputBuffer:
         """A buffer for one frame, for `prepare` and `run`."""
@@ -145,23 +159,129 @@ class Detector:
         Returns:
             Boxes in pixels of the frame, and how long each step took.
         """
-        with self._lock:
-            return self._run(buffer, thresholds or self.thresholds, selection or self.selection)
+        return self.collect(self.submit(buffer), thresholds, selection)
+
+    def reserve(self) -> Place:
+        """Wait for a device that can take a frame, before the frame is chosen.
+
+        Returns:
+            For `submit` or `give_back`, one of which must follow.
+
+        Raises:
+            AcceleratorError: All devices are away, and nothing stands in for them.
+        """
+        return self.lanes.take()
+
+    def give_back(self, place: Place) -> None:
+        """Do without a place that was reserved."""
+        self.lanes.give_back(place)
+
+    def submit(self, buffer: InputBuffer, place: Place | None = None) -> Ticket:
+        """Hand a prepared frame to a device; if that fails, another one gets it.
+
+        Args:
+            buffer: After `prepare`; read only, and free for the next frame after `collect`.
+            place: From `reserve`; by default the first that is free, waiting for one.
+
+        Returns:
+            For `collect` or `abandon`, one of which must follow.
+
+        Raises:
+            AcceleratorError: All devices are away, and nothing stands in for them.
+        """
+        while True:
+            place = place or self.lanes.take()
+            try:
+                begin_ns = perf_counter_ns()
+                place.engine.write(buffer, place.slot)
+                written_ns = perf_counter_ns()
+                place.engine.session.begin(place.slot)
+            except AcceleratorError as error:
+                self.lanes.fail(place, error)
+                place = None
+                continue
+            except BaseException:
+                self.lanes.give_back(place)
+                raise
+            return Ticket(buffer, place, written_ns - begin_ns)
+
+    def collect(
+        self,
+        ticket: Ticket,
+        thresholds: Thresholds | None = None,
+        selection: Selection | None = None,
+    ) -> tuple[Detections, Timings]:
+        """Wait for a frame that was handed over; if its device fails, another one gets it.
+
+        Args:
+            ticket: From `submit`.
+            thresholds: What is reported; by default the detector's own.
+            selection: Which of it is; by default the detector's own.
+
+        Returns:
+            Boxes in pixels of the frame, and how long each step took.
+
+        Raises:
+            AcceleratorError: All devices are away, and nothing stands in for them.
+        """
+        while True:
+            place, buffer = ticket.place, ticket.buffer
+            try:
+                invoke_ns = place.engine.session.finish(place.slot)
+                invoked_ns = perf_counter_ns()
+                detections = place.engine.decode(
+                    place.slot, buffer, thresholds or self.thresholds, selection or self.selection
+                )
+            except AcceleratorError as error:
+                self.lanes.fail(place, error)
+                ticket = self.submit(buffer)
+                continue
+            except BaseException:
+                self.lanes.give_back(place)
+                raise
+            self.lanes.give_back(place)
+            return detections, Timings(
+                preprocess_ns=buffer.preprocess_ns + ticket.write_ns,
+                invoke_ns=invoke_ns,
+                postprocess_ns=perf_counter_ns() - invoked_ns,
+                detected_ns=monotonic_ns(),
+            )
+
+    def abandon(self, ticket: Ticket) -> None:
+        """Wait for a frame that was handed over, and forget it."""
+        place = ticket.place
+        try:
+            place.engine.session.finish(place.slot)
+        except AcceleratorError as error:
+            self.lanes.fail(place, error)
+        else:
+            self.lanes.give_back(place)
 
     def invoke(self) -> None:
-        """Run the bare interpreter on whatever its input holds: the physical limit of speed."""
-        with self._lock:
-            self._session.invoke()
+        """Run the bare interpreter on whatever its input holds: the physical limit of speed.
+
+        Raises:
+            AcceleratorError: It failed.
+        """
+        place = self.lanes.take()
+        try:
+            place.engine.session.begin(place.slot)
+            place.engine.session.finish(place.slot)
+        finally:
+            self.lanes.give_back(place)
 
     def outputs(self) -> dict[str, NDArray[Any]]:
         """Copies of the output tensors of the last inference, by tensor name."""
-        with self._lock:
-            return {name: view.copy() for name, view in self._session.output_views().items()}
+        return self.lanes.engine.outputs()
 
     def close(self) -> None:
         """Give the model's memory back; the detector is of no use afterwards."""
-        with self._lock:
-            self._session.close()
+        self.lanes.close()
+
+    @property
+    def patience_s(self) -> float:
+        """How long `collect` may wait for a device that hangs; 0 where nothing does."""
+        return self.lanes.patience_s
 
     def __enter__(self) -> Self:
         return self
@@ -174,43 +294,15 @@ class Detector:
     ) -> None:
         self.close()
 
-    def _run(
-        self, buffer: InputBuffer, thresholds: Thresholds, selection: Selection
-    ) -> tuple[Detections, Timings]:
-        session = self._session
-        begin_ns = perf_counter_ns()
-        # The view dies with this call: the interpreter refuses to run while one is alive.
-        self._writer.write(buffer.pixels, session.input_view())
-        written_ns = perf_counter_ns()
-        session.invoke()
-        invoked_ns = perf_counter_ns()
-        detections = self._decode(buffer, thresholds, selection)
-        decoded_ns = perf_counter_ns()
-        return detections, Timings(
-            preprocess_ns=buffer.preprocess_ns + written_ns - begin_ns,
-            invoke_ns=invoked_ns - written_ns,
-            postprocess_ns=decoded_ns - invoked_ns,
-            detected_ns=monotonic_ns(),
-        )
-
-    def _decode(
-        self, buffer: InputBuffer, thresholds: Thresholds, selection: Selection
-    ) -> Detections:
-        decode, views = self._decoder.decode, self._session.output_views()
-        frame = buffer.letterbox.frame
-        if not selection.leaves_out:
-            return selection.apply(decode(views, buffer.letterbox, thresholds), frame)
-        wider = replace(
-            thresholds, max_detections=max(_MAX_BEFORE_SELECTION, thresholds.max_detections)
-        )
-        found = selection.apply(decode(views, buffer.letterbox, wider), frame)
-        return found[: thresholds.max_detections]
-
 
 def load_model(
     name_or_path: str | Path,
     *,
+    accelerator: str | None = None,
+    library: str | None = None,
+    deadline_s: float | None = None,
     threads: int | None = None,
+    cores: Sequence[int] | None = None,
     runtime: str | None = None,
     classes: Sequence[str] | None = None,
     score_threshold: float | None = None,
@@ -221,9 +313,17 @@ def load_model(
 
     Args:
         name_or_path: A name of the catalogue (`edge-detect models list`), or the path of a
-            `.tflite` file with its manifest beside it.
-        threads: Threads that share one inference; by default one less than the cores, at
-            most four.
+            `.tflite` file with its manifest beside it. The five options below may follow as in a
+            URL: `yolov3-tiny-coco?threads=2&accelerator=cpu`.
+        accelerator: `auto`, `edgetpu` (`edgetpu:usb`, `edgetpu:pci`, `edgetpu:0` for some of
+            several), `gpu` or `cpu`; by default `auto`, which takes Edge TPUs if there are any
+            and the model has a twin for them, else the CPU.
+        library: Of the accelerator's delegate, name or path; by default `libedgetpu.so.1` for
+            Edge TPUs, and for a GPU none, as LiteRT knows it by itself.
+        deadline_s: An accelerator that takes longer for one inference has failed; by default 2.
+        threads: Threads that share one inference on the CPU; by default what `edge-detect tune`
+            found, else one less than the cores, at most four.
+        cores: Numbers of the processor's cores that these threads keep to; by default all.
         runtime: `litert` or `tflite-runtime`; by default the first that is installed.
         classes: Labels to report; all by default.
         score_threshold: Least score reported, 0 to 1; by default the manifest's.
@@ -234,7 +334,8 @@ def load_model(
     Raises:
         ModelError: There is no such model, or its file or manifest cannot be used.
         DependencyError: No runtime is installed, or it does not fit the other packages.
-        ConfigError: A class or the runtime is unknown.
+        AcceleratorError: The accelerator is missing, or does not work; says why.
+        ConfigError: A class, the accelerator or the runtime is unknown.
         ValueError: A number is out of range.
 
     Example:
@@ -243,7 +344,17 @@ def load_model(
         >>> detections[detections.scores > 0.5].names
         ['person', 'bicycle']
     """
-    entry = find_model(name_or_path)
+    entry, options = find_with_options(
+        name_or_path,
+        LoadOptions(
+            accelerator=None if accelerator is None else parse_accelerator(accelerator),
+            library=library,
+            deadline_s=deadline_s,
+            threads=threads,
+            cores=None if cores is None else tuple(cores),
+            runtime=runtime,
+        ),
+    )
     spec = entry.spec
     thresholds = override(
         Thresholds(
@@ -257,18 +368,7 @@ def load_model(
         max_detections,
     )
     selection = Selection(spec.name, spec.labels, classes)
-    if not entry.present:
-        hint = (
-            f"fetch it with: edge-detect models pull {spec.name}"
-            if spec.origin.url
-            else f"put the file beside its manifest {entry.manifest}"
-        )
-        raise ModelError(f"the file of model {spec.name!r} is not here: {entry.path}", hint)
-    check_header(entry.path)
-    check_content(entry.path, spec)
-    session = open_session(entry.path, threads=threads, runtime=runtime, cpu_twin=spec.cpu_twin)
-    check_input(entry, session)
-    return Detector(spec, session, _make_decoder(entry, session), thresholds, selection)
+    return Detector(spec, open_lanes(entry, options), thresholds, selection)
 
 
 def override(
@@ -295,37 +395,3 @@ def override(
         max_detections=thresholds.max_detections if max_detections is None else max_detections,
         multi_label=thresholds.multi_label if multi_label is None else multi_label,
     )
-
-
-def check_input(entry: CatalogueEntry, session: Session) -> None:
-    """Refuse a model whose input is not what its manifest says.
-
-    Raises:
-        ModelError: Names the manifest, its key and the tensor.
-    """
-    if len(session.inputs) != 1:
-        raise ModelError(f"{entry.path} has {len(session.inputs)} inputs; one image is needed")
-    tensor = session.inputs[0]
-    width, height = entry.size
-    if tensor.shape != (1, height, width, 3):
-        raise ModelError(
-            f"{entry.manifest}: input.size: {width}x{height} needs an input of shape"
-            f" {(1, height, width, 3)}, but {tensor.name!r} of {entry.path.name} has"
-            f" {tensor.shape}",
-            "correct input.size in the manifest (width, height)",
-        )
-    if tensor.dtype not in (np.uint8, np.int8, np.float32):
-        raise ModelError(
-            f"{entry.path} has an input of type {tensor.dtype}",
-            "convert the model with a uint8, int8 or float32 input",
-        )
-
-
-def _make_decoder(entry: CatalogueEntry, session: Session) -> Decoder:
-    # Kernels cost a tenth of a second to import; listing models does not need them.
-    from edge_detect.models.decoders import make_decoder
-
-    try:
-        return make_decoder(entry.spec, session.outputs)
-    except ModelError as error:
-        raise ModelError(f"{entry.manifest}: {error.message}", error.hint) from error

@@ -6,22 +6,25 @@ one installed; both offer the same interpreter. Nothing else imports either of t
 
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from threading import get_ident
+from time import perf_counter_ns
 from types import ModuleType, TracebackType
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_detect.core import ConfigError, DependencyError, ModelError
+from edge_detect.core import AcceleratorError, ConfigError, DependencyError, ModelError
 from edge_detect.models.chatter import without_announcements
 from edge_detect.models.structure import check_structure
 from edge_detect.models.tensors import TensorInfo
 
-__all__ = ["RUNTIMES", "Session", "default_threads", "open_session"]
+__all__ = ["RUNTIMES", "InterpreterSession", "default_threads", "open_session"]
 
 # Said for every model on every CPU; warnings and errors stay.
 _DELEGATE_ANNOUNCEMENT = b"INFO: Created TensorFlow Lite XNNPACK delegate"
@@ -54,8 +57,8 @@ def default_threads() -> int:
     return max(1, min(4, len(os.sched_getaffinity(0)) - 1))
 
 
-class Session:
-    """A model that is loaded and ready to run.
+class InterpreterSession:
+    """A model in an interpreter of this process, which runs it when it is waited for.
 
     Not thread-safe. Views of tensors point into the interpreter's memory: drop them before
     `invoke`, which raises RuntimeError while one is alive.
@@ -64,17 +67,19 @@ class Session:
         interpreter: With tensors allocated.
         runtime: Package and version, for reports.
         threads: Threads the interpreter was made with.
-
-    Attributes:
-        runtime: Package and version, such as `litert 2.3.0`.
-        threads: Threads that share one inference.
-        inputs: The model's inputs.
-        outputs: The model's outputs by tensor name.
+        cores: That whoever calls `finish` keeps to, as the interpreter's threads do.
     """
 
-    def __init__(self, interpreter: Any, runtime: str, threads: int) -> None:
+    device = "cpu"
+    slots = 1
+
+    def __init__(
+        self, interpreter: Any, runtime: str, threads: int, cores: Sequence[int] = ()
+    ) -> None:
         self.runtime = runtime
         self.threads = threads
+        self._cores = cores
+        self._kept_thread = 0
         self.inputs = tuple(_describe(detail) for detail in interpreter.get_input_details())
         outputs = [_describe(detail) for detail in interpreter.get_output_details()]
         self.outputs = {output.name: output for output in outputs}
@@ -83,14 +88,26 @@ class Session:
         self._input_view = interpreter.tensor(self.inputs[0].index)
         self.invoke = interpreter.invoke
 
-    def input_view(self) -> NDArray[Any]:
+    def input_view(self, slot: int = 0) -> NDArray[Any]:  # noqa: ARG002 - there is one
         """The first input's memory, batch dimension included; writable."""
         view: NDArray[Any] = self._input_view()
         return view
 
-    def output_views(self) -> dict[str, NDArray[Any]]:
+    def output_views(self, slot: int = 0) -> dict[str, NDArray[Any]]:  # noqa: ARG002
         """The outputs' memory by tensor name, batch dimension included."""
         return {name: view() for name, view in self._output_views}
+
+    def begin(self, slot: int = 0) -> None:
+        """Nothing yet: the thread that waits for the result does the work."""
+
+    def finish(self, slot: int = 0) -> int:  # noqa: ARG002
+        """Infer what the input holds; returns how long it took, nanoseconds."""
+        if self._cores and self._kept_thread != get_ident():
+            self._kept_thread = get_ident()
+            os.sched_setaffinity(0, self._cores)
+        begin_ns = perf_counter_ns()
+        self.invoke()
+        return perf_counter_ns() - begin_ns
 
     def close(self) -> None:
         """Give the model's memory back; the session is of no use afterwards."""
@@ -112,8 +129,14 @@ class Session:
 
 
 def open_session(
-    path: Path, *, threads: int | None = None, runtime: str | None = None, cpu_twin: str = ""
-) -> Session:
+    path: Path,
+    *,
+    threads: int | None = None,
+    runtime: str | None = None,
+    cpu_twin: str = "",
+    cores: Sequence[int] = (),
+    delegate: tuple[str, Mapping[str, str]] | None = None,
+) -> InterpreterSession:
     """Load a model file and allocate its tensors.
 
     Args:
@@ -122,8 +145,11 @@ def open_session(
         runtime: `litert` or `tflite-runtime`; by default the environment variable
             EDGE_DETECT_RUNTIME, else the first that is installed.
         cpu_twin: The model to name when this one turns out to be compiled for an Edge TPU.
+        cores: Cores that the threads keep to; empty for all.
+        delegate: Library and options of what takes operators over from the CPU.
 
     Raises:
+        AcceleratorError: The delegate's library cannot be loaded, or finds no device.
         ModelError: The file is missing, no TFLite model, truncated, or holds an operator
             that the runtime does not have.
         DependencyError: No runtime is installed, or it does not fit the others.
@@ -143,17 +169,56 @@ def open_session(
         raise ModelError(f"cannot read model {path}: {error.strerror}") from error
     try:
         check_structure(content)
+    except ValueError as error:
+        raise _explain(error, path, cpu_twin) from error
+    try:
         with without_announcements(_DELEGATE_ANNOUNCEMENT):
-            interpreter = module.Interpreter(model_content=content, num_threads=threads)
-            interpreter.allocate_tensors()
+            delegates = [_load_delegate(module, *delegate)] if delegate else None
+            with kept_to(cores):
+                interpreter = module.Interpreter(
+                    model_content=content,
+                    num_threads=threads,
+                    experimental_delegates=delegates,
+                )
+                interpreter.allocate_tensors()
     except SystemError as error:
         raise DependencyError(
             f"{package.distribution} does not fit numpy {np.__version__}: it was built for numpy 1",
             f"install both together: {package.install}",
         ) from error
     except (ValueError, RuntimeError) as error:
+        if delegate:
+            raise _explain_refusal(error, path, *delegate) from error
         raise _explain(error, path, cpu_twin) from error
-    return Session(interpreter, f"{name} {metadata.version(package.distribution)}", threads)
+    version = f"{name} {metadata.version(package.distribution)}"
+    return InterpreterSession(interpreter, version, threads, cores)
+
+
+@contextmanager
+def kept_to(cores: Sequence[int]) -> Iterator[None]:
+    """Have the threads that are made meanwhile run on these cores only; none means all.
+
+    Raises:
+        ConfigError: This process may not use one of them.
+    """
+    if not cores:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    if not set(cores) <= before:
+        raise ConfigError(
+            f"cores {_numbers(cores)} are not all there",
+            f"this process may use {_numbers(before)}",
+        )
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _numbers(cores: Iterable[int]) -> str:
+    return ", ".join(str(core) for core in sorted(cores))
 
 
 def check_header(path: Path) -> None:
@@ -190,6 +255,33 @@ def _import_runtime(wanted: str | None) -> tuple[str, ModuleType]:
     else:
         fact = f"{package.distribution} cannot be imported: {missing}"
     raise DependencyError(fact, f"install it: {package.install}") from missing
+
+
+def _load_delegate(module: ModuleType, library: str, options: Mapping[str, str]) -> Any:
+    try:
+        return module.load_delegate(library, dict(options))
+    except OSError as error:
+        raise AcceleratorError(f"{library} cannot be loaded: {error}") from error
+    except ValueError as error:
+        # The first line is the runtime's own; libedgetpu mostly has nothing to add.
+        said = " ".join(str(error).split("\n")[1:]).strip()
+        device = options.get("device", "the device")
+        raise AcceleratorError(
+            f"{library} cannot open {device}: {said or 'it says no reason'}",
+            "another program may have it, this user may not be allowed to, or it gets too little "
+            "power; `edge-detect doctor` tells more",
+        ) from error
+
+
+def _explain_refusal(
+    error: Exception, path: Path, library: str, options: Mapping[str, str]
+) -> AcceleratorError:
+    reason = " ".join(str(error).split())
+    return AcceleratorError(
+        f"{options.get('device', library)} refuses {path.name}: {reason}",
+        "the model may be compiled for a newer runtime of the library, or the device does not get "
+        "enough power",
+    )
 
 
 def _explain(error: Exception, path: Path, cpu_twin: str) -> ModelError:

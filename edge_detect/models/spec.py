@@ -197,6 +197,7 @@ class ModelSpec(_Section):
             (YOLO with box, objectness and class tensors apart).
         file: File name of the model beside the manifest.
         edgetpu: Name of the same model compiled for an Edge TPU, where there is one.
+        float_twin: Name of the same model in floating point, for GPUs that need it.
         cpu_twin: For a model compiled for an Edge TPU: the name of the one that runs on a CPU.
         sha256: Of the model file; empty where only the git blob id is known.
         git_blob: Git blob id of the model file (sha1 of "blob SIZE\0" + content).
@@ -213,6 +214,7 @@ class ModelSpec(_Section):
     sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     git_blob: Annotated[str, Field(pattern=r"^([0-9a-f]{40})?$")] = ""
     edgetpu: str = ""
+    float_twin: str = ""
     cpu_twin: str = ""
     labels: Annotated[list[str], Field(min_length=1)]
     input: InputSpec

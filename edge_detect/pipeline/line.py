@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from typing import Any
 
-from edge_detect.core import NS_PER_S, EdgeDetectError, Result, monotonic_ns
+from edge_detect.core import NS_PER_S, AcceleratorError, EdgeDetectError, Result, monotonic_ns
 from edge_detect.models import Detector, InputBuffer
 from edge_detect.pipeline import stages
 from edge_detect.pipeline.controls import Controls
@@ -113,13 +113,20 @@ class Line:
             lambda: stages.prepare(detector, frames, inputs, free, controls, show, statistics),
             inputs.finish,
         )
-        crew.add(
-            "detect",
-            lambda: stages.detect(
-                detector, inputs, free, controls, publish, statistics, self._is_stopping
-            ),
-            lambda: _finish([self.results, to_draw_exactly], feeds.finish_results),
-        )
+
+        def last() -> None:
+            _finish([self.results, to_draw_exactly], feeds.finish_results)
+
+        if detector.lanes.slots > 1:
+            self._add_detection_in_two(inputs, free, publish, last)
+        else:
+            crew.add(
+                "detect",
+                lambda: stages.detect(
+                    detector, inputs, free, controls, publish, statistics, self._is_stopping
+                ),
+                last,
+            )
         crew.start()
 
     def busy_s(self) -> dict[str, float]:
@@ -139,6 +146,46 @@ class Line:
             return []
         alive = set(self.crew.alive())
         return [name for name in ("capture", *self._boxes) if name not in alive]
+
+    def _add_detection_in_two(
+        self,
+        inputs: Mailbox[stages.Prepared],
+        free: SimpleQueue[InputBuffer],
+        publish: Callable[[Result], None],
+        last: Callable[[], None],
+    ) -> None:
+        """Devices of their own: while one works, the next frame goes in and the last comes out."""
+        detector, statistics = self._detector, self._statistics
+        # Whoever waits for the devices holds back whoever fills them.
+        box = self._boxes["collect"] = Mailbox(detector.lanes.slots, lossy=False)
+        self.crew.add_box(box)
+        for _ in range(detector.lanes.slots):
+            free.put(detector.new_buffer())
+        underway = stages.Underway(detector)
+
+        def away(prepared: stages.Prepared, error: AcceleratorError) -> None:
+            if not self._live:
+                raise error
+            free.put(prepared.buffer)
+            statistics.count_drop("detect")
+            self.newest.clear()
+
+        def end() -> None:
+            underway.abandon()
+            last()
+
+        self.crew.add(
+            "detect",
+            lambda: stages.submit(detector, inputs, box, underway, away, self._is_stopping),
+            box.finish,
+        )
+        self.crew.add(
+            "collect",
+            lambda: stages.collect(
+                detector, box, underway, free, self._controls, publish, away, statistics
+            ),
+            end,
+        )
 
     def _add_render(self, overlay: Overlay) -> Mailbox[Any]:
         box, statistics = self._add_box("render"), self._statistics

@@ -322,7 +322,7 @@ class Pipeline:
         crew = self._line.crew
         crew.stop()
         self._settings.close()
-        crew.join(_STOP_S)
+        crew.join(_STOP_S + self.detector.patience_s)
         # A sink that waits for a server on the network ends by its own timeout.
         excused = {outlet.sink.name for outlet in self.outlets if outlet.opening}
         stuck = [name for name in crew.alive() if name not in excused]

@@ -6,9 +6,18 @@ from queue import Empty, SimpleQueue
 
 import numpy as np
 
-from edge_detect.core import Detections, Frame, Picture, Result, Timings, monotonic_ns
+from edge_detect.core import (
+    AcceleratorError,
+    Detections,
+    Frame,
+    Picture,
+    Result,
+    Timings,
+    monotonic_ns,
+)
 from edge_detect.core.buffers import ImagePool
 from edge_detect.models import Detector, InputBuffer
+from edge_detect.models.detector import Ticket
 from edge_detect.pipeline.controls import Controls
 from edge_detect.pipeline.feeds import Feeds
 from edge_detect.pipeline.mailbox import Closed, Mailbox
@@ -17,7 +26,7 @@ from edge_detect.pipeline.statistics import Statistics
 from edge_detect.render import Overlay
 from edge_detect.sources import Source
 
-__all__ = ["Prepared", "capture", "detect", "prepare", "render"]
+__all__ = ["Prepared", "Underway", "capture", "collect", "detect", "prepare", "render", "submit"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -120,32 +129,160 @@ def detect(
         statistics: Gets rate and durations.
         stopping: Whether to wait for no more turn.
     """
-    detected = statistics.rates["detected"]
-    durations = statistics.durations
-    age, invoke = durations["capture_to_detect"], durations["invoke"]
-    preprocess, postprocess = durations["preprocess"], durations["postprocess"]
     while True:
         inbox.wait()
         if not detector.turns.take(stopping):
             raise Closed
         try:
             prepared = inbox.get()
-            detections, timings = detector.run(
-                prepared.buffer, controls.thresholds, controls.selection
-            )
+            found = detector.run(prepared.buffer, controls.thresholds, controls.selection)
         finally:
             detector.turns.give_back()
-        result = Result(prepared.frame, detections, timings)
         free.put(prepared.buffer)
-        del prepared
-        detected.add(timings.detected_ns)
-        age.add(result.capture_to_detect_ns)
-        preprocess.add(timings.preprocess_ns)
-        invoke.add(timings.invoke_ns)
-        postprocess.add(timings.postprocess_ns)
-        statistics.detections += len(detections)
-        publish(result)
-        del result
+        _publish(prepared.frame, *found, publish, statistics)
+        del prepared, found
+
+
+class Underway:
+    """Frames that a device has, so that none is forgotten when the stages end.
+
+    Args:
+        detector: Whose devices they are.
+    """
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self._tickets: dict[int, Ticket] = {}
+
+    def add(self, ticket: Ticket) -> None:
+        """A frame was handed over."""
+        self._tickets[id(ticket)] = ticket
+
+    def remove(self, ticket: Ticket) -> bool:
+        """Whether it is still the caller's business to collect or abandon it."""
+        return self._tickets.pop(id(ticket), None) is not None
+
+    def abandon(self) -> None:
+        """Have all devices done with what nobody will collect."""
+        for ticket in list(self._tickets.values()):
+            if self.remove(ticket):
+                self._detector.abandon(ticket)
+
+
+def submit(
+    detector: Detector,
+    inbox: Mailbox[Prepared],
+    out: Mailbox[tuple[Frame, Ticket]],
+    underway: Underway,
+    away: Callable[[Prepared, AcceleratorError], None],
+    stopping: Callable[[], bool],
+) -> None:
+    """Hand prepared frames to a device that works by itself, while `collect` waits for others.
+
+    Args:
+        detector: The model, perhaps of other pipelines too.
+        inbox: Prepared frames; the newest is chosen when it is this pipeline's turn.
+        out: Frames under way, in order; it holds the writer back.
+        underway: Knows them all.
+        away: Gets frames that no device takes.
+        stopping: Whether to wait for no more turn.
+    """
+    while True:
+        inbox.wait()
+        if not detector.turns.take(stopping):
+            raise Closed
+        try:
+            submitted = _submit_newest(detector, inbox, away)
+        finally:
+            detector.turns.give_back()
+        if submitted is None:
+            continue
+        ticket = submitted[1]
+        underway.add(ticket)
+        try:
+            out.put(submitted)
+        except Closed:
+            if underway.remove(ticket):
+                detector.abandon(ticket)
+            raise
+        del submitted, ticket
+
+
+def _submit_newest(
+    detector: Detector,
+    inbox: Mailbox[Prepared],
+    away: Callable[[Prepared, AcceleratorError], None],
+) -> tuple[Frame, Ticket] | None:
+    """Choose a frame once a device can take it, and hand it over; None if none could."""
+    try:
+        place = detector.reserve()
+    except AcceleratorError as error:
+        away(inbox.get(), error)
+        return None
+    try:
+        prepared = inbox.get()
+    except Closed:
+        detector.give_back(place)
+        raise
+    try:
+        return prepared.frame, detector.submit(prepared.buffer, place)
+    except AcceleratorError as error:
+        away(prepared, error)
+        return None
+
+
+def collect(
+    detector: Detector,
+    inbox: Mailbox[tuple[Frame, Ticket]],
+    underway: Underway,
+    free: SimpleQueue[InputBuffer],
+    controls: Controls,
+    publish: Callable[[Result], None],
+    away: Callable[[Prepared, AcceleratorError], None],
+    statistics: Statistics,
+) -> None:
+    """Wait for frames that were handed to devices, in order, and publish what is found.
+
+    Args:
+        detector: The model.
+        inbox: From `submit`.
+        underway: Knows what is in there.
+        free: Gets the buffers back.
+        controls: What is reported.
+        publish: Gets the results.
+        away: Gets frames whose device failed, when no other takes them.
+        statistics: Gets rate and durations.
+    """
+    while True:
+        frame, ticket = inbox.get()
+        if not underway.remove(ticket):
+            raise Closed
+        try:
+            found = detector.collect(ticket, controls.thresholds, controls.selection)
+        except AcceleratorError as error:
+            away(Prepared(frame, ticket.buffer), error)
+            continue
+        free.put(ticket.buffer)
+        _publish(frame, *found, publish, statistics)
+        del frame, ticket, found
+
+
+def _publish(
+    frame: Frame,
+    detections: Detections,
+    timings: Timings,
+    publish: Callable[[Result], None],
+    statistics: Statistics,
+) -> None:
+    durations = statistics.durations
+    result = Result(frame, detections, timings)
+    statistics.rates["detected"].add(timings.detected_ns)
+    durations["capture_to_detect"].add(result.capture_to_detect_ns)
+    durations["preprocess"].add(timings.preprocess_ns)
+    durations["invoke"].add(timings.invoke_ns)
+    durations["postprocess"].add(timings.postprocess_ns)
+    statistics.detections += len(detections)
+    publish(result)
 
 
 def render(

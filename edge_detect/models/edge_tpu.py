@@ -1,0 +1,134 @@
+"""Edge TPUs as their library sees them, and why it does not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_detect.board.edge_tpu import (
+    PciEdgeTpu,
+    UsbEdgeTpu,
+    find_pci_edge_tpus,
+    find_usb_edge_tpus,
+)
+from edge_detect.core import AcceleratorError
+from edge_detect.models.accelerator import Accelerator
+
+__all__ = ["EDGE_TPU_LIBRARY", "EdgeTpus", "ask_library", "choose_devices", "explain_absence"]
+
+EDGE_TPU_LIBRARY = "libedgetpu.so.1"
+
+_ASK_S = 20.0
+_INSTALL = (
+    "install libedgetpu1-std in a build for current runtimes (see 'With a Coral' in the README); "
+    "`edge-detect doctor` tells more"
+)
+_MISFIT = (
+    "a libedgetpu that does not fit this system or runtime: install a current build (see 'With a "
+    "Coral' in the README)"
+)
+_PLUG_IN = (
+    "plug it into a USB 3 port that gives enough power (a Pi needs its own power supply), or "
+    "enable PCIe; accelerator = \"auto\" uses the CPU until it is there"
+)
+_RIGHTS = (
+    "install the udev rules of edge-detect and join their group: sudo usermod -aG plugdev $USER, "
+    "then log in and plug it in again"
+)
+_DRIVER = "sudo apt install gasket-dkms, then reboot"
+_TAKEN = "another program may have it, or it gets too little power: unplug it and plug it in again"
+
+
+@dataclass(slots=True, frozen=True)
+class EdgeTpus:
+    """What the library says.
+
+    Attributes:
+        version: Of the library.
+        devices: Names for its option `device`, `usb:0`, `usb:1`, `pci:0` and so on.
+    """
+
+    version: str
+    devices: tuple[str, ...]
+
+
+def ask_library(library: str = EDGE_TPU_LIBRARY) -> EdgeTpus:
+    """Ask which devices there are, in a process of its own: it may crash or hang.
+
+    Args:
+        library: Its name or path.
+
+    Raises:
+        AcceleratorError: It cannot be loaded, crashes or does not answer.
+    """
+    command = [sys.executable, "-P", "-m", "edge_detect.models.helper.listing", library]
+    try:
+        answer = subprocess.run(command, capture_output=True, timeout=_ASK_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise AcceleratorError(f"{library} gives no answer within {_ASK_S:g} s", _TAKEN) from error
+    except OSError as error:
+        raise AcceleratorError(f"cannot ask {library}: {error.strerror}") from error
+    if answer.returncode < 0:
+        killer = signal.Signals(-answer.returncode).name
+        raise AcceleratorError(f"{library} crashes ({killer})", _MISFIT)
+    try:
+        told = json.loads(answer.stdout)
+    except ValueError as error:
+        raise AcceleratorError(f"{library} gives no answer that makes sense", _MISFIT) from error
+    if "missing" in told:
+        raise AcceleratorError(f"the library of Edge TPUs is missing: {told['missing']}", _INSTALL)
+    counts = {"usb": 0, "pci": 0}
+    names = []
+    for bus, _ in told["devices"]:
+        names.append(f"{bus}:{counts[bus]}")
+        counts[bus] += 1
+    return EdgeTpus(told["version"], tuple(names))
+
+
+def choose_devices(wanted: Accelerator, present: Sequence[str]) -> list[str]:
+    """Those of the devices that are wanted.
+
+    Raises:
+        AcceleratorError: There are none; says what is missing.
+    """
+    found = [name for name in present if name.startswith(wanted.bus)]
+    if wanted.number is not None:
+        found = found[wanted.number : wanted.number + 1]
+    if found:
+        return found
+    if present:
+        raise AcceleratorError(
+            f"there is no {wanted}", f"there is {', '.join(f'edgetpu:{name}' for name in present)}"
+        )
+    raise explain_absence()
+
+
+def explain_absence(root: Path = Path("/")) -> AcceleratorError:
+    """Why the library sees no device, as far as the kernel knows.
+
+    Args:
+        root: Where `sys` and `dev` are.
+    """
+    usb, pci = find_usb_edge_tpus(root), find_pci_edge_tpus(root)
+    for device in (*usb, *pci):
+        error = _fault(device)
+        if error:
+            return error
+    if usb or pci:
+        return AcceleratorError("the Edge TPU does not answer", _TAKEN)
+    return AcceleratorError("there is no Edge TPU, neither on USB nor on PCI Express", _PLUG_IN)
+
+
+def _fault(device: UsbEdgeTpu | PciEdgeTpu) -> AcceleratorError | None:
+    if isinstance(device, PciEdgeTpu) and (device.driver != "apex" or device.node is None):
+        return AcceleratorError(
+            f"the Edge TPU at {device.address} has no driver: it needs gasket and apex", _DRIVER
+        )
+    node = device.node
+    if node is not None and not os.access(node, os.R_OK | os.W_OK):
+        return AcceleratorError(f"{node} of the Edge TPU may not be opened by this user", _RIGHTS)
+    return None

@@ -1,0 +1,106 @@
+"""One loaded model with everything that surrounds its inference."""
+
+from dataclasses import replace
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_detect.core import Detections, ModelError
+from edge_detect.models.catalogue import CatalogueEntry
+from edge_detect.models.preprocess import InputBuffer, InputWriter
+from edge_detect.models.selection import Selection
+from edge_detect.models.session import Session
+from edge_detect.models.tensors import Decoder, Thresholds
+
+__all__ = ["Engine"]
+
+# Asked of the decoder when some objects are to be left out afterwards, so that many unwanted
+# ones do not crowd out the wanted ones.
+_MAX_BEFORE_SELECTION = 1000
+
+
+class Engine:
+    """Writes into a session's slots and decodes what comes out.
+
+    Args:
+        entry: The model.
+        session: It, loaded; closed together with the engine.
+
+    Raises:
+        ModelError: The file is not what its manifest says.
+    """
+
+    def __init__(self, entry: CatalogueEntry, session: Session) -> None:
+        check_input(entry, session)
+        self.session = session
+        self._decoder = _make_decoder(entry, session)
+        self._decoding = Lock()
+        self._writer = InputWriter(entry.spec.input, session.inputs[0].dtype)
+
+    def write(self, buffer: InputBuffer, slot: int) -> None:
+        """Bring a prepared frame into a slot's input."""
+        # The view dies with this call: interpreters refuse to run while one is alive.
+        self._writer.write(buffer.pixels, self.session.input_view(slot))
+
+    def decode(
+        self, slot: int, buffer: InputBuffer, thresholds: Thresholds, selection: Selection
+    ) -> Detections:
+        """What a slot's outputs say.
+
+        Args:
+            slot: After `Session.finish`.
+            buffer: What was written before.
+            thresholds: What is reported.
+            selection: Which of it is.
+        """
+        views = self.session.output_views(slot)
+        letterbox, frame = buffer.letterbox, buffer.letterbox.frame
+        with self._decoding:
+            if not selection.leaves_out:
+                found = self._decoder.decode(views, letterbox, thresholds)
+                return selection.apply(found, frame)
+            wider = replace(
+                thresholds, max_detections=max(_MAX_BEFORE_SELECTION, thresholds.max_detections)
+            )
+            found = selection.apply(self._decoder.decode(views, letterbox, wider), frame)
+            return found[: thresholds.max_detections]
+
+    def outputs(self) -> dict[str, NDArray[Any]]:
+        """Copies of the first slot's outputs, by tensor name."""
+        return {name: view.copy() for name, view in self.session.output_views().items()}
+
+
+def check_input(entry: CatalogueEntry, session: Session) -> None:
+    """Refuse a model whose input is not what its manifest says.
+
+    Raises:
+        ModelError: Names the manifest, its key and the tensor.
+    """
+    if len(session.inputs) != 1:
+        raise ModelError(f"{entry.path} has {len(session.inputs)} inputs; one image is needed")
+    tensor = session.inputs[0]
+    width, height = entry.size
+    if tensor.shape != (1, height, width, 3):
+        raise ModelError(
+            f"{entry.manifest}: input.size: {width}x{height} needs an input of shape"
+            f" {(1, height, width, 3)}, but {tensor.name!r} of {entry.path.name} has"
+            f" {tensor.shape}",
+            "correct input.size in the manifest (width, height)",
+        )
+    if tensor.dtype not in (np.uint8, np.int8, np.float32):
+        raise ModelError(
+            f"{entry.path} has an input of type {tensor.dtype}",
+            "convert the model with a uint8, int8 or float32 input",
+        )
+
+
+def _make_decoder(entry: CatalogueEntry, session: Session) -> Decoder:
+    # Kernels cost a tenth of a second to import; listing models does not need them.
+    from edge_detect.models.decoders import make_decoder
+
+    try:
+        return make_decoder(entry.spec, session.outputs)
+    except ModelError as error:
+        raise ModelError(f"{entry.manifest}: {error.message}", error.hint) from error

@@ -1,0 +1,1 @@
+"""An interpreter in a process of its own, which can be killed when a device hangs."""

@@ -1,0 +1,108 @@
+"""The helper's own program: opens a model, then infers slot after slot until nobody asks.
+
+It is started as `python -m edge_detect.models.helper.worker ORDER DESCRIPTOR`.
+"""
+
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import numpy as np
+
+from edge_detect.core import EdgeDetectError
+from edge_detect.models.helper.wire import MESSAGE_BYTES, REPLY, Description, Memory, Order
+from edge_detect.models.runtime import open_session
+from edge_detect.models.session import Session
+
+__all__ = ["main"]
+
+# Longer than anybody waits for a model to be opened. A library that hangs may keep the
+# interpreter's lock, so that no thread of ours could end this process.
+_OPEN_S = 120
+
+
+def main(arguments: list[str]) -> int:
+    """Serve one model.
+
+    Args:
+        arguments: The order as text, and the number of the socket's descriptor.
+
+    Returns:
+        The exit status.
+    """
+    signal.alarm(_OPEN_S)
+    order = Order.load(arguments[0])
+    with socket.socket(fileno=int(arguments[1])) as channel:
+        Thread(target=_leave_with_the_other_side, args=(channel,), daemon=True).start()
+        try:
+            session = _open(order)
+            # The first inference brings the model to the device, and takes many times as long.
+            session.invoke()
+        except EdgeDetectError as error:
+            told = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
+            channel.send(json.dumps(told).encode())
+            return error.exit_code
+        except Exception as error:  # noqa: BLE001 - raised by the other side
+            reason = " ".join(str(error).split())
+            channel.send(json.dumps({"error": "", "message": reason}).encode())
+            return 1
+        signal.alarm(0)
+        _serve(session, channel)
+    return 0
+
+
+def _open(order: Order) -> Session:
+    if order.compiled:
+        from edge_detect.models.gpu import open_compiled
+
+        return open_compiled(Path(order.model))
+    delegate = (order.library, dict(order.options or {})) if order.library else None
+    return open_session(
+        Path(order.model), threads=order.threads, runtime=order.runtime, delegate=delegate
+    )
+
+
+def _serve(session: Session, channel: socket.socket) -> None:
+    outputs = tuple(session.outputs.values())
+    described = Description(session.runtime, session.threads, session.inputs, outputs)
+    file = os.memfd_create("edge-detect-tensors")
+    os.ftruncate(file, Memory.size_of(described))
+    memory = Memory(described, file)
+    socket.send_fds(channel, [described.dump()], [file])
+    os.close(file)
+    while (asked := channel.recv(1)) != b"":
+        slot = asked[0]
+        # The lines before, and the interpreter refuses to run while a view is alive.
+        np.copyto(session.input_view(), memory.inputs[slot])
+        try:
+            took_ns = session.finish()
+        except Exception as error:  # noqa: BLE001 - raised by the other side
+            reason = " ".join(str(error).split()).encode()[: MESSAGE_BYTES - REPLY.size]
+            channel.send(REPLY.pack(slot, False, 0) + reason)
+            continue
+        _copy_outputs(session, memory.outputs[slot])
+        channel.send(REPLY.pack(slot, True, took_ns))
+
+
+def _copy_outputs(session: Session, kept: dict[str, Any]) -> None:
+    for name, view in session.output_views().items():
+        np.copyto(kept[name], view)
+
+
+def _leave_with_the_other_side(channel: socket.socket) -> None:
+    """End this process when the program has ended, whatever the device is doing."""
+    poll = select.poll()
+    poll.register(channel, 0)
+    while not poll.poll():
+        pass
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,288 @@
+/* Stands in for libedgetpu.so.1 where there is no Edge TPU.
+ *
+ * It has the library's interface: `tflite_plugin_create_delegate` for the runtimes, and
+ * `edgetpu_list_devices` and `edgetpu_version` for whoever asks what is there. As a delegate it
+ * takes over the operator that models for an Edge TPU consist of. What it then does, a file says
+ * that EDGE_TPU_STAND_IN names; it is read anew whenever something is to be done, one word and
+ * its value per line:
+ *
+ *   devices N        how many Edge TPUs there are, all on USB (1)
+ *   create refuse    no device can be opened
+ *   create crash     the process ends, as with a library that does not fit the runtime
+ *   create hang      nobody ever hears of it again
+ *   prepare fail     the model cannot be brought to the device
+ *   invoke_ms N      how long an inference takes, without the processor (0)
+ *   invoke fail      the device reports an error
+ *   invoke hang      nobody ever hears of it again
+ *   invoke crash     the process ends
+ *   invoke garbage   the results are noise
+ *   answer FILE      the results: the outputs' bytes one after another; else, where input and
+ *                    output have the same size, the input itself
+ *   chatter TEXT     said on standard error by every inference
+ *
+ * `hang SERIAL`, `fail SERIAL` and so on (`invoke hang 0`) are for one device only.
+ *
+ * The structures below are those of TensorFlow Lite's C interface, as far as they are needed,
+ * which has kept their layout since 2.3.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef struct { int size; int data[]; } IntArray;
+
+typedef struct {
+  int type;
+  void *data;
+  IntArray *dims;
+  struct { float scale; int32_t zero_point; } params;
+  int allocation_type;
+  size_t bytes;
+  const void *allocation;
+  const char *name;
+  void *delegate;
+  int buffer_handle;
+  bool data_is_stale, is_variable;
+  struct { int type; void *params; } quantization;
+  void *sparsity;
+  const IntArray *dims_signature;
+} Tensor;
+
+typedef struct {
+  IntArray *inputs, *outputs, *intermediates, *temporaries;
+  void *user_data, *builtin_data;
+  const void *custom_initial_data;
+  int custom_initial_data_size;
+  void *delegate;
+} Node;
+
+typedef struct Context Context;
+
+typedef struct {
+  void *(*init)(Context *, const char *buffer, size_t length);
+  void (*free)(Context *, void *buffer);
+  int (*prepare)(Context *, Node *);
+  int (*invoke)(Context *, Node *);
+  const char *(*profiling_string)(const Context *, const Node *);
+  int32_t builtin_code;
+  const char *custom_name;
+  int version;
+  void *later_fields[8];
+} Registration;
+
+typedef struct Delegate {
+  void *data;
+  int (*prepare)(Context *, struct Delegate *);
+  void *copy_from_buffer, *copy_to_buffer, *free_buffer;
+  int64_t flags;
+  void *later_fields[4];
+} Delegate;
+
+struct Context {
+  size_t tensors_size;
+  int (*get_execution_plan)(Context *, IntArray **);
+  Tensor *tensors;
+  void *implementation;
+  int (*resize_tensor)(Context *, Tensor *, IntArray *);
+  void (*report_error)(Context *, const char *format, ...);
+  int (*add_tensors)(Context *, int, int *);
+  int (*get_node)(Context *, int index, Node **, Registration **);
+  int (*replace_nodes)(Context *, Registration, const IntArray *, Delegate *);
+};
+
+typedef struct { Delegate *delegate; } DelegateParams;
+
+struct Device { int type; const char *path; };
+
+enum { OK = 0, FAILED = 1, USB = 1, MOST = 8 };
+
+/* Else the runtime would prepare the operator itself first, which it does not have. */
+enum { ALLOW_DYNAMIC_TENSORS = 1 };
+
+static char orders[8192], value_of[256];
+
+/* Read the file anew. */
+static void listen_to_orders(void) {
+  const char *path = getenv("EDGE_TPU_STAND_IN");
+  int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+  ssize_t length = file < 0 ? 0 : read(file, orders, sizeof orders - 1);
+  orders[length < 0 ? 0 : length] = '\0';
+  if (file >= 0) close(file);
+}
+
+/* The value of a word for one device; NULL if nothing was ordered. */
+static const char *told(const char *word, long serial) {
+  const char *found = NULL;
+  size_t length = strlen(word);
+  for (const char *line = orders; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+    if (strncmp(line, word, length) || line[length] != ' ') continue;
+    size_t rest = strcspn(line += length + 1, "\n");
+    if (rest >= sizeof value_of) abort();
+    memcpy(value_of, line, rest);
+    value_of[rest] = '\0';
+    char *space = strchr(value_of, ' ');
+    if (strcmp(word, "chatter") && space) {
+      *space = '\0';
+      if (strtol(space + 1, NULL, 10) != serial) continue;
+    }
+    found = value_of;
+  }
+  return found;
+}
+
+static bool is_told(const char *word, const char *value, long serial) {
+  const char *said = told(word, serial);
+  return said && !strcmp(said, value);
+}
+
+static void hang(void) {
+  for (;;) pause();
+}
+
+/* Wait until so long after a moment; the kernel is asked not to add its usual slack. */
+static void wait_ms(double ms, const struct timespec *since) {
+  long long ns = since->tv_nsec + (long long)(ms * 1e6);
+  struct timespec until = {since->tv_sec + ns / 1000000000, ns % 1000000000};
+  prctl(PR_SET_TIMERSLACK, 1);
+  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {}
+}
+
+static void *init(Context *context, const char *buffer, size_t length) {
+  (void)context, (void)length;
+  return ((const DelegateParams *)(const void *)buffer)->delegate->data;
+}
+
+static int prepare_node(Context *context, Node *node) {
+  listen_to_orders();
+  if (is_told("prepare", "fail", (long)node->user_data)) {
+    context->report_error(context, "Failed to prepare for TPU. Could not map the parameters.");
+    return FAILED;
+  }
+  return OK;
+}
+
+static void play(Context *context, const Node *node, FILE *file) {
+  for (int i = 0; i < node->outputs->size; i++) {
+    Tensor *output = &context->tensors[node->outputs->data[i]];
+    if (fread(output->data, 1, output->bytes, file) != output->bytes) abort();
+  }
+  fclose(file);
+}
+
+static void echo(Context *context, const Node *node) {
+  const Tensor *input = &context->tensors[node->inputs->data[0]];
+  Tensor *output = &context->tensors[node->outputs->data[0]];
+  memcpy(output->data, input->data, input->bytes < output->bytes ? input->bytes : output->bytes);
+}
+
+static void garbage(Context *context, const Node *node) {
+  for (int i = 0; i < node->outputs->size; i++) {
+    Tensor *output = &context->tensors[node->outputs->data[i]];
+    for (size_t at = 0; at < output->bytes; at++) ((char *)output->data)[at] = (char)rand();
+  }
+}
+
+static int invoke(Context *context, Node *node) {
+  struct timespec begin;
+  clock_gettime(CLOCK_MONOTONIC, &begin);
+  listen_to_orders();
+  long serial = (long)node->user_data;
+  const char *said = told("chatter", serial);
+  if (said) fprintf(stderr, "%s\n", said);
+  said = told("invoke_ms", serial);
+  if (said) wait_ms(strtod(said, NULL), &begin);
+  if (is_told("invoke", "hang", serial)) hang();
+  if (is_told("invoke", "crash", serial)) raise(SIGSEGV);
+  if (is_told("invoke", "fail", serial)) {
+    context->report_error(context, "Failed to execute request. USB transfer error 1 [LibUsbDataOutCallback]");
+    return FAILED;
+  }
+  if (is_told("invoke", "garbage", serial)) {
+    garbage(context, node);
+    return OK;
+  }
+  const char *answer = told("answer", serial);
+  FILE *file = answer ? fopen(answer, "rb") : NULL;
+  if (file) play(context, node, file);
+  else echo(context, node);
+  return OK;
+}
+
+static int take_over(Context *context, Delegate *delegate) {
+  IntArray *plan;
+  if (context->get_execution_plan(context, &plan)) return FAILED;
+  IntArray *taken = malloc(sizeof *taken + plan->size * sizeof(int));
+  taken->size = 0;
+  for (int i = 0; i < plan->size; i++) {
+    Node *node;
+    Registration *operator;
+    if (context->get_node(context, plan->data[i], &node, &operator)) return FAILED;
+    if (operator->custom_name && !strcmp(operator->custom_name, "edgetpu-custom-op"))
+      taken->data[taken->size++] = plan->data[i];
+  }
+  Registration kernel = {.init = init, .prepare = prepare_node, .invoke = invoke,
+                         .custom_name = "EdgeTpuDelegateForCustomOp", .version = 1};
+  int status = taken->size ? context->replace_nodes(context, kernel, taken, delegate) : OK;
+  free(taken);
+  return status;
+}
+
+static long device_count(void) {
+  listen_to_orders();
+  const char *said = told("devices", -1);
+  return said ? strtol(said, NULL, 10) : 1;
+}
+
+Delegate *tflite_plugin_create_delegate(char **keys, char **values, size_t count,
+                                        void (*report_error)(const char *)) {
+  long present = device_count(), serial = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (strcmp(keys[i], "device")) continue;
+    if (!strncmp(values[i], "pci", 3)) serial = MOST;
+    const char *colon = strchr(values[i], ':');
+    if (colon) serial += strtol(colon + 1, NULL, 10);
+  }
+  if (is_told("create", "hang", serial)) hang();
+  if (is_told("create", "crash", serial)) raise(SIGSEGV);
+  if (is_told("create", "refuse", serial) || serial >= present) {
+    /* The library itself says nothing here, which leaves users with an empty error. */
+    (void)report_error;
+    return NULL;
+  }
+  Delegate *delegate = calloc(1, sizeof *delegate);
+  delegate->data = (void *)serial;
+  delegate->prepare = take_over;
+  delegate->flags = ALLOW_DYNAMIC_TENSORS;
+  return delegate;
+}
+
+void tflite_plugin_destroy_delegate(Delegate *delegate) { free(delegate); }
+
+const char *edgetpu_version(void) {
+  listen_to_orders();
+  const char *said = told("version", -1);
+  return said ? said : "BuildLabel(COMPILER=12.2.0,DATE=stand-in,TIME=now), RuntimeVersion(14)";
+}
+
+struct Device *edgetpu_list_devices(size_t *count) {
+  static const char *paths[MOST] = {"/sys/bus/usb/devices/2-1", "/sys/bus/usb/devices/2-2",
+                                    "/sys/bus/usb/devices/2-3", "/sys/bus/usb/devices/2-4",
+                                    "/sys/bus/usb/devices/3-1", "/sys/bus/usb/devices/3-2",
+                                    "/sys/bus/usb/devices/3-3", "/sys/bus/usb/devices/3-4"};
+  long present = device_count();
+  *count = present < MOST ? (size_t)present : MOST;
+  struct Device *devices = calloc(*count + 1, sizeof *devices);
+  for (size_t i = 0; i < *count; i++) devices[i] = (struct Device){USB, paths[i]};
+  return devices;
+}
+
+void edgetpu_free_devices(struct Device *devices) { free(devices); }
