@@ -1,6 +1,5 @@
 """What is asked in processes of their own about libraries and devices."""
 
-import ctypes
 import os
 import time
 from importlib import import_module, metadata
@@ -100,20 +99,10 @@ def csi() -> dict[str, Any]:
 
 
 def edge_tpu(library: str) -> dict[str, Any]:
-    """What libedgetpu says of itself, and how many devices it can see."""
-    try:
-        native = ctypes.CDLL(library)
-    except OSError as error:
-        return {"missing": str(error)}
-    native.edgetpu_version.restype = ctypes.c_char_p
-    native.edgetpu_list_devices.restype = ctypes.c_void_p
-    native.edgetpu_free_devices.argtypes = [ctypes.c_void_p]
-    count = ctypes.c_size_t(0)
-    devices = native.edgetpu_list_devices(ctypes.byref(count))
-    if devices:
-        native.edgetpu_free_devices(devices)
-    version = native.edgetpu_version() or b""
-    return {"version": version.decode("utf-8", "replace"), "devices": count.value}
+    """What libedgetpu says of itself, and what it can see."""
+    from edge_detect.tools.devices.edge_tpus import hear_library
+
+    return hear_library(library).as_json()
 
 
 def _encode(name: str) -> str | float:
