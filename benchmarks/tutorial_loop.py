@@ -23,7 +23,7 @@ from baseline import decode_with_numpy
 from edge_detect import Pipeline, load_model
 from edge_detect.core import Letterbox, Size, bundled_path
 from edge_detect.models import Detector, find_model
-from edge_detect.models.runtime import Session, open_session
+from edge_detect.models.runtime import InterpreterSession, open_session
 from edge_detect.tools.bench import scaled_clip
 
 MODELS = ("yolov3-tiny-coco", "ssdlite-mobilenet-v2-pedestrian")
@@ -31,7 +31,7 @@ FRAMES = 150
 WARMUP = 20
 
 
-def tutorial(detector: Detector, session: Session, video: Path) -> Iterator[int]:
+def tutorial(detector: Detector, session: InterpreterSession, video: Path) -> Iterator[int]:
     """Yield the number of objects of each frame, for as long as one asks."""
     spec, size = detector.spec, detector.input_size
     keep_aspect = spec.input.resize == "letterbox"

@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 from hypothesis import settings
+from stand_in import StandIn
 
 from edge_detect.core import Detections, Frame, Image, Result, Timings
 
@@ -100,3 +101,16 @@ def make_result(
 def result_of() -> Callable[..., Result]:
     """A function that makes a result."""
     return make_result
+
+
+@pytest.fixture(scope="session")
+def stand_in_library(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
+    """What stands in for libedgetpu.so.1, compiled once."""
+    return StandIn(tmp_path_factory.mktemp("edge_tpu"))
+
+
+@pytest.fixture
+def stand_in(stand_in_library: StandIn) -> StandIn:
+    """The same, with nothing ordered."""
+    stand_in_library.tell()
+    return stand_in_library

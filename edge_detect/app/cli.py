@@ -15,13 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_detect import __version__
-from edge_detect.app.arguments import (
-    labels,
-    picture_size,
-    positive_float,
-    positive_int,
-    probability,
-)
+from edge_detect.app.arguments import labels, positive_float, positive_int, probability
+from edge_detect.app.cli_tools import add_tools
 from edge_detect.core.errors import EdgeDetectError
 from edge_detect.service.paths import DEFAULT_CONFIG
 
@@ -74,11 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_detect(commands)
     _add_models(commands)
     _add_config(commands)
-    _add_bench(commands)
-    _add_latency(commands)
-    _add_report(commands)
-    _add_warmup(commands)
-    _add_doctor(commands)
+    add_tools(commands)
     return parser
 
 
@@ -249,119 +240,6 @@ def _add_config(commands: "_Commands") -> None:
     schema.set_defaults(work=("edge_detect.app.config", "schema"))
 
 
-def _add_bench(commands: "_Commands") -> None:
-    bench = commands.add_parser(
-        "bench",
-        help="measure speed on this machine",
-        description="Measure every stage, and the whole pipeline against the bare interpreter.",
-    )
-    bench.add_argument("--model", default=None, metavar="NAME", help="default: both bundled ones")
-    bench.add_argument(
-        "--source", metavar="FILE", help="a video (default: the bundled clip, scaled to 720p)"
-    )
-    bench.add_argument("--threads", type=positive_int, default=1, metavar="N", help="default: 1")
-    bench.add_argument("--runtime", choices=["litert", "tflite-runtime"])
-    bench.add_argument(
-        "--frames",
-        type=positive_int,
-        default=2200,
-        metavar="N",
-        help="frames of each measurement (default: 2200)",
-    )
-    bench.add_argument("--json", action="store_true", help="print one JSON object a model")
-    bench.set_defaults(work=("edge_detect.app.bench", "bench"))
-
-
-def _add_latency(commands: "_Commands") -> None:
-    latency = commands.add_parser(
-        "latency",
-        help="measure how old the picture is that a viewer sees",
-        description="Serve a synthetic camera that shows its clock over RTSP on this computer, "
-        "read it back in another process, and compare: the delay from the sensor to a "
-        "viewer's pixels, stage by stage.",
-    )
-    latency.add_argument("--model", metavar="NAME", help="default: yolov3-tiny-coco")
-    latency.add_argument("--threads", type=positive_int, default=1, metavar="N", help="default: 1")
-    latency.add_argument("--runtime", choices=["litert", "tflite-runtime"])
-    latency.add_argument(
-        "--size", type=picture_size, default="1280x720", metavar="WxH", help="default: 1280x720"
-    )
-    latency.add_argument("--fps", type=positive_float, default=30.0, help="default: 30")
-    latency.add_argument(
-        "--duration", type=positive_float, default=20.0, metavar="S", help="default: 20"
-    )
-    latency.add_argument(
-        "--client",
-        choices=["own", "gstreamer"],
-        default="own",
-        help="what reads the stream: this program's own source, or GStreamer (default: own)",
-    )
-    latency.add_argument("--json", action="store_true", help="print one JSON object")
-    latency.set_defaults(work=("edge_detect.app.latency", "latency"))
-
-
-def _add_report(commands: "_Commands") -> None:
-    report = commands.add_parser(
-        "report",
-        help="how available, fast and late the cameras of the daemon were",
-        description="Sum up what `edge-detect run --config` has written down: availability, "
-        "rates and delays of each camera, the worst minutes, restarts and reconnects.",
-    )
-    report.add_argument(
-        "--since",
-        default="24h",
-        metavar="WHEN",
-        help="24h, 7d, 2026-05-01 or '2026-05-01 14:30' (default: 24h)",
-    )
-    report.add_argument("--until", metavar="WHEN", help="as --since (default: now)")
-    report.add_argument(
-        "--camera", action="append", metavar="NAME", help="this one alone; may be repeated"
-    )
-    report.add_argument(
-        "--dir",
-        type=Path,
-        metavar="DIR",
-        help="where the history lies (default: /var/lib/edge-detect/metrics, else "
-        "~/.local/state/edge-detect/metrics)",
-    )
-    report.add_argument("--html", metavar="FILE", help="write one page with curves; - prints it")
-    report.add_argument("--json", action="store_true", help="print one JSON object")
-    report.set_defaults(work=("edge_detect.app.report", "report"))
-
-
-def _add_warmup(commands: "_Commands") -> None:
-    warmup = commands.add_parser(
-        "warmup", help="compile the post-processing, once after installing"
-    )
-    warmup.add_argument("--quiet", action="store_true", help="print nothing unless it fails")
-    warmup.set_defaults(work=("edge_detect.app.warmup", "warmup"))
-
-
-def _add_doctor(commands: "_Commands") -> None:
-    doctor = commands.add_parser(
-        "doctor",
-        help="look for what is missing, does not fit or is unwell on this computer",
-        description="Look at the system, the packages, models, cameras, encoders, Edge TPUs, heat, "
-        "power, disks and the service; print ok, warn or fail for each, and what to do. The exit "
-        "status is 0 if nothing fails.",
-    )
-    doctor.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE",
-        help="of the service (default: /etc/edge-detect/config.toml, if it is there)",
-    )
-    doctor.add_argument(
-        "--patience",
-        type=positive_float,
-        default=1.0,
-        metavar="N",
-        help="wait N times as long for each answer, on a very slow or emulated machine",
-    )
-    doctor.add_argument("--json", action="store_true", help="print one JSON object")
-    doctor.set_defaults(work=("edge_detect.app.doctor", "doctor"))
-
-
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME", help="name or path (default: yolov3-tiny-coco)")
     parser.add_argument(
@@ -373,7 +251,15 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--classes", type=labels, metavar="A,B", help="report these labels alone, e.g. person,car"
     )
-    parser.add_argument("--threads", type=positive_int, metavar="N", help="of the interpreter")
+    parser.add_argument(
+        "--accelerator",
+        metavar="WHERE",
+        help="auto, edgetpu, edgetpu:usb, edgetpu:pci, edgetpu:0, gpu or cpu (default: auto, an "
+        "Edge TPU if there is one and the model has a twin for it)",
+    )
+    parser.add_argument(
+        "--threads", type=positive_int, metavar="N", help="on the CPU (default: as tuned)"
+    )
     parser.add_argument(
         "--runtime",
         choices=["litert", "tflite-runtime"],

@@ -35,6 +35,7 @@ def detect(arguments: argparse.Namespace) -> int:
     items = list(_find_images(arguments.images))
     detector = load_model(
         arguments.model or DEFAULT_MODEL,
+        accelerator=arguments.accelerator,
         threads=arguments.threads,
         runtime=arguments.runtime,
         classes=arguments.classes,

@@ -45,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         sinks=arguments.sink or (_LIVE_SINKS if live else _FILE_SINKS),
         mode=mode,
         overlay=arguments.overlay,
+        accelerator=arguments.accelerator,
         threads=arguments.threads,
         runtime=arguments.runtime,
         classes=arguments.classes,
@@ -106,8 +107,10 @@ def _introduce(pipeline: Pipeline) -> None:
     known = [str(source.size)] if source.size else []
     known += [f"{source.fps:.4g} fps"] if source.fps else []
     _say(f"source   {source.name}  {', '.join([*known, f'mode {pipeline.mode}'])}")
-    threads = f"{detector.threads} thread{'s' if detector.threads > 1 else ''}"
-    _say(f"model    {detector.name}  {detector.input_size}, {detector.runtime}, {threads}")
+    where = ", ".join(detector.lanes.devices)
+    if where == "cpu":
+        where = f"{detector.threads} thread{'s' if detector.threads > 1 else ''}"
+    _say(f"model    {detector.name}  {detector.input_size}, {detector.runtime}, {where}")
     for sink in pipeline.sinks:
         if isinstance(sink, NullSink):
             continue

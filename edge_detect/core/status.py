@@ -64,6 +64,8 @@ class ModelStatus:
         runtime: What executes it.
         threads: Of the interpreter.
         score_threshold: Least score reported.
+        devices: What it runs on just now: `cpu`, `edgetpu:usb:0`, `gpu`.
+        away: Why a device that it should run on is away; empty otherwise.
     """
 
     name: str
@@ -71,6 +73,8 @@ class ModelStatus:
     runtime: str
     threads: int
     score_threshold: float
+    devices: tuple[str, ...] = ("cpu",)
+    away: str = ""
 
 
 @dataclass(slots=True, frozen=True)

@@ -10,7 +10,8 @@ __all__ = ["Accelerator", "AcceleratorKind", "parse_accelerator"]
 
 AcceleratorKind = Literal["auto", "edgetpu", "gpu", "cpu"]
 
-_TEXT = re.compile(r"(auto|gpu|cpu)|edgetpu(?::(usb|pci))?(?::(\d{1,2}))?", re.ASCII)
+_SIMPLE: tuple[AcceleratorKind, ...] = ("auto", "gpu", "cpu")
+_EDGE_TPU = re.compile(r"edgetpu(?::(usb|pci))?(?::(\d{1,2}))?", re.ASCII)
 
 
 @dataclass(slots=True, frozen=True)
@@ -40,13 +41,15 @@ def parse_accelerator(text: str) -> Accelerator:
     Raises:
         ConfigError: It is none of these.
     """
-    match = _TEXT.fullmatch(text.strip().lower())
+    wanted = text.strip().lower()
+    for kind in _SIMPLE:
+        if wanted == kind:
+            return Accelerator(kind)
+    match = _EDGE_TPU.fullmatch(wanted)
     if match is None:
         raise ConfigError(
             f"there is no accelerator {text!r}",
             "use auto, edgetpu, edgetpu:usb, edgetpu:pci, edgetpu:0 (the first), gpu or cpu",
         )
-    simple, bus, number = match.groups()
-    if simple:
-        return Accelerator(simple)
-    return Accelerator("edgetpu", bus or "", None if number is None else int(number))
+    number = None if match[2] is None else int(match[2])
+    return Accelerator("edgetpu", "usb" if match[1] == "usb" else "pci" if match[1] else "", number)

@@ -14,7 +14,8 @@ from edge_detect.core import AcceleratorError, Detections, Image, Size, Timings
 from edge_detect.core.turns import Turns
 from edge_detect.models.accelerator import parse_accelerator
 from edge_detect.models.lanes import Lanes, Place
-from edge_detect.models.loading import LoadOptions, find_with_options, open_lanes
+from edge_detect.models.loading import open_lanes
+from edge_detect.models.options import LoadOptions, find_with_options
 from edge_detect.models.preprocess import ColorOrder, InputBuffer
 from edge_detect.models.selection import Selection
 from edge_detect.models.spec import ModelSpec
@@ -191,6 +192,8 @@ class Detector:
         """
         while True:
             place = place or self.lanes.take()
+            if place.engine.session.deferred:
+                return Ticket(buffer, place, 0)
             try:
                 begin_ns = perf_counter_ns()
                 place.engine.write(buffer, place.slot)
@@ -227,23 +230,22 @@ class Detector:
         while True:
             place, buffer = ticket.place, ticket.buffer
             try:
-                invoke_ns = place.engine.session.finish(place.slot)
-                invoked_ns = perf_counter_ns()
-                detections = place.engine.decode(
+                detections, took = place.engine.finish(
                     place.slot, buffer, thresholds or self.thresholds, selection or self.selection
                 )
             except AcceleratorError as error:
                 self.lanes.fail(place, error)
-                ticket = self.submit(buffer)
+                # Not one of those places that wait for frames behind this one.
+                ticket = self.submit(buffer, self.lanes.take(spare=True))
                 continue
             except BaseException:
                 self.lanes.give_back(place)
                 raise
             self.lanes.give_back(place)
             return detections, Timings(
-                preprocess_ns=buffer.preprocess_ns + ticket.write_ns,
-                invoke_ns=invoke_ns,
-                postprocess_ns=perf_counter_ns() - invoked_ns,
+                preprocess_ns=buffer.preprocess_ns + ticket.write_ns + took.write_ns,
+                invoke_ns=took.invoke_ns,
+                postprocess_ns=took.decode_ns,
                 detected_ns=monotonic_ns(),
             )
 
@@ -251,7 +253,8 @@ class Detector:
         """Wait for a frame that was handed over, and forget it."""
         place = ticket.place
         try:
-            place.engine.session.finish(place.slot)
+            if not place.engine.session.deferred:
+                place.engine.session.finish(place.slot)
         except AcceleratorError as error:
             self.lanes.fail(place, error)
         else:
@@ -267,8 +270,13 @@ class Detector:
         try:
             place.engine.session.begin(place.slot)
             place.engine.session.finish(place.slot)
-        finally:
+        except AcceleratorError as error:
+            self.lanes.fail(place, error)
+            raise
+        except BaseException:
             self.lanes.give_back(place)
+            raise
+        self.lanes.give_back(place)
 
     def outputs(self) -> dict[str, NDArray[Any]]:
         """Copies of the output tensors of the last inference, by tensor name."""

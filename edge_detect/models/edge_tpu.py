@@ -33,7 +33,7 @@ _MISFIT = (
 )
 _PLUG_IN = (
     "plug it into a USB 3 port that gives enough power (a Pi needs its own power supply), or "
-    "enable PCIe; accelerator = \"auto\" uses the CPU until it is there"
+    'enable PCIe; accelerator = "auto" uses the CPU until it is there'
 )
 _RIGHTS = (
     "install the udev rules of edge-detect and join their group: sudo usermod -aG plugdev $USER, "
@@ -67,7 +67,9 @@ def ask_library(library: str = EDGE_TPU_LIBRARY) -> EdgeTpus:
     """
     command = [sys.executable, "-P", "-m", "edge_detect.models.helper.listing", library]
     try:
-        answer = subprocess.run(command, capture_output=True, timeout=_ASK_S, check=False)
+        answer = subprocess.run(  # noqa: S603 - our own program
+            command, capture_output=True, timeout=_ASK_S, check=False
+        )
     except subprocess.TimeoutExpired as error:
         raise AcceleratorError(f"{library} gives no answer within {_ASK_S:g} s", _TAKEN) from error
     except OSError as error:
@@ -114,7 +116,8 @@ def explain_absence(root: Path = Path("/")) -> AcceleratorError:
         root: Where `sys` and `dev` are.
     """
     usb, pci = find_usb_edge_tpus(root), find_pci_edge_tpus(root)
-    for device in (*usb, *pci):
+    devices: list[UsbEdgeTpu | PciEdgeTpu] = [*usb, *pci]
+    for device in devices:
         error = _fault(device)
         if error:
             return error

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 from threading import Lock
-from typing import Any
+from time import perf_counter_ns
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +15,19 @@ from edge_detect.models.selection import Selection
 from edge_detect.models.session import Session
 from edge_detect.models.tensors import Decoder, Thresholds
 
-__all__ = ["Engine"]
+__all__ = ["Durations", "Engine"]
 
 # Asked of the decoder when some objects are to be left out afterwards, so that many unwanted
 # ones do not crowd out the wanted ones.
 _MAX_BEFORE_SELECTION = 1000
+
+
+class Durations(NamedTuple):
+    """How long the steps of one frame took, nanoseconds; 0 for what was done before."""
+
+    write_ns: int
+    invoke_ns: int
+    decode_ns: int
 
 
 class Engine:
@@ -36,7 +45,7 @@ class Engine:
         check_input(entry, session)
         self.session = session
         self._decoder = _make_decoder(entry, session)
-        self._decoding = Lock()
+        self._working = Lock()
         self._writer = InputWriter(entry.spec.input, session.inputs[0].dtype)
 
     def write(self, buffer: InputBuffer, slot: int) -> None:
@@ -44,28 +53,52 @@ class Engine:
         # The view dies with this call: interpreters refuse to run while one is alive.
         self._writer.write(buffer.pixels, self.session.input_view(slot))
 
-    def decode(
+    def finish(
         self, slot: int, buffer: InputBuffer, thresholds: Thresholds, selection: Selection
-    ) -> Detections:
-        """What a slot's outputs say.
+    ) -> tuple[Detections, Durations]:
+        """Wait for a slot's outputs, and decode them.
 
         Args:
-            slot: After `Session.finish`.
-            buffer: What was written before.
+            slot: Begun before, unless the session defers it to now.
+            buffer: What was, or is to be, written.
             thresholds: What is reported.
             selection: Which of it is.
+
+        Raises:
+            AcceleratorError: The device failed.
         """
-        views = self.session.output_views(slot)
-        letterbox, frame = buffer.letterbox, buffer.letterbox.frame
-        with self._decoding:
-            if not selection.leaves_out:
-                found = self._decoder.decode(views, letterbox, thresholds)
-                return selection.apply(found, frame)
+        if not self.session.deferred:
+            invoke_ns = self.session.finish(slot)
+            with self._working:
+                return self._decode(slot, buffer, thresholds, selection, 0, invoke_ns)
+        with self._working:
+            begin_ns = perf_counter_ns()
+            self.write(buffer, slot)
+            write_ns = perf_counter_ns() - begin_ns
+            invoke_ns = self.session.finish(slot)
+            return self._decode(slot, buffer, thresholds, selection, write_ns, invoke_ns)
+
+    def _decode(
+        self,
+        slot: int,
+        buffer: InputBuffer,
+        thresholds: Thresholds,
+        selection: Selection,
+        write_ns: int,
+        invoke_ns: int,
+    ) -> tuple[Detections, Durations]:
+        begin_ns = perf_counter_ns()
+        views, letterbox = self.session.output_views(slot), buffer.letterbox
+        decode, frame = self._decoder.decode, letterbox.frame
+        if not selection.leaves_out:
+            found = selection.apply(decode(views, letterbox, thresholds), frame)
+        else:
             wider = replace(
                 thresholds, max_detections=max(_MAX_BEFORE_SELECTION, thresholds.max_detections)
             )
-            found = selection.apply(self._decoder.decode(views, letterbox, wider), frame)
-            return found[: thresholds.max_detections]
+            found = selection.apply(decode(views, letterbox, wider), frame)
+            found = found[: thresholds.max_detections]
+        return found, Durations(write_ns, invoke_ns, perf_counter_ns() - begin_ns)
 
     def outputs(self) -> dict[str, NDArray[Any]]:
         """Copies of the first slot's outputs, by tensor name."""

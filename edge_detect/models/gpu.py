@@ -26,6 +26,7 @@ class CompiledSession:
     """
 
     slots = 1
+    deferred = True
     threads = 1
     device = "gpu"
 

@@ -1,7 +1,6 @@
 """Where inferences run: one or more accelerators, and what stands in while they are away."""
 
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Condition, Event, Thread
@@ -94,7 +93,8 @@ class Lanes:
         self._lanes = list(lanes)
         self._fallback = fallback
         self._changed = Condition()
-        self._free: deque[Place] = deque()
+        self._free: list[Place] = []
+        self._spare: list[Place] = []
         self._closing = Event()
         self.away = ""
         errors = {lane: error for lane in lanes if (error := self._try_to_open(lane))}
@@ -138,14 +138,19 @@ class Lanes:
         """How many frames may be under way at a time when all devices are there."""
         return max(1, sum(lane.engine.session.slots if lane.engine else 2 for lane in self._lanes))
 
-    def take(self) -> Place:
+    def take(self, *, spare: bool = False) -> Place:
         """Wait for a place.
+
+        Args:
+            spare: For a frame that a device has failed with: the one place more, which is
+                given back as soon as its frame is done.
 
         Raises:
             AcceleratorError: All devices are away, and nothing stands in for them.
         """
+        free = self._spare if spare else self._free
         with self._changed:
-            while not self._free:
+            while not free:
                 if self._closing.is_set():
                     raise ValueError("the model must be open, got a closed one")
                 if all(lane.engine is None for lane in self._lanes) and not self._standing_in():
@@ -153,8 +158,8 @@ class Lanes:
                     continue
                 self._changed.wait(_LOOK_S)
             # Frames spread evenly: the second slot of a device waits for its first.
-            place = min(self._free, key=lambda place: place.lane.taken)
-            self._free.remove(place)
+            place = min(free, key=lambda place: place.lane.taken)
+            free.remove(place)
             place.lane.taken += 1
             return place
 
@@ -162,11 +167,13 @@ class Lanes:
         """Let another frame have it."""
         with self._changed:
             place.lane.taken -= 1
-            if place.lane is self._fallback and any(lane.engine is not None for lane in self._lanes):
+            if place.lane is self._fallback and any(
+                lane.engine is not None for lane in self._lanes
+            ):
                 self._retire_fallback()
             elif place.lane.engine is place.engine and not self._closing.is_set():
-                self._free.append(place)
-            self._changed.notify()
+                self._places_of(place).append(place)
+            self._changed.notify_all()
 
     def fail(self, place: Place, error: AcceleratorError) -> None:
         """Give a place back whose device has failed; the device is opened again."""
@@ -176,11 +183,13 @@ class Lanes:
             first = lane.engine is engine
             if first:
                 lane.end()
-                self._free = deque(each for each in self._free if each.engine is not engine)
+                self._drop(lane)
                 self.away = error.message
             self._changed.notify_all()
         if first and not self._closing.is_set():
-            left = ", ".join(self.devices) or (self._fallback.device if self._fallback else "nothing")
+            left = ", ".join(self.devices) or (
+                self._fallback.device if self._fallback else "nothing"
+            )
             _log.warning("%s: %s; %s takes over", self._model, error.said_of(lane.device), left)
             self._recover(lane, engine)
 
@@ -190,6 +199,7 @@ class Lanes:
         until_s = monotonic() + _CLOSE_S
         with self._changed:
             self._free.clear()
+            self._spare.clear()
             self._changed.notify_all()
             lanes = self._all()
             while any(lane.taken for lane in lanes) and monotonic() < until_s:
@@ -215,9 +225,18 @@ class Lanes:
     def _add(self, lane: Lane, engine: Engine) -> None:
         with self._changed:
             lane.begin(engine)
-            for slot in range(engine.session.slots):
-                self._free.append(Place(lane, engine, slot))
+            for slot in range(engine.session.slots + 1):
+                place = Place(lane, engine, slot)
+                self._places_of(place).append(place)
             self._changed.notify_all()
+
+    def _places_of(self, place: Place) -> list[Place]:
+        return self._free if place.slot < place.engine.session.slots else self._spare
+
+    def _drop(self, lane: Lane) -> None:
+        """Give no more places of a lane away."""
+        for places in (self._free, self._spare):
+            places[:] = [place for place in places if place.lane is not lane]
 
     def _standing_in(self) -> bool:
         return self._fallback is not None and self._fallback.engine is not None
@@ -232,7 +251,7 @@ class Lanes:
         fallback = self._fallback
         if fallback is None or fallback.engine is None:
             return
-        self._free = deque(place for place in self._free if place.lane is not fallback)
+        self._drop(fallback)
         if not fallback.taken:
             fallback.engine.session.close()
             fallback.engine = None

@@ -2,14 +2,11 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from threading import Event
 from typing import Literal
 
-from edge_detect.core import AcceleratorError, ConfigError, ModelError
-from edge_detect.core.url import Url, parse_url
-from edge_detect.models.accelerator import Accelerator, parse_accelerator
+from edge_detect.core import AcceleratorError, ModelError
+from edge_detect.models.accelerator import Accelerator
 from edge_detect.models.catalogue import CatalogueEntry, find_model
 from edge_detect.models.checksum import check_content
 from edge_detect.models.edge_tpu import (
@@ -21,54 +18,14 @@ from edge_detect.models.engine import Engine
 from edge_detect.models.helper.session import open_in_helper
 from edge_detect.models.helper.wire import Order
 from edge_detect.models.lanes import Lane, Lanes
+from edge_detect.models.options import LoadOptions
 from edge_detect.models.runtime import check_header, open_session
 
-__all__ = ["LoadOptions", "find_with_options", "open_lanes"]
+__all__ = ["open_lanes"]
 
 _log = logging.getLogger(__name__)
 
 _DEADLINE_S = 2.0
-
-
-@dataclass(slots=True, frozen=True)
-class LoadOptions:
-    """How a model is to be loaded, as in `load_model`; None where nothing was said."""
-
-    accelerator: Accelerator | None = None
-    library: str | None = None
-    deadline_s: float | None = None
-    threads: int | None = None
-    cores: tuple[int, ...] | None = None
-    runtime: str | None = None
-
-    def or_else(self, others: "LoadOptions") -> "LoadOptions":
-        """These, and where nothing was said, the others."""
-        said = {
-            each.name: getattr(self, each.name)
-            for each in fields(self)
-            if getattr(self, each.name) is not None
-        }
-        return replace(others, **said)
-
-
-def find_with_options(
-    name_or_path: str | Path, options: LoadOptions
-) -> tuple[CatalogueEntry, LoadOptions]:
-    """Find a model whose name may be followed by options: `NAME?accelerator=gpu&threads=2`.
-
-    Args:
-        name_or_path: As in `find_model`.
-        options: These go before those of the name.
-
-    Raises:
-        ModelError: There is no such model.
-        ConfigError: An option is unknown, or says something impossible.
-    """
-    text = str(name_or_path)
-    if isinstance(name_or_path, Path) or "?" not in text or Path(text).exists():
-        return find_model(name_or_path), options
-    name, _, query = text.partition("?")
-    return find_model(name), options.or_else(_read_options(parse_url(f"model://{name}?{query}")))
 
 
 def open_lanes(entry: CatalogueEntry, options: LoadOptions) -> Lanes:
@@ -81,13 +38,12 @@ def open_lanes(entry: CatalogueEntry, options: LoadOptions) -> Lanes:
     """
     wanted = options.accelerator or Accelerator()
     deadline_s = options.deadline_s or _DEADLINE_S
-    for_cpu = _twin(entry, entry.spec.cpu_twin) if entry.spec.cpu_twin else entry
-    on_cpu = Lane("cpu", lambda _: _open_on_cpu(for_cpu, options))
+    on_cpu = Lane("cpu", lambda _: _open_on_cpu(_for_cpu(entry), options))
     if wanted.kind == "gpu":
-        on_gpu = Lane("gpu", lambda give_up: _open_on_gpu(for_cpu, options, deadline_s, give_up))
-        return Lanes(
-            entry.name, [on_gpu], on_cpu, absence="forgotten", patience_s=deadline_s
+        on_gpu = Lane(
+            "gpu", lambda give_up: _open_on_gpu(_for_cpu(entry), options, deadline_s, give_up)
         )
+        return Lanes(entry.name, [on_gpu], on_cpu, absence="forgotten", patience_s=deadline_s)
     if wanted.kind == "cpu":
         return Lanes(entry.name, [on_cpu])
     for_tpu = _twin(entry, entry.spec.edgetpu) if entry.spec.edgetpu else entry
@@ -97,7 +53,7 @@ def open_lanes(entry: CatalogueEntry, options: LoadOptions) -> Lanes:
             raise ModelError(
                 f"model {entry.name!r} is not compiled for an Edge TPU, and has no twin that is",
                 "compile it with edgetpu_compiler, and name the result in its manifest: "
-                "edgetpu = \"NAME_edgetpu\"",
+                'edgetpu = "NAME_edgetpu"',
             )
         return Lanes(entry.name, [on_cpu])
     library = options.library or EDGE_TPU_LIBRARY
@@ -109,12 +65,11 @@ def open_lanes(entry: CatalogueEntry, options: LoadOptions) -> Lanes:
             raise
         _log.info("%s runs on the CPU: %s", entry.name, error.message)
         return Lanes(entry.name, [on_cpu])
-    _check_twins(for_tpu, for_cpu)
+    fallback = on_cpu if _can_stand_in(for_tpu, entry) else None
     lanes = [
         Lane(f"edgetpu:{device}", _tpu_opener(for_tpu, device, library, options, deadline_s))
         for device in devices
     ]
-    fallback = on_cpu if for_cpu is not for_tpu and for_cpu.present else None
     absence: Literal["again", "error"] = "again" if wanted.kind == "auto" else "error"
     return Lanes(entry.name, lanes, fallback, absence=absence, patience_s=deadline_s)
 
@@ -189,6 +144,25 @@ def _twin(entry: CatalogueEntry, named: str) -> CatalogueEntry:
     return find_model(beside if beside.exists() else name)
 
 
+def _for_cpu(entry: CatalogueEntry) -> CatalogueEntry:
+    return _twin(entry, entry.spec.cpu_twin) if entry.spec.cpu_twin else entry
+
+
+def _can_stand_in(for_tpu: CatalogueEntry, entry: CatalogueEntry) -> bool:
+    """Whether there is a model that the CPU can run meanwhile.
+
+    Raises:
+        ModelError: There is one, but it is another one.
+    """
+    try:
+        for_cpu = _for_cpu(entry)
+    except ModelError as error:
+        _log.warning("%s has no twin for the CPU: %s", entry.name, error.message)
+        return False
+    _check_twins(for_tpu, for_cpu)
+    return for_cpu.present
+
+
 def _check_twins(one: CatalogueEntry, other: CatalogueEntry) -> None:
     """Refuse twins that could not stand in for each other."""
     if one.spec.labels != other.spec.labels or one.spec.input != other.spec.input:
@@ -197,32 +171,3 @@ def _check_twins(one: CatalogueEntry, other: CatalogueEntry) -> None:
             " [input]",
             "give both the same",
         )
-
-
-def _read_options(url: Url) -> LoadOptions:
-    url.check_options(*(each.name for each in fields(LoadOptions)))
-    said = url.options
-    cores = said.get("cores")
-    return LoadOptions(
-        accelerator=parse_accelerator(said["accelerator"]) if "accelerator" in said else None,
-        library=said.get("library"),
-        deadline_s=url.number("deadline_s", 1) if "deadline_s" in said else None,
-        threads=url.integer("threads", 1, minimum=1) if "threads" in said else None,
-        cores=None if cores is None else parse_cores(cores),
-        runtime=said.get("runtime"),
-    )
-
-
-def parse_cores(text: str) -> tuple[int, ...]:
-    """Understand `0,2-3`.
-
-    Raises:
-        ConfigError: It is no such text.
-    """
-    cores: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not (first.isdecimal() and (last.isdecimal() or not dash)):
-            raise ConfigError(f"cores must be numbers such as 0,2-3, got {text!r}")
-        cores.extend(range(int(first), int(last or first) + 1))
-    return tuple(cores)

@@ -72,6 +72,7 @@ class InterpreterSession:
 
     device = "cpu"
     slots = 1
+    deferred = True
 
     def __init__(
         self, interpreter: Any, runtime: str, threads: int, cores: Sequence[int] = ()

@@ -13,13 +13,17 @@ class Session(Protocol):
     """A model that is loaded.
 
     It has one or more slots, each with the memory of one inference's input and outputs. While
-    one slot is at work, another may be filled, or its results read.
+    one slot is at work, another may be filled, or its results read. One more, whose number is
+    `slots`, is for frames that another device has failed with, so that these never wait for
+    frames behind them.
 
     Attributes:
         runtime: Package and version, such as `litert 2.3.0`.
         device: What it runs on, such as `cpu` or `edgetpu:usb:0`.
         threads: Threads that share one inference.
-        slots: How many there are.
+        slots: How many there are, without the one more.
+        deferred: Whether all slots share one memory: then whoever collects a frame has it
+            written, inferred and decoded in one go, while nobody else does.
         inputs: The model's inputs.
         outputs: The model's outputs by tensor name.
     """
@@ -28,6 +32,7 @@ class Session(Protocol):
     device: str
     threads: int
     slots: int
+    deferred: bool
     inputs: tuple[TensorInfo, ...]
     outputs: dict[str, TensorInfo]
 

@@ -60,7 +60,8 @@ class Pipeline:
         overlay: What sinks show: `latest` draws every captured frame with the newest
             detections, `exact` the detected frames with their own. None: `latest` in mode
             `live`; mode `every` is always exact.
-        threads: Of the interpreter; None lets the runtime choose.
+        accelerator: What the model runs on, as `load_model` takes it; None for `auto`.
+        threads: Of the interpreter; None takes what suits this board.
         runtime: `litert` or `tflite-runtime`; None takes the first that is there.
         classes: Labels to report; None reports all.
         score_threshold: Least score; None takes the model's own.
@@ -80,6 +81,7 @@ class Pipeline:
         sinks: Sequence[str | Path | Sink] = (),
         mode: Mode | None = None,
         overlay: OverlayMode | None = None,
+        accelerator: str | None = None,
         threads: int | None = None,
         runtime: str | None = None,
         classes: Sequence[str] | None = None,
@@ -99,9 +101,14 @@ class Pipeline:
             raise ValueError("overlay 'latest' needs mode 'live'")
         self._source_url = source
         self._model = model
-        self._model_options: dict[str, Any] = {"threads": threads, "runtime": runtime}
-        if isinstance(model, Detector) and (threads is not None or runtime is not None):
-            raise ValueError("threads and runtime must be given to load_model with a detector")
+        self._model_options: dict[str, Any] = {
+            "accelerator": accelerator,
+            "threads": threads,
+            "runtime": runtime,
+        }
+        given = [name for name, value in self._model_options.items() if value is not None]
+        if isinstance(model, Detector) and given:
+            raise ValueError(f"{', '.join(given)} must be given to load_model with a detector")
         self._thresholds = (score_threshold, iou_threshold, max_detections)
         self._selection: dict[str, Any] = {
             "classes": classes,

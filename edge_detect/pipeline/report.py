@@ -47,6 +47,7 @@ class Reporter:
         self._feeds, self._controls = feeds, controls
         self._statistics = statistics
         self._mode, self._overlay = mode, overlay
+        self._lanes = detector.lanes
         self._model = ModelStatus(
             detector.name,
             detector.input_size,
@@ -76,7 +77,12 @@ class Reporter:
             mode=self._mode,
             overlay=self._overlay,
             source=self._source.status(),
-            model=replace(self._model, score_threshold=self._controls.thresholds.score),
+            model=replace(
+                self._model,
+                score_threshold=self._controls.thresholds.score,
+                devices=self._lanes.devices,
+                away=self._lanes.away,
+            ),
             rates={name: meter.per_second(now_ns) for name, meter in statistics.rates.items()},
             dropped=dropped,
             durations_ms={name: each.recent() for name, each in statistics.durations.items()},

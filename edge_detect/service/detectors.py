@@ -46,8 +46,16 @@ class Detectors:
         try:
             with share.lock:
                 if share.detector is None:
+                    # `auto` would go before what the model's own options say.
+                    wanted = settings.accelerator
                     share.detector = load_model(
-                        settings.model, threads=settings.threads, runtime=settings.runtime
+                        settings.model,
+                        accelerator=None if wanted == "auto" else wanted,
+                        library=settings.library or None,
+                        deadline_s=settings.deadline_s,
+                        threads=settings.threads,
+                        cores=settings.cores or None,
+                        runtime=settings.runtime,
                     )
             yield share.detector
         except StageError:

@@ -35,7 +35,7 @@ def score_tolerance(detector):
     A logistic score changes by at most a quarter of its logit; scores that are made from two
     tensors (objectness and class) may move with both.
     """
-    spec, outputs = detector.spec, detector._session.outputs
+    spec, outputs = detector.spec, detector.lanes.engine.session.outputs
     if spec.yolo is not None:
         keys = ("objectness", "classes", "joined")
         named = [

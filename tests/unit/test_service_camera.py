@@ -87,7 +87,7 @@ def test_a_defect_ends_a_pipeline_and_the_camera_starts_it_anew(camera):
     wait_for(lambda: sink.results)
     camera.set_score_threshold(0.123)
     camera.set_max_fps(7)
-    session = camera.pipeline.detector._session
+    session = camera.pipeline.detector.lanes.engine.session
     session.invoke = lambda: 1 // 0
     wait_for(lambda: camera.state().phase == "failed")
     assert "ZeroDivisionError" in camera.state().reason
@@ -127,7 +127,7 @@ def test_a_detector_that_never_comes_back_is_left_behind_and_told(detectors):
     camera.start()
     wait_for(lambda: detected(camera) > 2, 30)
     go_on = threading.Event()
-    camera.pipeline.detector._session.invoke = lambda: go_on.wait(30)
+    camera.pipeline.detector.lanes.engine.session.invoke = lambda: go_on.wait(30)
     wait_for(lambda: camera.pipeline.busy_s()["detect"] > 0.2)
     camera.stop()
     assert camera.join(5)

@@ -36,7 +36,7 @@ def test_a_camera_at_work_is_no_trouble(camera):
 
 def test_a_detector_that_hangs_is_trouble_until_it_goes_on(camera):
     watchdog, go_on = Watchdog(stuck_s=1), threading.Event()
-    session = camera.pipeline.detector._session
+    session = camera.pipeline.detector.lanes.engine.session
     invoke = session.invoke
     session.invoke = lambda: (go_on.wait(30), invoke())
     try:

@@ -1,23 +1,15 @@
 """The program's side of a helper."""
 
 import json
-import logging
 import os
-import re
-import signal
-import socket
-import subprocess
-import sys
-from collections.abc import Mapping
-from threading import Event, Lock, Thread
-from time import monotonic
+from threading import Event, Lock
 from typing import Any
 
 from numpy.typing import NDArray
 
 from edge_detect.core import AcceleratorError, DependencyError, ModelError
+from edge_detect.models.helper.process import HelperProcess
 from edge_detect.models.helper.wire import (
-    MESSAGE_BYTES,
     REPLY,
     SLOTS,
     Description,
@@ -27,19 +19,10 @@ from edge_detect.models.helper.wire import (
 
 __all__ = ["HelperSession", "open_in_helper"]
 
-_log = logging.getLogger(__name__)
-
 # An Edge TPU on USB gets its firmware first; on a slow board, Python alone takes seconds.
 _OPEN_S = 60.0
-_REAP_S = 1.0
-_LOOK_S = 0.2
-_KEPT_BYTES = 16_384
 _MISFIT = "its library may not fit the runtime: `edge-detect doctor` tells more"
-# LiteRT's exceptions name its own source files; why there is no GPU, it only prints.
-_REASON = re.compile(r"(?:INTERNAL|UNAVAILABLE|INVALID_ARGUMENT|UNIMPLEMENTED): ([^:\n]+)$", re.M)
 _ERRORS = {error.__name__: error for error in (DependencyError, ModelError)}
-# systemd would take the helper's word for the program's.
-_NOT_HANDED_ON = {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID"}
 
 
 class HelperSession:
@@ -56,11 +39,12 @@ class HelperSession:
         deadline_s: An inference that takes longer has failed.
     """
 
-    slots = SLOTS
+    slots = SLOTS - 1
+    deferred = False
 
     def __init__(
         self,
-        process: "_Process",
+        process: HelperProcess,
         described: Description,
         memory: Memory,
         device: str,
@@ -77,7 +61,8 @@ class HelperSession:
         self._reading = Lock()
         self._took_ns: list[int | None] = [None] * SLOTS
         self._reasons = [""] * SLOTS
-        self._failed: AcceleratorError | None = None
+        # Why nothing more can be expected of it.
+        self._failed = ""
 
     @property
     def pid(self) -> int:
@@ -98,14 +83,14 @@ class HelperSession:
         try:
             self._process.channel.send(bytes((slot,)))
         except OSError as error:
-            raise self._gone() from error
+            raise AcceleratorError(self._gone()) from error
 
     def finish(self, slot: int = 0) -> int:
         """See `Session`."""
         with self._reading:
             while self._took_ns[slot] is None and not self._reasons[slot]:
                 if self._failed:
-                    raise self._failed
+                    raise AcceleratorError(self._failed)
                 self._receive()
             if self._reasons[slot]:
                 raise AcceleratorError(f"{self.device} failed: {self._reasons[slot]}")
@@ -125,9 +110,7 @@ class HelperSession:
         try:
             told = self._process.receive(self._deadline_s)
         except TimeoutError:
-            self._failed = AcceleratorError(
-                f"{self.device} did not answer within {self._deadline_s:g} s"
-            )
+            self._failed = f"{self.device} did not answer within {self._deadline_s:g} s"
             return
         if told is None:
             self._failed = self._gone()
@@ -138,109 +121,8 @@ class HelperSession:
         else:
             self._reasons[slot] = told[REPLY.size :].decode("utf-8", "replace") or "no reason given"
 
-    def _gone(self) -> AcceleratorError:
-        return AcceleratorError(f"the process of {self.device} {self._process.outcome()}")
-
-
-class _Process:
-    """A helper's process, and what it says."""
-
-    def __init__(self, order: Order) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        module = "edge_detect.models.helper.worker"
-        # Not from the working directory: whatever lies there has no business in here.
-        command = [sys.executable, "-P", "-m", module, order.dump(), str(theirs.fileno())]
-        with theirs:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=[theirs.fileno()],
-                env=_environment(os.environ),
-                # Ctrl-C is for the program, which ends its helpers itself.
-                start_new_session=True,
-            )
-        self.channel = ours
-        self.pid = self._process.pid
-        self._said = b""
-        self._listener = Thread(target=self._listen, name="edge-helper-log", daemon=True)
-        self._listener.start()
-
-    def receive(self, timeout_s: float) -> bytes | None:
-        """The next message; None when the process has ended.
-
-        Raises:
-            TimeoutError: Nothing came in time.
-        """
-        try:
-            self.channel.settimeout(max(0.001, timeout_s))
-            return self.channel.recv(MESSAGE_BYTES) or None
-        except TimeoutError:
-            raise
-        except OSError:
-            return None
-
-    def receive_memory(self, timeout_s: float, give_up: Event) -> tuple[bytes, list[int]]:
-        """The first message, and the descriptor that came with it; empty if it has ended.
-
-        Raises:
-            TimeoutError: Nothing came in time, or before `give_up` was set.
-        """
-        until_s = monotonic() + timeout_s
-        self.channel.settimeout(_LOOK_S)
-        while True:
-            try:
-                told, descriptors, _, _ = socket.recv_fds(self.channel, MESSAGE_BYTES, 1)
-            except TimeoutError:
-                if give_up.is_set() or monotonic() > until_s:
-                    raise
-            except OSError:
-                return b"", []
-            else:
-                return told, list(descriptors)
-
-    def kill(self) -> None:
-        """End it; nothing happens if it has ended."""
-        self._process.kill()
-        self._listener.join(_REAP_S)
-        try:
-            self._process.wait(_REAP_S)
-        except subprocess.TimeoutExpired:
-            # It waits for a device within the kernel, and ends when that answers.
-            _log.warning("process %d does not end: its device holds it", self.pid)
-        self.channel.close()
-
-    def outcome(self) -> str:
-        """How it ended, and the last that it said, in words that follow a name."""
-        try:
-            status = self._process.wait(_REAP_S)
-        except subprocess.TimeoutExpired:
-            return "does not listen"
-        self._listener.join(_REAP_S)
-        how = f"ended with status {status}"
-        if status < 0:
-            how = f"was ended by {signal.Signals(-status).name}"
-        lines = self._said.decode("utf-8", "replace").split("\n")
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        return f"{how}: {last}" if last else how
-
-    def first_reason(self) -> str:
-        """The first reason that a library gave in what it printed; empty if none did."""
-        self._process.kill()
-        self._listener.join(_REAP_S)
-        reasons = _REASON.findall(self._said.decode("utf-8", "replace"))
-        return str(reasons[0]).strip() if reasons else ""
-
-    def _listen(self) -> None:
-        """Keep the end of what it says off the user's terminal, for when it is needed."""
-        output = self._process.stdout
-        if output is None:
-            return
-        with output:
-            while said := os.read(output.fileno(), _KEPT_BYTES):
-                self._said = (self._said + said)[-_KEPT_BYTES:]
-                _log.debug("helper %d: %s", self.pid, said.decode("utf-8", "replace").rstrip())
+    def _gone(self) -> str:
+        return f"the process of {self.device} {self._process.outcome()}"
 
 
 def open_in_helper(order: Order, *, deadline_s: float, give_up: Event) -> HelperSession:
@@ -256,29 +138,31 @@ def open_in_helper(order: Order, *, deadline_s: float, give_up: Event) -> Helper
         ModelError: The model file cannot be used.
         DependencyError: No runtime is installed, or it does not fit the others.
     """
-    process = _Process(order)
+    process = HelperProcess(order)
     try:
-        told, descriptors = process.receive_memory(_OPEN_S, give_up)
-        if not told:
-            hint = _MISFIT if order.library else ""
-            raise AcceleratorError(f"the process of {order.device} {process.outcome()}", hint)
-        message = json.loads(told)
-        if "error" in message:
-            known = _ERRORS.get(message["error"], AcceleratorError)
-            said = process.first_reason() if order.compiled else ""
-            text = f"{message['message']}: {said}" if said else message["message"]
-            raise known(text, message.get("hint", ""))
-        described = Description.load(message)
-        memory = Memory(described, descriptors[0])
-        os.close(descriptors[0])
-    except TimeoutError as error:
-        process.kill()
-        raise AcceleratorError(f"{order.device} was not ready within {_OPEN_S:g} s") from error
+        described, memory = _hear(process, order, give_up)
     except BaseException:
         process.kill()
         raise
     return HelperSession(process, described, memory, order.device, deadline_s)
 
 
-def _environment(given: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in given.items() if name not in _NOT_HANDED_ON}
+def _hear(process: HelperProcess, order: Order, give_up: Event) -> tuple[Description, Memory]:
+    """What a helper has to say once it has opened the model, or failed to."""
+    try:
+        told, descriptors = process.receive_memory(_OPEN_S, give_up)
+    except TimeoutError as error:
+        raise AcceleratorError(f"{order.device} was not ready within {_OPEN_S:g} s") from error
+    if not told:
+        hint = _MISFIT if order.library else ""
+        raise AcceleratorError(f"the process of {order.device} {process.outcome()}", hint)
+    message = json.loads(told)
+    if "error" in message:
+        known = _ERRORS.get(message["error"], AcceleratorError)
+        said = process.first_reason() if order.compiled else ""
+        text = f"{message['message']}: {said}" if said else message["message"]
+        raise known(text, message.get("hint", ""))
+    described = Description.load(message)
+    memory = Memory(described, descriptors[0])
+    os.close(descriptors[0])
+    return described, memory

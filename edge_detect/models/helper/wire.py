@@ -20,7 +20,8 @@ from edge_detect.models.tensors import TensorInfo
 
 __all__ = ["MESSAGE_BYTES", "REPLY", "SLOTS", "Description", "Memory", "Order"]
 
-SLOTS = 2
+# One at work, one that waits; and one for a frame that another device has failed with.
+SLOTS = 3
 MESSAGE_BYTES = 65_536
 # Slot, whether it worked, and how long it took in nanoseconds; why it did not, follows as text.
 REPLY = struct.Struct("<B?q")

@@ -4,9 +4,10 @@ from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from edge_detect.core import EdgeDetectError
+from edge_detect.core import EdgeDetectError, ModelError
 from edge_detect.core.url import parse_url
-from edge_detect.models import CatalogueEntry, find_model, model_names
+from edge_detect.models import CatalogueEntry, model_names
+from edge_detect.models.options import LoadOptions, find_with_options
 from edge_detect.service.config.claims import find_clashes
 from edge_detect.service.config.places import KeyPath
 from edge_detect.service.config.problems import Problem
@@ -76,7 +77,7 @@ class _Models:
 
     def check(self, model: str, path: KeyPath) -> Iterator[Problem]:
         found = self._find(model)
-        if isinstance(found, EdgeDetectError) and not _is_path(model):
+        if isinstance(found, ModelError) and not _is_path(model):
             guess = _did_you_mean(model, model_names())
             hint = f"{guess}`edge-detect models list` shows all; the path of a .tflite works too"
             yield Problem(path, found.message, hint)
@@ -90,7 +91,7 @@ class _Models:
     def _find(self, model: str) -> CatalogueEntry | EdgeDetectError:
         if model not in self._known:
             try:
-                self._known[model] = find_model(model)
+                self._known[model] = find_with_options(model, LoadOptions())[0]
             except EdgeDetectError as error:
                 self._known[model] = error
         return self._known[model]

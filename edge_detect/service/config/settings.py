@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from edge_detect.core import ConfigError
+from edge_detect.models.accelerator import parse_accelerator
 from edge_detect.service.config.endpoint import Endpoint
 from edge_detect.service.config.polygons import polygon_fault
 from edge_detect.service.config.problems import show_url
@@ -81,6 +82,13 @@ def _check_topic(topic: str) -> str:
     return topic
 
 
+def _check_accelerator(text: str) -> str:
+    try:
+        return str(parse_accelerator(text))
+    except ConfigError as error:
+        raise _impossible("is no accelerator", error.hint) from error
+
+
 def _check_token(token: SecretStr) -> SecretStr:
     if token.get_secret_value() and not _TOKEN.fullmatch(token.get_secret_value()):
         raise _impossible(
@@ -89,6 +97,8 @@ def _check_token(token: SecretStr) -> SecretStr:
     return token
 
 
+Accelerator = Annotated[str, AfterValidator(_check_accelerator)]
+Core = Annotated[int, Field(ge=0, le=1023)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Point = tuple[Share, Share]
@@ -152,7 +162,23 @@ class DetectorSettings(Section):
     """One loaded model, which cameras share."""
 
     model: str = Field(description="a name of `edge-detect models list`, or a path")
-    threads: int | None = Field(default=None, ge=1, le=64, description="of the interpreter")
+    accelerator: Accelerator = Field(
+        default="auto",
+        description="`edgetpu`, `edgetpu:usb`, `edgetpu:pci`, `edgetpu:0` (one of several), `gpu`, "
+        "`cpu`, or `auto`: an Edge TPU if there is one and the model has a twin for it",
+    )
+    library: str = Field(
+        default="", description="of the accelerator, if not the usual one; a name or path"
+    )
+    deadline_s: float | None = Field(
+        default=None, gt=0, le=60, description="an accelerator that takes longer has failed; 2"
+    )
+    threads: int | None = Field(
+        default=None, ge=1, le=64, description="on the CPU; as `edge-detect tune` found"
+    )
+    cores: tuple[Core, ...] = Field(
+        default=(), description="cores that these threads keep to; empty: all"
+    )
     runtime: Literal["litert", "tflite-runtime"] | None = Field(
         default=None, description="the first that is installed"
     )

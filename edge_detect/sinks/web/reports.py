@@ -64,6 +64,8 @@ class ModelReport(Report):
     runtime: str = Field(description="what executes it")
     threads: int = Field(description="of the interpreter")
     score_threshold: float = Field(description="least score reported, 0 to 1")
+    devices: list[str] = Field(description="what it runs on now: `cpu`, `edgetpu:usb:0`, `gpu`")
+    away: str = Field(description="why a device that it should run on is away; else empty")
 
 
 class SinkReport(Report):

@@ -138,6 +138,11 @@ function showSource({ camera, source, durations_ms: durations, rates }) {
   );
 }
 
+function runsOn({ devices, away }) {
+  const where = devices.join(", ") || "nothing";
+  return away ? `${where} (${away})` : where;
+}
+
 function showAbout({ source, model, mode, overlay, dropped, detections, sinks }) {
   // What outputs dropped stands in their own table.
   const outputs = new Set(sinks.map((sink) => sink.name));
@@ -151,6 +156,7 @@ function showAbout({ source, model, mode, overlay, dropped, detections, sinks })
     // A camera that is not running yet knows its model by name alone.
     ["Input", model.runtime ? size(model.input_size) : "–"],
     ["Runtime", model.runtime || "–"],
+    ["Runs on", model.runtime ? runsOn(model) : "–"],
     ["Threads", model.runtime ? String(model.threads) : "–"],
     ["Least score", model.runtime ? model.score_threshold.toFixed(2) : "–"],
     ["Mode", `${mode}, ${overlay} boxes`],

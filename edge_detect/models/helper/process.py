@@ -1,0 +1,139 @@
+"""The helper's process, seen from outside."""
+
+import logging
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from threading import Event, Thread
+from time import monotonic
+
+from edge_detect.models.helper.wire import MESSAGE_BYTES, Order
+
+__all__ = ["HelperProcess"]
+
+_log = logging.getLogger(__name__)
+
+_REAP_S = 1.0
+_LOOK_S = 0.2
+_KEPT_BYTES = 16_384
+# LiteRT's exceptions name its own source files; why there is no GPU, it only prints.
+_REASON = re.compile(r"(?:INTERNAL|UNAVAILABLE|UNIMPLEMENTED): ([^:\n]+)$", re.MULTILINE)
+# systemd would take the helper's word for the program's.
+_NOT_HANDED_ON = {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID"}
+
+
+class HelperProcess:
+    """A helper's process, and what it says.
+
+    Args:
+        order: What it is to open.
+
+    Attributes:
+        channel: To it; keeps messages apart.
+        pid: Its number.
+    """
+
+    def __init__(self, order: Order) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        module = "edge_detect.models.helper.worker"
+        # Not from the working directory: whatever lies there has no business in here.
+        command = [sys.executable, "-P", "-m", module, order.dump(), str(theirs.fileno())]
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 - our own program
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=[theirs.fileno()],
+                env=_environment(os.environ),
+                # Ctrl-C is for the program, which ends its helpers itself.
+                start_new_session=True,
+            )
+        self.channel = ours
+        self.pid = self._process.pid
+        self._said = b""
+        self._listener = Thread(target=self._listen, name="edge-helper-log", daemon=True)
+        self._listener.start()
+
+    def receive(self, timeout_s: float) -> bytes | None:
+        """The next message; None when the process has ended.
+
+        Raises:
+            TimeoutError: Nothing came in time.
+        """
+        try:
+            self.channel.settimeout(max(0.001, timeout_s))
+            return self.channel.recv(MESSAGE_BYTES) or None
+        except TimeoutError:
+            raise
+        except OSError:
+            return None
+
+    def receive_memory(self, timeout_s: float, give_up: Event) -> tuple[bytes, list[int]]:
+        """The first message, and the descriptor that came with it; empty if it has ended.
+
+        Raises:
+            TimeoutError: Nothing came in time, or before `give_up` was set.
+        """
+        until_s = monotonic() + timeout_s
+        self.channel.settimeout(_LOOK_S)
+        while True:
+            try:
+                told, descriptors, _, _ = socket.recv_fds(self.channel, MESSAGE_BYTES, 1)
+            except TimeoutError:
+                if give_up.is_set() or monotonic() > until_s:
+                    raise
+            except OSError:
+                return b"", []
+            else:
+                return told, list(descriptors)
+
+    def kill(self) -> None:
+        """End it; nothing happens if it has ended."""
+        self._process.kill()
+        self._listener.join(_REAP_S)
+        try:
+            self._process.wait(_REAP_S)
+        except subprocess.TimeoutExpired:
+            # It waits for a device within the kernel, and ends when that answers.
+            _log.warning("process %d does not end: its device holds it", self.pid)
+        self.channel.close()
+
+    def outcome(self) -> str:
+        """How it ended, and the last that it said, in words that follow a name."""
+        try:
+            status = self._process.wait(_REAP_S)
+        except subprocess.TimeoutExpired:
+            return "does not listen"
+        self._listener.join(_REAP_S)
+        how = f"ended with status {status}"
+        if status < 0:
+            how = f"was ended by {signal.Signals(-status).name}"
+        lines = self._said.decode("utf-8", "replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f"{how}: {last}" if last else how
+
+    def first_reason(self) -> str:
+        """The first reason that a library gave in what it printed; empty if none did."""
+        self._process.kill()
+        self._listener.join(_REAP_S)
+        reasons = _REASON.findall(self._said.decode("utf-8", "replace"))
+        return str(reasons[0]).strip() if reasons else ""
+
+    def _listen(self) -> None:
+        """Keep the end of what it says off the user's terminal, for when it is needed."""
+        output = self._process.stdout
+        if output is None:
+            return
+        with output:
+            while said := os.read(output.fileno(), _KEPT_BYTES):
+                self._said = (self._said + said)[-_KEPT_BYTES:]
+                _log.debug("helper %d: %s", self.pid, said.decode("utf-8", "replace").rstrip())
+
+
+def _environment(given: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in given.items() if name not in _NOT_HANDED_ON}

@@ -1,0 +1,81 @@
+"""How a model is to be loaded, as it is said behind its name or beside it."""
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from edge_detect.core import ConfigError
+from edge_detect.core.url import Url, parse_url
+from edge_detect.models.accelerator import Accelerator, parse_accelerator
+from edge_detect.models.catalogue import CatalogueEntry, find_model
+
+__all__ = ["LoadOptions", "find_with_options", "parse_cores"]
+
+
+@dataclass(slots=True, frozen=True)
+class LoadOptions:
+    """How a model is to be loaded, as in `load_model`; None where nothing was said."""
+
+    accelerator: Accelerator | None = None
+    library: str | None = None
+    deadline_s: float | None = None
+    threads: int | None = None
+    cores: tuple[int, ...] | None = None
+    runtime: str | None = None
+
+    def or_else(self, others: "LoadOptions") -> "LoadOptions":
+        """These, and where nothing was said, the others."""
+        said = {
+            each.name: getattr(self, each.name)
+            for each in fields(self)
+            if getattr(self, each.name) is not None
+        }
+        return replace(others, **said)
+
+
+def find_with_options(
+    name_or_path: str | Path, options: LoadOptions
+) -> tuple[CatalogueEntry, LoadOptions]:
+    """Find a model whose name may be followed by options: `NAME?accelerator=gpu&threads=2`.
+
+    Args:
+        name_or_path: As in `find_model`.
+        options: These go before those of the name.
+
+    Raises:
+        ModelError: There is no such model.
+        ConfigError: An option is unknown, or says something impossible.
+    """
+    text = str(name_or_path)
+    if isinstance(name_or_path, Path) or "?" not in text or Path(text).exists():
+        return find_model(name_or_path), options
+    name, _, query = text.partition("?")
+    return find_model(name), options.or_else(_read_options(parse_url(f"model://{name}?{query}")))
+
+
+def _read_options(url: Url) -> LoadOptions:
+    url.check_options(*(each.name for each in fields(LoadOptions)))
+    said = url.options
+    cores = said.get("cores")
+    return LoadOptions(
+        accelerator=parse_accelerator(said["accelerator"]) if "accelerator" in said else None,
+        library=said.get("library"),
+        deadline_s=url.number("deadline_s", 1) if "deadline_s" in said else None,
+        threads=url.integer("threads", 1, minimum=1) if "threads" in said else None,
+        cores=None if cores is None else parse_cores(cores),
+        runtime=said.get("runtime"),
+    )
+
+
+def parse_cores(text: str) -> tuple[int, ...]:
+    """Understand `0,2-3`.
+
+    Raises:
+        ConfigError: It is no such text.
+    """
+    cores: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not (first.isdecimal() and (last.isdecimal() or not dash)):
+            raise ConfigError(f"cores must be numbers such as 0,2-3, got {text!r}")
+        cores.extend(range(int(first), int(last or first) + 1))
+    return tuple(cores)

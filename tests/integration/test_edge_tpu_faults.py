@@ -1,0 +1,340 @@
+"""Edge TPUs that fail, hang, vanish and come back, while frames go on."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from echo_models import write_model
+from stand_in import write_twins
+from waiting import wait_for
+
+import edge_detect as ed
+from edge_detect.core import AcceleratorError
+from edge_detect.models import load_model
+from edge_detect.sinks import Sink
+
+PICTURE = np.random.default_rng(5).integers(0, 255, (8, 8, 3), np.uint8)
+CAMERA = "synthetic://?size=64x48&fps=60&realtime=true"
+DEADLINE_S = 0.3
+
+
+class Viewer(Sink):
+    """Notes when it saw what."""
+
+    name = "viewer"
+    takes_results = takes_pictures = True
+
+    def __init__(self):
+        self.pictures, self.results = [], []
+
+    def open(self, stream):
+        pass
+
+    def close(self):
+        pass
+
+    def write_picture(self, picture):
+        self.pictures.append(time.monotonic())
+
+    def write_result(self, result):
+        self.results.append((time.monotonic(), result.frame.sequence, len(result.detections)))
+
+
+@pytest.fixture
+def twins(tmp_path):
+    return write_twins(tmp_path)
+
+
+@pytest.fixture
+def detector(twins, stand_in):
+    with load_model(twins, library=str(stand_in.library), deadline_s=DEADLINE_S) as loaded:
+        yield loaded
+
+
+def on_tpu(detector) -> bool:
+    return detector.lanes.devices == ("edgetpu:usb:0",)
+
+
+def same(one, other) -> bool:
+    return np.array_equal(one.boxes, other.boxes) and np.array_equal(one.scores, other.scores)
+
+
+def helper_of(detector) -> int:
+    return detector.lanes.engine.session.pid
+
+
+def break_with(how, stand_in, detector):
+    """Have the device fail from now on; returns what ends the fault."""
+    pid = helper_of(detector)
+    if how == "killed":
+        stand_in.tell("create refuse")
+        os.kill(pid, signal.SIGKILL)
+    elif how == "frozen":
+        stand_in.tell("create refuse")
+        os.kill(pid, signal.SIGSTOP)
+    else:
+        stand_in.tell(f"invoke {how}", "create refuse")
+
+
+FAULTS = ["fail", "hang", "crash", "killed", "frozen"]
+
+
+@pytest.mark.parametrize("how", FAULTS)
+def test_the_frame_whose_device_fails_is_detected_by_the_cpu(detector, stand_in, how):
+    wanted = detector(PICTURE)
+    break_with(how, stand_in, detector)
+    began = time.monotonic()
+    assert same(detector(PICTURE), wanted)
+    assert time.monotonic() - began < DEADLINE_S + 2
+    assert detector.lanes.devices == ("cpu",)
+    assert "edgetpu:usb:0" in detector.lanes.away or "usb:0" in detector.lanes.away
+
+
+@pytest.mark.parametrize("how", FAULTS)
+def test_a_device_that_works_again_is_used_again_and_the_cpu_let_go(
+    detector, stand_in, how, caplog
+):
+    wanted, pid = detector(PICTURE), helper_of(detector)
+    break_with(how, stand_in, detector)
+    with caplog.at_level(logging.INFO):
+        detector(PICTURE)
+        stand_in.tell()
+        wait_for(lambda: on_tpu(detector), 30)
+    assert same(detector(PICTURE), wanted)
+    assert on_tpu(detector)
+    assert not detector.lanes.away
+    # What hung does not stay behind.
+    assert not Path(f"/proc/{pid}").exists()
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2
+    assert said[0].endswith("cpu takes over")
+    assert "is back after" in said[1]
+
+
+@pytest.mark.parametrize("how", FAULTS)
+@pytest.mark.parametrize("overlay", ["latest", "exact"])
+def test_viewers_see_pictures_and_detections_go_on_the_whole_time(detector, stand_in, how, overlay):
+    viewer = Viewer()
+    with ed.Pipeline(CAMERA, model=detector, sinks=[viewer], overlay=overlay) as pipeline:
+        pipeline.start()
+        wait_for(lambda: len(viewer.results) > 20, 20)
+        break_with(how, stand_in, detector)
+        wait_for(lambda: detector.lanes.devices == ("cpu",), 20)
+        seen = len(viewer.results)
+        wait_for(lambda: len(viewer.results) > seen + 20)
+        assert "usb:0" in pipeline.report().model.away
+        stand_in.tell()
+        wait_for(lambda: on_tpu(detector), 30)
+        seen = len(viewer.results)
+        wait_for(lambda: len(viewer.results) > seen + 20)
+        assert pipeline.report().model.devices == ("edgetpu:usb:0",)
+    gaps = np.diff(viewer.pictures if overlay == "latest" else [each[0] for each in viewer.results])
+    # Without the device: its deadline, and loading the model for the CPU.
+    assert max(gaps) < (1.0 if overlay == "latest" else DEADLINE_S + 2)
+    numbers = [number for _, number, _ in viewer.results]
+    assert numbers == sorted(numbers)
+
+
+def test_no_frame_is_lost_in_mode_every_when_the_device_fails(detector, stand_in):
+    source = "synthetic://?size=64x48&fps=200&frames=200"
+    numbers = []
+    with ed.Pipeline(source, model=detector, mode="every") as pipeline:
+        for result in pipeline:
+            numbers.append(result.frame.sequence)
+            if len(numbers) == 50:
+                break_with("hang", stand_in, detector)
+    assert numbers == list(range(numbers[0], numbers[0] + 200))
+
+
+def test_garbage_gives_boxes_within_the_frame_and_ends_nothing(detector, stand_in):
+    stand_in.tell("invoke garbage")
+    for _ in range(50):
+        found = detector(PICTURE)
+        assert np.isfinite(found.boxes).all()
+        assert (found.boxes >= 0).all()
+        assert (found.boxes <= 8).all()
+    assert on_tpu(detector)
+
+
+def test_of_two_devices_the_other_goes_on_alone_when_one_fails(twins, stand_in, caplog):
+    stand_in.tell("devices 2")
+    with load_model(twins, library=str(stand_in.library), deadline_s=DEADLINE_S) as detector:
+        wanted = detector(PICTURE)
+        stand_in.tell("devices 2", "invoke hang 1", "create refuse 1")
+        for _ in range(8):
+            tickets = [detector.submit(buffer_of(detector)) for _ in range(2)]
+            assert all(same(detector.collect(ticket)[0], wanted) for ticket in tickets)
+        assert detector.lanes.devices == ("edgetpu:usb:0",)
+        assert "edgetpu:usb:0 takes over" in caplog.text
+        stand_in.tell("devices 2")
+        wait_for(lambda: len(detector.lanes.devices) == 2, 30)
+
+
+def buffer_of(detector):
+    buffer = detector.new_buffer()
+    detector.prepare(PICTURE, buffer)
+    return buffer
+
+
+def test_a_device_that_fails_over_and_over_is_tried_with_growing_waits(detector, stand_in, caplog):
+    stand_in.tell("invoke fail")
+    began = time.monotonic()
+    pids = set()
+    while time.monotonic() - began < 3:
+        detector(PICTURE)
+        session = detector.lanes.engine.session
+        pids.add(getattr(session, "pid", None))
+        time.sleep(0.01)
+    assert len(pids) < 8
+    assert len(caplog.records) < 16
+
+
+def test_without_a_twin_for_the_cpu_pictures_go_on_and_detections_come_back(tmp_path, stand_in):
+    path = write_model(tmp_path, "edgetpu-custom-op", name="only", top='cpu_twin = "no-such"')
+    viewer = Viewer()
+    with (
+        load_model(
+            path, accelerator="edgetpu", library=str(stand_in.library), deadline_s=DEADLINE_S
+        ) as detector,
+        ed.Pipeline(CAMERA, model=detector, sinks=[viewer], overlay="latest") as pipeline,
+    ):
+        pipeline.start()
+        wait_for(lambda: len(viewer.results) > 10, 20)
+        break_with("hang", stand_in, detector)
+        wait_for(lambda: not detector.lanes.devices, 20)
+        seen = len(viewer.pictures)
+        wait_for(lambda: len(viewer.pictures) > seen + 30)
+        assert pipeline.statistics.dropped["detect"] > 0
+        stand_in.tell()
+        wait_for(lambda: detector.lanes.devices, 30)
+        seen = len(viewer.results)
+        wait_for(lambda: len(viewer.results) > seen + 10)
+    assert max(np.diff(viewer.pictures)) < 1.0
+
+
+def test_a_pipeline_stops_although_the_device_hangs(detector, stand_in):
+    with ed.Pipeline(CAMERA, model=detector, sinks=["null://"]) as pipeline:
+        pipeline.start()
+        wait_for(lambda: pipeline.statistics.rates["detected"].count > 5, 20)
+        stand_in.tell("invoke hang", "create hang")
+        began = time.monotonic()
+        pipeline.stop()
+        assert time.monotonic() - began < 3
+
+
+def test_a_detector_closes_although_its_device_never_opens_again(twins, stand_in):
+    detector = load_model(twins, library=str(stand_in.library), deadline_s=DEADLINE_S)
+    stand_in.tell("invoke hang", "create hang")
+    detector(PICTURE)
+    began = time.monotonic()
+    detector.close()
+    assert time.monotonic() - began < 2
+    wait_for(lambda: "edge-accelerator" not in {each.name for each in threading.enumerate()}, 10)
+    assert not children_of(os.getpid())
+
+
+def test_twenty_failures_leave_no_descriptor_process_or_thread(detector, stand_in):
+    def resources():
+        return (
+            len(os.listdir("/proc/self/fd")),  # noqa: PTH208
+            len(children_of(os.getpid())),
+            threading.active_count(),
+        )
+
+    # A device that had worked for long is tried again at once.
+    def fail_once():
+        os.kill(helper_of(detector), signal.SIGKILL)
+        detector(PICTURE)
+        for lane in detector.lanes._lanes:
+            lane._backoff._nominal_s = 0.01
+        wait_for(lambda: on_tpu(detector), 30)
+        detector(PICTURE)
+
+    fail_once()
+    before = resources()
+    for _ in range(20):
+        fail_once()
+    wait_for(lambda: resources() == before, 10)
+
+
+PROGRAM = """
+import sys, time
+import numpy as np
+from edge_detect.models import load_model
+detector = load_model(sys.argv[1], accelerator="edgetpu", library=sys.argv[2], deadline_s=60)
+print(detector.lanes.engine.session.pid, flush=True)
+sys.stdin.readline()
+detector(np.zeros((8, 8, 3), np.uint8))
+"""
+
+
+@pytest.mark.parametrize("doing", ["waiting", "hanging"])
+def test_a_helper_ends_with_the_program_however_that_ends(twins, stand_in, doing):
+    program = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(twins), str(stand_in.library)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        helper = int(program.stdout.readline())
+        if doing == "hanging":
+            stand_in.tell("invoke hang")
+            program.stdin.write("\n")
+            program.stdin.flush()
+            wait_for(lambda: "do_sys_pause" in wchan(helper) or state_of(helper) == "S")
+    finally:
+        program.kill()
+        program.communicate(timeout=10)
+    wait_for(lambda: not Path(f"/proc/{helper}").exists(), 10)
+
+
+def test_a_model_file_that_is_gone_when_the_device_comes_back_leaves_the_cpu_at_work(
+    detector, twins, stand_in
+):
+    break_with("killed", stand_in, detector)
+    twins.with_name("echo_edgetpu.tflite").unlink()
+    stand_in.tell()
+    wanted = detector(PICTURE)
+    wait_for(lambda: "is not here" in detector.lanes.away, 20)
+    assert same(detector(PICTURE), wanted)
+
+
+def test_an_edge_tpu_that_is_missing_at_first_is_used_once_it_works(twins, stand_in):
+    stand_in.tell("create refuse")
+    with load_model(twins, library=str(stand_in.library)) as detector:
+        assert detector.lanes.devices == ("cpu",)
+        wanted = detector(PICTURE)
+        stand_in.tell()
+        wait_for(lambda: on_tpu(detector), 30)
+        assert same(detector(PICTURE), wanted)
+
+
+def test_all_devices_away_and_no_twin_is_an_error_that_may_pass(tmp_path, stand_in):
+    path = write_model(tmp_path, "edgetpu-custom-op", name="only", top='cpu_twin = "no-such"')
+    with load_model(
+        path, accelerator="edgetpu", library=str(stand_in.library), deadline_s=DEADLINE_S
+    ) as detector:
+        break_with("fail", stand_in, detector)
+        with pytest.raises(AcceleratorError, match="nothing stands in for it") as caught:
+            detector(PICTURE)
+        assert caught.value.transient
+
+
+def children_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def wchan(pid: int) -> str:
+    return Path(f"/proc/{pid}/wchan").read_text()
