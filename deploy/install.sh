@@ -26,6 +26,8 @@ NEEDED_MB=1500
 READY_S=320
 # A service that ends so soon after it said READY was not.
 SETTLE_S=8
+# What takes longer is stopped; a model takes up to 20 s.
+TUNE_S=120
 PACKAGES=(
     python3-venv ca-certificates
     python3-gi python3-gst-1.0 gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0
@@ -170,8 +172,17 @@ install_version() {
     # Into the version's own folders, which the service reads and nobody else writes. Any
     # directory that is set for the one who installs would not be seen by the service.
     env -u NUMBA_CACHE_DIR -u CACHE_DIRECTORY "$VENV/bin/edge-detect" warmup --quiet
+    tune
     sync
     touch "$VENV/.complete"
+}
+
+# Writes $CONFIG/tuned.json, which all units and users read; nothing depends on it.
+tune() {
+    say "measuring how many threads are best on this board (up to a minute)"
+    env -u EDGE_DETECT_TUNED -u EDGE_DETECT_RUNTIME -u STATE_DIRECTORY \
+        timeout $TUNE_S "$VENV/bin/edge-detect" tune >/dev/null ||
+        say "that was not found out, and the usual number is taken; later: sudo edge-detect tune"
 }
 
 point_to() { # LINK TARGET, at once: there is no moment without
@@ -349,7 +360,7 @@ finish() { # OLD UNIT…
 }
 
 dry_rest() {
-    say "would install ${WHEEL:-the wheel built from $CHECKOUT} to $BASE, compile the kernels"
+    say "would install ${WHEEL:-the wheel built from $CHECKOUT} to $BASE, compile the kernels, measure threads"
     write_config
     say "would install $UNITS/edge-detect.service, edge-detect@.service, $RULES, and start $SERVICE"
 }

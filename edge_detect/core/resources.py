@@ -1,9 +1,19 @@
 """Where the files lie that come with the package, and those that a user adds."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["bundled_path", "user_models_path"]
+__all__ = [
+    "bundled_path",
+    "state_directory",
+    "tuning_path",
+    "tuning_paths",
+    "user_models_path",
+]
+
+# The one folder that every unit and every user can read: the service's state is its own alone.
+_TUNED_FOR_ALL = Path("/etc/edge-detect/tuned.json")
 
 
 def bundled_path(name: str) -> Path:
@@ -23,3 +33,51 @@ def user_models_path() -> Path:
         return Path(override)
     data_home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(data_home) / "edge-detect" / "models"
+
+
+def state_directory(environment: Mapping[str, str] | None = None) -> Path:
+    """Where files belong that outlive the process; it need not exist yet.
+
+    Under systemd, the first directory of `StateDirectory=`; else the user's own, as the XDG
+    base directory specification has it.
+
+    Args:
+        environment: None takes that of the process.
+
+    Raises:
+        RuntimeError: This user has no home.
+    """
+    variables = os.environ if environment is None else environment
+    granted = variables.get("STATE_DIRECTORY", "").partition(":")[0]
+    if granted:
+        return Path(granted)
+    home = variables.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(home) / "edge-detect"
+
+
+def tuning_path() -> Path:
+    """The file that `edge-detect tune` writes; `EDGE_DETECT_TUNED` overrides it.
+
+    What root measures is for all users and services of this computer.
+
+    Raises:
+        RuntimeError: This user has no home.
+    """
+    override = os.environ.get("EDGE_DETECT_TUNED")
+    if override:
+        return Path(override)
+    if os.geteuid() == 0 and not os.environ.get("STATE_DIRECTORY"):
+        return _TUNED_FOR_ALL
+    return state_directory() / _TUNED_FOR_ALL.name
+
+
+def tuning_paths() -> tuple[Path, ...]:
+    """The files in which a tuning is looked for, best first; none of them need exist."""
+    override = os.environ.get("EDGE_DETECT_TUNED")
+    if override:
+        return (Path(override),)
+    try:
+        own = state_directory() / _TUNED_FOR_ALL.name
+    except RuntimeError:
+        return (_TUNED_FOR_ALL,)
+    return own, _TUNED_FOR_ALL

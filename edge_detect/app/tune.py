@@ -1,0 +1,54 @@
+"""`edge-detect tune`: measure how models run best on this board, and write it down."""
+
+import argparse
+import json
+
+from edge_detect.core import bundled_path
+from edge_detect.core.resources import tuning_path
+from edge_detect.models import CatalogueEntry, find_model, list_models
+from edge_detect.models.tuned import check_writable, this_board, write_tuning
+from edge_detect.tools.tune import Candidate, TuneReport, measure_tuning
+
+__all__ = ["tune"]
+
+
+def tune(arguments: argparse.Namespace) -> int:
+    """Measure the models that are named, or all that are bundled."""
+    entries = [find_model(name) for name in arguments.model] if arguments.model else _bundled()
+    path = None if arguments.dry_run else tuning_path()
+    if path is not None:
+        check_writable(path)
+    if not arguments.json:
+        print(this_board(), flush=True)
+    for entry in entries:
+        report = measure_tuning(entry)
+        if path is not None:
+            # One by one: what was found stays if the next is interrupted.
+            write_tuning(path, entry, report.runtime, report.tuning)
+        if arguments.json:
+            print(json.dumps(report.as_json() | {"file": path and str(path)}), flush=True)
+        else:
+            print(_table(report), flush=True)
+    if path is not None and not arguments.json:
+        print(f"written to {path}; models that are loaded from now on take it")
+    return 0
+
+
+def _bundled() -> list[CatalogueEntry]:
+    folder = bundled_path("models_tflite")
+    return [entry for entry in list_models() if entry.present and entry.path.parent == folder]
+
+
+def _table(report: TuneReport) -> str:
+    lines = [f"{report.model}  {report.runtime}, {report.rounds} rounds"]
+    lines += [_line(report, candidate) for candidate in report.candidates]
+    return "\n".join(lines)
+
+
+def _line(report: TuneReport, candidate: Candidate) -> str:
+    words = f"{candidate.threads} thread{'s' * (candidate.threads > 1)}"
+    if candidate.cores:
+        words += f" on {', '.join(map(str, candidate.cores))} alone"
+    taken = (candidate.threads, candidate.cores) == (report.threads, report.cores)
+    figures = f"{candidate.median_ms:>10.2f} ms  x {candidate.gain:.2f}"
+    return f"  {words:<24}{figures}{'  taken' if taken else ''}"
