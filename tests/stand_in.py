@@ -19,6 +19,9 @@ class StandIn:
     def __init__(self, folder: Path) -> None:
         self.library = folder / "libedgetpu.so.1"
         self.orders = folder / "orders"
+        self.nodes = [folder / f"orders.usb{number}" for number in range(8)]
+        for node in self.nodes:
+            node.touch()
         self.tell()
         os.environ["EDGE_TPU_STAND_IN"] = str(self.orders)
         subprocess.run(

@@ -18,7 +18,14 @@ from edge_detect.board.edge_tpu import (
 from edge_detect.core import AcceleratorError
 from edge_detect.models.accelerator import Accelerator
 
-__all__ = ["EDGE_TPU_LIBRARY", "EdgeTpus", "ask_library", "choose_devices", "explain_absence"]
+__all__ = [
+    "EDGE_TPU_LIBRARY",
+    "EdgeTpus",
+    "ask_library",
+    "choose_devices",
+    "explain_absence",
+    "find_fault",
+]
 
 EDGE_TPU_LIBRARY = "libedgetpu.so.1"
 
@@ -37,9 +44,12 @@ _PLUG_IN = (
 )
 _RIGHTS = (
     "install the udev rules of edge-detect and join their group: sudo usermod -aG plugdev $USER, "
-    "then log in and plug it in again"
+    "then log in and plug it in again; delete /etc/udev/rules.d/65-apex.rules if it is there"
 )
-_DRIVER = "sudo apt install gasket-dkms, then reboot"
+_DRIVER = (
+    "install gasket-dkms 1.0-18.4 or later (see docs/accelerators.md, 'On M.2 or Mini PCIe'), "
+    "then reboot"
+)
 _TAKEN = "another program may have it, or it gets too little power: unplug it and plug it in again"
 
 
@@ -49,11 +59,35 @@ class EdgeTpus:
 
     Attributes:
         version: Of the library.
-        devices: Names for its option `device`, `usb:0`, `usb:1`, `pci:0` and so on.
+        devices: Names for its option `device`, `usb:0`, `usb:1`, `pci:0` and so on. They count
+            anew when one is unplugged.
+        paths: Where the kernel has each of them, which stays as long as it is plugged in there.
     """
 
     version: str
     devices: tuple[str, ...]
+    paths: tuple[str, ...]
+
+    def locate(self, path: str, others: Sequence[str]) -> tuple[str, str]:
+        """Find a device again: where it was, or else one that came since.
+
+        Args:
+            path: Where it was.
+            others: Where those are that somebody else uses.
+
+        Returns:
+            Its name now, and where it is.
+
+        Raises:
+            AcceleratorError: It is not there; says what is missing.
+        """
+        for name, place in zip(self.devices, self.paths, strict=True):
+            if place == path:
+                return name, place
+        for name, place in zip(self.devices, self.paths, strict=True):
+            if place not in others:
+                return name, place
+        raise explain_absence()
 
 
 def ask_library(library: str = EDGE_TPU_LIBRARY) -> EdgeTpus:
@@ -88,7 +122,7 @@ def ask_library(library: str = EDGE_TPU_LIBRARY) -> EdgeTpus:
     for bus, _ in told["devices"]:
         names.append(f"{bus}:{counts[bus]}")
         counts[bus] += 1
-    return EdgeTpus(told["version"], tuple(names))
+    return EdgeTpus(told["version"], tuple(names), tuple(path for _, path in told["devices"]))
 
 
 def choose_devices(wanted: Accelerator, present: Sequence[str]) -> list[str]:
@@ -118,7 +152,7 @@ def explain_absence(root: Path = Path("/")) -> AcceleratorError:
     usb, pci = find_usb_edge_tpus(root), find_pci_edge_tpus(root)
     devices: list[UsbEdgeTpu | PciEdgeTpu] = [*usb, *pci]
     for device in devices:
-        error = _fault(device)
+        error = find_fault(device)
         if error:
             return error
     if usb or pci:
@@ -126,7 +160,8 @@ def explain_absence(root: Path = Path("/")) -> AcceleratorError:
     return AcceleratorError("there is no Edge TPU, neither on USB nor on PCI Express", _PLUG_IN)
 
 
-def _fault(device: UsbEdgeTpu | PciEdgeTpu) -> AcceleratorError | None:
+def find_fault(device: UsbEdgeTpu | PciEdgeTpu) -> AcceleratorError | None:
+    """What keeps one from being used, as the kernel tells; None if nothing does."""
     if isinstance(device, PciEdgeTpu) and (device.driver != "apex" or device.node is None):
         return AcceleratorError(
             f"the Edge TPU at {device.address} has no driver: it needs gasket and apex", _DRIVER

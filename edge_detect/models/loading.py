@@ -1,7 +1,7 @@
 """From a model and a wish to whatever runs it."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Event
 from typing import Literal
 
@@ -58,7 +58,8 @@ def open_lanes(entry: CatalogueEntry, options: LoadOptions) -> Lanes:
         return Lanes(entry.name, [on_cpu])
     library = options.library or EDGE_TPU_LIBRARY
     try:
-        devices = choose_devices(wanted, ask_library(library).devices)
+        present = ask_library(library)
+        devices = choose_devices(wanted, present.devices)
         _check_file(for_tpu)
     except (AcceleratorError, ModelError) as error:
         if wanted.kind == "edgetpu":
@@ -66,29 +67,52 @@ def open_lanes(entry: CatalogueEntry, options: LoadOptions) -> Lanes:
         _log.info("%s runs on the CPU: %s", entry.name, error.message)
         return Lanes(entry.name, [on_cpu])
     fallback = on_cpu if _can_stand_in(for_tpu, entry) else None
+    nodes = [present.paths[present.devices.index(device)] for device in devices]
     lanes = [
-        Lane(f"edgetpu:{device}", _tpu_opener(for_tpu, device, library, options, deadline_s))
-        for device in devices
+        Lane(
+            f"edgetpu:{device}",
+            _tpu_opener(for_tpu, (device, node), nodes, library, options, deadline_s),
+        )
+        for device, node in zip(devices, nodes, strict=True)
     ]
     absence: Literal["again", "error"] = "again" if wanted.kind == "auto" else "error"
     return Lanes(entry.name, lanes, fallback, absence=absence, patience_s=deadline_s)
 
 
 def _tpu_opener(
-    entry: CatalogueEntry, device: str, library: str, options: LoadOptions, deadline_s: float
+    entry: CatalogueEntry,
+    device: tuple[str, str],
+    nodes: Sequence[str],
+    library: str,
+    options: LoadOptions,
+    deadline_s: float,
 ) -> Callable[[Event], Engine]:
-    order = Order(
-        str(entry.path.resolve()),
-        f"edgetpu:{device}",
-        options.runtime,
-        # What stays on the CPU of such a model is little.
-        1,
-        library,
-        {"device": device},
-    )
+    """What opens a model on one Edge TPU, now and whenever it has been away.
+
+    Args:
+        entry: The model.
+        device: Its name and its place when it was found.
+        nodes: The places of all that are used.
+        library: Of Edge TPUs.
+        options: Of the model.
+        deadline_s: For one inference.
+    """
+    found: list[tuple[str, str]] = [device]
 
     def open_on_tpu(give_up: Event) -> Engine:
         _check_file(entry)
+        # Devices count anew when one is unplugged.
+        name, node = found.pop() if found else ask_library(library).locate(device[1], nodes)
+        order = Order(
+            str(entry.path.resolve()),
+            f"edgetpu:{device[0]}",
+            options.runtime,
+            # What stays on the CPU of such a model is little.
+            threads=1,
+            library=library,
+            options={"device": name},
+            node=node,
+        )
         return Engine(entry, open_in_helper(order, deadline_s=deadline_s, give_up=give_up))
 
     return open_on_tpu

@@ -1,7 +1,7 @@
 """The one door to TFLite: opens a model file and hands out its tensors.
 
 LiteRT (`ai-edge-litert`) is taken first, its predecessor `tflite-runtime` if that is the
-one installed; both offer the same interpreter. Nothing else imports either of them.
+one installed; both offer the same interpreter. Only `gpu` imports LiteRT besides.
 """
 
 import importlib

@@ -1,1 +1,1 @@
-"""Programs around the models: convert, agreement, bench."""
+"""Programs around the models: convert, agreement, bench, devices, doctor."""

@@ -13,6 +13,7 @@ from waiting import wait_for
 import edge_detect as ed
 from edge_detect.core import AcceleratorError, ModelError
 from edge_detect.models import load_model
+from edge_detect.models.edge_tpu import EdgeTpus
 
 pytestmark = pytest.mark.model
 
@@ -182,3 +183,26 @@ def test_a_closed_detector_leaves_no_process_and_no_thread(twins, stand_in):
         pid = detector.lanes.engine.session.pid
         os.kill(pid, 0)
     wait_for(lambda: not os.path.exists(f"/proc/{pid}"))  # noqa: PTH110
+
+
+def test_one_edge_tpu_runs_one_model_at_a_time(twins, stand_in, tmp_path):
+    (tmp_path / "more").mkdir()
+    other = write_twins(tmp_path / "more", "other")
+    with load_model(twins, library=str(stand_in.library)):
+        with pytest.raises(AcceleratorError, match="usb:0 is in use by another model") as caught:
+            load_model(other, accelerator="edgetpu", library=str(stand_in.library))
+        assert "share" in caught.value.hint
+        with load_model(other, library=str(stand_in.library)) as second:
+            assert second.lanes.devices == ("cpu",)
+    with load_model(other, accelerator="edgetpu", library=str(stand_in.library)) as second:
+        assert second.lanes.devices == ("edgetpu:usb:0",)
+
+
+def test_devices_that_count_anew_are_found_again_by_their_place():
+    before = EdgeTpus("", ("usb:0", "usb:1"), ("/2-1", "/2-2"))
+    after = EdgeTpus("", ("usb:0",), ("/2-2",))
+    assert after.locate("/2-2", before.paths) == ("usb:0", "/2-2")
+    moved = EdgeTpus("", ("usb:0", "usb:1"), ("/2-2", "/3-1"))
+    assert moved.locate("/2-1", before.paths) == ("usb:1", "/3-1")
+    with pytest.raises(AcceleratorError, match="no Edge TPU"):
+        after.locate("/2-1", before.paths)

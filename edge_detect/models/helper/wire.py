@@ -42,6 +42,8 @@ class Order:
         options: Of the delegate.
         device: What the session calls what it runs on.
         compiled: Whether the runtime's own way to a GPU is taken.
+        node: What stands for the device in the file system: whoever has it locked, has the
+            device; empty if it may be shared.
     """
 
     model: str
@@ -51,6 +53,7 @@ class Order:
     library: str = ""
     options: Mapping[str, str] | None = None
     compiled: bool = False
+    node: str = ""
 
     def dump(self) -> str:
         """As text."""

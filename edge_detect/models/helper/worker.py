@@ -3,6 +3,7 @@
 It is started as `python -m edge_detect.models.helper.worker ORDER DESCRIPTOR`.
 """
 
+import fcntl
 import json
 import os
 import select
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_detect.core import EdgeDetectError
+from edge_detect.core import AcceleratorError, EdgeDetectError
 from edge_detect.models.helper.wire import MESSAGE_BYTES, REPLY, Description, Memory, Order
 from edge_detect.models.runtime import open_session
 from edge_detect.models.session import Session
@@ -41,6 +42,7 @@ def main(arguments: list[str]) -> int:
     with socket.socket(fileno=int(arguments[1])) as channel:
         Thread(target=_leave_with_the_other_side, args=(channel,), daemon=True).start()
         try:
+            _lock(order)
             session = _open(order)
             # The first inference brings the model to the device, and takes many times as long.
             session.invoke()
@@ -55,6 +57,30 @@ def main(arguments: list[str]) -> int:
         signal.alarm(0)
         _serve(session, channel)
     return 0
+
+
+def _lock(order: Order) -> None:
+    """Have the device for this process alone, until it ends.
+
+    An Edge TPU serves one process: another one that opens it throws the first one out.
+
+    Raises:
+        AcceleratorError: Another process has it.
+    """
+    if not order.node:
+        return
+    try:
+        node = os.open(order.node, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        # Whether it is there at all, its library says.
+        return
+    try:
+        fcntl.flock(node, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise AcceleratorError(
+            f"{order.device} is in use by another model or program",
+            "one Edge TPU runs one model at a time: let cameras share a model, or add a device",
+        ) from error
 
 
 def _open(order: Order) -> Session:

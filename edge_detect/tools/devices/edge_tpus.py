@@ -13,8 +13,7 @@ from edge_detect.board.edge_tpu import (
     find_usb_edge_tpus,
 )
 from edge_detect.core import AcceleratorError
-from edge_detect.models.edge_tpu import _fault as find_fault
-from edge_detect.models.edge_tpu import ask_library, explain_absence
+from edge_detect.models.edge_tpu import ask_library, explain_absence, find_fault
 from edge_detect.tools.devices.judgement import Judgement, State
 
 __all__ = ["EdgeTpu", "EdgeTpuLibrary", "find_edge_tpus", "hear_library", "judge_library"]

@@ -6,7 +6,8 @@
  * that EDGE_TPU_STAND_IN names; it is read anew whenever something is to be done, one word and
  * its value per line:
  *
- *   devices N        how many Edge TPUs there are, all on USB (1)
+ *   devices N        how many Edge TPUs there are (1), all on USB; the name of the file with
+ *                    .usb0, .usb1 and so on stands for their places in the system
  *   create refuse    no device can be opened
  *   create crash     the process ends, as with a library that does not fit the runtime
  *   create hang      nobody ever hears of it again
@@ -274,14 +275,15 @@ const char *edgetpu_version(void) {
 }
 
 struct Device *edgetpu_list_devices(size_t *count) {
-  static const char *paths[MOST] = {"/sys/bus/usb/devices/2-1", "/sys/bus/usb/devices/2-2",
-                                    "/sys/bus/usb/devices/2-3", "/sys/bus/usb/devices/2-4",
-                                    "/sys/bus/usb/devices/3-1", "/sys/bus/usb/devices/3-2",
-                                    "/sys/bus/usb/devices/3-3", "/sys/bus/usb/devices/3-4"};
+  static char paths[MOST][512];
+  const char *folder = getenv("EDGE_TPU_STAND_IN");
   long present = device_count();
   *count = present < MOST ? (size_t)present : MOST;
   struct Device *devices = calloc(*count + 1, sizeof *devices);
-  for (size_t i = 0; i < *count; i++) devices[i] = (struct Device){USB, paths[i]};
+  for (size_t i = 0; i < *count; i++) {
+    snprintf(paths[i], sizeof paths[i], "%s.usb%zu", folder ? folder : "", i);
+    devices[i] = (struct Device){USB, paths[i]};
+  }
   return devices;
 }
 
