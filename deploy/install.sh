@@ -179,6 +179,12 @@ install_version() {
 
 # Writes $CONFIG/tuned.json, which all units and users read; nothing depends on it.
 tune() {
+    if systemd_runs && [ -n "$(running_units)" ]; then
+        # Beside a model that runs already, one thread looks best.
+        say "numbers of threads are not measured while cameras run; to do it:"
+        say "  systemctl stop edge-detect; edge-detect tune; systemctl start edge-detect"
+        return
+    fi
     say "measuring how many threads are best on this board (up to a minute)"
     env -u EDGE_DETECT_TUNED -u EDGE_DETECT_RUNTIME -u STATE_DIRECTORY \
         timeout $TUNE_S "$VENV/bin/edge-detect" tune >/dev/null ||

@@ -11,6 +11,8 @@ from edge_detect.tools.tune import Candidate, TuneReport, measure_tuning
 
 __all__ = ["tune"]
 
+_BUSY_CORES = 0.5
+
 
 def tune(arguments: argparse.Namespace) -> int:
     """Measure the models that are named, or all that are bundled."""
@@ -42,6 +44,11 @@ def _bundled() -> list[CatalogueEntry]:
 def _table(report: TuneReport) -> str:
     lines = [f"{report.model}  {report.runtime}, {report.rounds} rounds"]
     lines += [_line(report, candidate) for candidate in report.candidates]
+    if report.busy_cores > _BUSY_CORES:
+        lines.append(
+            f"  other programs kept {report.busy_cores:.1f} cores busy meanwhile, which favours "
+            "few threads: stop them and tune again"
+        )
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ with fewer threads wins: capture, drawing and encoding need cores, too.
 
 import os
 import re
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -65,6 +66,7 @@ class TuneReport:
         cores: See there; empty for all.
         rounds: How many there were of the numbers of threads.
         candidates: All that were measured; what keeps to cores comes last.
+        busy_cores: What other programs took meanwhile: 1.0 is one busy core.
     """
 
     model: str
@@ -74,6 +76,7 @@ class TuneReport:
     cores: tuple[int, ...]
     rounds: int
     candidates: tuple[Candidate, ...]
+    busy_cores: float
 
     @property
     def tuning(self) -> Tuning:
@@ -138,7 +141,7 @@ def measure_tuning(
     check_content(entry.path, entry.spec)
     usable = sorted(os.sched_getaffinity(0))
     most = most_threads or min(_MOST_THREADS, len(usable))
-    began_ns = monotonic_ns()
+    began_ns, others_s = monotonic_ns(), _cpu_of_others_s()
 
     def deadline_ns(share: float) -> int:
         return began_ns + int(limit_s * share * NS_PER_S)
@@ -185,6 +188,7 @@ def measure_tuning(
         cores=cores,
         rounds=rounds,
         candidates=tuple(candidates),
+        busy_cores=max(0.0, _cpu_of_others_s() - others_s) * NS_PER_S / (monotonic_ns() - began_ns),
     )
 
 
@@ -230,6 +234,14 @@ def order_of_cores(usable: Sequence[int], root: Path = _CPUS) -> list[int]:
         return -speed, first is not None and int(first[0]) != core, -core
 
     return sorted(usable, key=rank)
+
+
+def _cpu_of_others_s() -> float:
+    """Seconds that all cores together have worked since boot, but not for this process."""
+    fields = (read_text(Path("/proc/stat")) or "").partition("\n")[0].split()[1:9]
+    user, nice, system, _, _, interrupts, soft, stolen = (int(each) for each in fields or "0" * 8)
+    ticks = user + nice + system + interrupts + soft + stolen
+    return ticks / os.sysconf("SC_CLK_TCK") - time.process_time()
 
 
 def _alternate(contenders: Sequence[_Contender], until_ns: int) -> None:

@@ -102,6 +102,15 @@ def test_cores_are_tried_where_threads_leave_some_and_the_caller_keeps_to_none()
     assert os.sched_getaffinity(0) == USABLE
 
 
+def test_work_of_others_is_told_as_it_favours_few_threads():
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:
+        try:
+            report = measure_tuning(find_model(SSD), most_threads=1, limit_s=2)
+        finally:
+            other.kill()
+    assert report.busy_cores > 0.2
+
+
 def test_a_board_that_is_too_slow_is_told_within_the_limit():
     with pytest.raises(EdgeDetectError, match="too slow here to be tuned within 0 s"):
         measure_tuning(find_model(SSD), limit_s=0.1)
