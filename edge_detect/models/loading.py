@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from threading import Event
 from typing import Literal
 
@@ -21,11 +22,21 @@ from edge_detect.models.lanes import Lane, Lanes
 from edge_detect.models.options import LoadOptions
 from edge_detect.models.runtime import check_header, open_session
 
-__all__ = ["open_lanes"]
+__all__ = ["Plan", "open_lanes", "plan_lanes"]
 
 _log = logging.getLogger(__name__)
 
 _DEADLINE_S = 2.0
+
+
+@dataclass(slots=True, frozen=True)
+class Plan:
+    """Where a model is to run; the arguments of `Lanes`."""
+
+    lanes: Sequence[Lane]
+    fallback: Lane | None = None
+    absence: Literal["error", "again", "forgotten"] = "error"
+    patience_s: float = 0.0
 
 
 def open_lanes(entry: CatalogueEntry, options: LoadOptions) -> Lanes:
@@ -36,36 +47,73 @@ def open_lanes(entry: CatalogueEntry, options: LoadOptions) -> Lanes:
         ModelError: A file is missing, or is not what its manifest says.
         DependencyError: No runtime is installed, or it does not fit the others.
     """
+    plan = plan_lanes(entry, options)
+    return Lanes(
+        entry.name, plan.lanes, plan.fallback, absence=plan.absence, patience_s=plan.patience_s
+    )
+
+
+def plan_lanes(entry: CatalogueEntry, options: LoadOptions) -> Plan:
+    """Find out where a model is to run, without opening it.
+
+    Raises:
+        AcceleratorError: There is no Edge TPU such as was asked for.
+        ModelError: A file is missing, or is not what its manifest says.
+    """
     wanted = options.accelerator or Accelerator()
-    deadline_s = options.deadline_s or _DEADLINE_S
     on_cpu = Lane("cpu", lambda _: _open_on_cpu(_for_cpu(entry), options))
-    if wanted.kind == "gpu":
-        on_gpu = Lane(
-            "gpu", lambda give_up: _open_on_gpu(_for_cpu(entry), options, deadline_s, give_up)
-        )
-        return Lanes(entry.name, [on_gpu], on_cpu, absence="forgotten", patience_s=deadline_s)
     if wanted.kind == "cpu":
-        return Lanes(entry.name, [on_cpu])
-    for_tpu = _twin(entry, entry.spec.edgetpu) if entry.spec.edgetpu else entry
-    has_twin = bool(entry.spec.edgetpu or entry.spec.cpu_twin)
-    if not has_twin:
-        if wanted.kind == "edgetpu":
-            raise ModelError(
-                f"model {entry.name!r} is not compiled for an Edge TPU, and has no twin that is",
-                "compile it with edgetpu_compiler, and name the result in its manifest: "
-                'edgetpu = "NAME_edgetpu"',
-            )
-        return Lanes(entry.name, [on_cpu])
-    library = options.library or EDGE_TPU_LIBRARY
+        return Plan([on_cpu])
+    if wanted.kind == "gpu":
+        return _plan_gpu(entry, options, on_cpu)
+    if not (entry.spec.edgetpu or entry.spec.cpu_twin):
+        if wanted.kind == "auto":
+            return Plan([on_cpu])
+        raise ModelError(
+            f"model {entry.name!r} is not compiled for an Edge TPU, and has no twin that is",
+            "compile it with edgetpu_compiler, and name the result in its manifest: "
+            'edgetpu = "NAME_edgetpu"',
+        )
     try:
-        present = ask_library(library)
-        devices = choose_devices(wanted, present.devices)
-        _check_file(for_tpu)
-    except (AcceleratorError, ModelError) as error:
+        return _plan_tpus(entry, options, wanted, on_cpu)
+    except AcceleratorError as error:
         if wanted.kind == "edgetpu":
             raise
         _log.info("%s runs on the CPU: %s", entry.name, error.message)
-        return Lanes(entry.name, [on_cpu])
+        return Plan([on_cpu])
+
+
+def _plan_gpu(entry: CatalogueEntry, options: LoadOptions, on_cpu: Lane) -> Plan:
+    deadline_s = options.deadline_s or _DEADLINE_S
+    for_gpu = _for_cpu(entry)
+    if for_gpu.spec.float_twin:
+        for_gpu = _twin(for_gpu, for_gpu.spec.float_twin)
+    order = Order(
+        str(for_gpu.path.resolve()),
+        "gpu",
+        options.runtime,
+        options.threads,
+        options.library or "",
+        compiled=not options.library,
+    )
+    on_gpu = Lane("gpu", lambda give_up: _open_in_helper(for_gpu, order, deadline_s, give_up))
+    return Plan([on_gpu], on_cpu, "forgotten", deadline_s)
+
+
+def _plan_tpus(
+    entry: CatalogueEntry, options: LoadOptions, wanted: Accelerator, on_cpu: Lane
+) -> Plan:
+    deadline_s = options.deadline_s or _DEADLINE_S
+    for_tpu = _twin(entry, entry.spec.edgetpu) if entry.spec.edgetpu else entry
+    library = options.library or EDGE_TPU_LIBRARY
+    present = ask_library(library)
+    devices = choose_devices(wanted, present.devices)
+    try:
+        _check_file(for_tpu)
+    except ModelError as error:
+        if wanted.kind == "edgetpu":
+            raise
+        raise AcceleratorError(error.message, error.hint) from error
     fallback = on_cpu if _can_stand_in(for_tpu, entry) else None
     nodes = [present.paths[present.devices.index(device)] for device in devices]
     lanes = [
@@ -75,8 +123,7 @@ def open_lanes(entry: CatalogueEntry, options: LoadOptions) -> Lanes:
         )
         for device, node in zip(devices, nodes, strict=True)
     ]
-    absence: Literal["again", "error"] = "again" if wanted.kind == "auto" else "error"
-    return Lanes(entry.name, lanes, fallback, absence=absence, patience_s=deadline_s)
+    return Plan(lanes, fallback, "again" if wanted.kind == "auto" else "error", deadline_s)
 
 
 def _tpu_opener(
@@ -100,7 +147,6 @@ def _tpu_opener(
     found: list[tuple[str, str]] = [device]
 
     def open_on_tpu(give_up: Event) -> Engine:
-        _check_file(entry)
         # Devices count anew when one is unplugged.
         name, node = found.pop() if found else ask_library(library).locate(device[1], nodes)
         order = Order(
@@ -113,27 +159,21 @@ def _tpu_opener(
             options={"device": name},
             node=node,
         )
-        return Engine(entry, open_in_helper(order, deadline_s=deadline_s, give_up=give_up))
+        return _open_in_helper(entry, order, deadline_s, give_up)
 
     return open_on_tpu
 
 
-def _open_on_gpu(
-    entry: CatalogueEntry, options: LoadOptions, deadline_s: float, give_up: Event
+def _open_in_helper(
+    entry: CatalogueEntry, order: Order, deadline_s: float, give_up: Event
 ) -> Engine:
-    if entry.spec.float_twin:
-        entry = _twin(entry, entry.spec.float_twin)
     _check_file(entry)
-    order = Order(
-        str(entry.path.resolve()),
-        "gpu",
-        options.runtime,
-        options.threads,
-        options.library or "",
-        {},
-        compiled=not options.library,
-    )
-    return Engine(entry, open_in_helper(order, deadline_s=deadline_s, give_up=give_up))
+    session = open_in_helper(order, deadline_s=deadline_s, give_up=give_up)
+    try:
+        return Engine(entry, session)
+    except BaseException:
+        session.close()
+        raise
 
 
 def _open_on_cpu(entry: CatalogueEntry, options: LoadOptions) -> Engine:
