@@ -187,7 +187,7 @@ def _read(content: Any, entry: CatalogueEntry, runtime: str | None) -> Tuning | 
     if not (threads <= board.cores and set(cores) <= os.sched_getaffinity(0)):
         return "was tuned with cores that this process may not use"
     # Comes last, as looking it up takes longest.
-    version = _version(runtime)
+    version = _version(runtime or os.environ.get("EDGE_DETECT_RUNTIME") or "")
     if said["runtime"] != version:
         return f"was tuned with {said['runtime']}, and runs with {version}"
     return Tuning(threads, tuple(cores))
@@ -212,9 +212,8 @@ def _checksum(spec: ModelSpec) -> str:
 
 
 @cache
-def _version(wanted: str | None) -> str:
+def _version(wanted: str) -> str:
     """As a session tells it; empty if there is no runtime, which opening the model will say."""
-    wanted = wanted or os.environ.get("EDGE_DETECT_RUNTIME")
     for name in [wanted] if wanted else RUNTIMES:
         try:
             return f"{name} {metadata.version(RUNTIMES[name].distribution)}"

@@ -140,7 +140,6 @@ def measure_tuning(
     """
     check_content(entry.path, entry.spec)
     usable = sorted(os.sched_getaffinity(0))
-    most = most_threads or min(_MOST_THREADS, len(usable))
     began_ns, others_s = monotonic_ns(), _cpu_of_others_s()
 
     def deadline_ns(share: float) -> int:
@@ -149,17 +148,11 @@ def measure_tuning(
     with ExitStack() as stack:
 
         def contender(threads: int, cores: tuple[int, ...] = ()) -> _Contender:
-            session = open_session(
-                entry.path,
-                threads=threads,
-                runtime=runtime,
-                cpu_twin=entry.spec.cpu_twin,
-                cores=cores,
-            )
+            session = _open(entry, runtime, threads, cores)
             stack.callback(session.close)
-            _fill(session)
             return _Contender(session, cores)
 
+        most = most_threads or min(_MOST_THREADS, len(usable))
         free = [contender(threads) for threads in range(1, most + 1)]
         _alternate(free, deadline_ns(0.75))
         if len(free[0].rounds_ms) < _LEAST_ROUNDS:
@@ -168,28 +161,29 @@ def measure_tuning(
                 f"it runs with {default_threads()} threads; threads in the configuration, or "
                 "--threads, say another number",
             )
-        best = choose([each.rounds_ms for each in free])
+        best = free[choose([each.rounds_ms for each in free])]
         candidates = [each.against(free[0]) for each in free]
-        runtime_name, rounds = free[best].session.runtime, len(free[best].rounds_ms)
-        cores: tuple[int, ...] = ()
-        if best + 1 < len(usable):
-            loose = _Contender(free[best].session)
-            kept = contender(best + 1, tuple(sorted(order_of_cores(usable)[: best + 1])))
+        taken = candidates[free.index(best)]
+        rounds = len(best.rounds_ms)
+        if taken.threads < len(usable):
+            loose = _Contender(best.session)
+            cores = tuple(sorted(order_of_cores(usable)[: taken.threads]))
+            kept = contender(taken.threads, cores)
             _alternate([loose, kept], deadline_ns(1.0))
-            if kept.rounds_ms:
-                candidates.append(kept.against(loose, candidates[best].gain))
-            if len(kept.rounds_ms) >= _LEAST_ROUNDS and choose([loose.rounds_ms, kept.rounds_ms]):
-                cores = kept.cores
-    return TuneReport(
-        model=entry.name,
-        runtime=runtime_name,
-        default_threads=default_threads(),
-        threads=best + 1,
-        cores=cores,
-        rounds=rounds,
-        candidates=tuple(candidates),
-        busy_cores=max(0.0, _cpu_of_others_s() - others_s) * NS_PER_S / (monotonic_ns() - began_ns),
-    )
+            if len(kept.rounds_ms) >= _LEAST_ROUNDS:
+                candidates.append(kept.against(loose, taken.gain))
+                taken = candidates[-1] if choose([loose.rounds_ms, kept.rounds_ms]) else taken
+        others_s = max(0.0, _cpu_of_others_s() - others_s)
+        return TuneReport(
+            model=entry.name,
+            runtime=best.session.runtime,
+            default_threads=default_threads(),
+            threads=taken.threads,
+            cores=taken.cores,
+            rounds=rounds,
+            candidates=tuple(candidates),
+            busy_cores=others_s * NS_PER_S / (monotonic_ns() - began_ns),
+        )
 
 
 def choose(rounds_ms: Sequence[Sequence[float]]) -> int:
@@ -256,11 +250,17 @@ def _alternate(contenders: Sequence[_Contender], until_ns: int) -> None:
             contender.rounds_ms.append(found[id(contender)])
 
 
-def _fill(session: InterpreterSession) -> None:
-    """Give it something to look at: noise, as zeros are a rare and easy picture."""
+def _open(
+    entry: CatalogueEntry, runtime: str | None, threads: int, cores: tuple[int, ...]
+) -> InterpreterSession:
+    """Open a model that has noise to look at, as zeros are a rare and easy picture."""
+    session = open_session(
+        entry.path, threads=threads, runtime=runtime, cpu_twin=entry.spec.cpu_twin, cores=cores
+    )
     view = session.input_view()
     noise = np.random.default_rng(0).integers(0, 256, view.shape, np.uint8)
     if view.dtype == np.int8:
         view[:] = (noise ^ 0x80).view(np.int8)
     else:
         view[:] = noise if view.dtype == np.uint8 else noise / np.float32(255)
+    return session

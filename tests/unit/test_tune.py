@@ -93,7 +93,7 @@ def test_cores_of_which_nothing_is_told_are_taken_from_the_end(tmp_path):
 
 @needs_two_cores
 def test_cores_are_tried_where_threads_leave_some_and_the_caller_keeps_to_none():
-    report = measure_tuning(find_model(SSD), most_threads=1, limit_s=4)
+    report = measure_tuning(find_model(SSD), most_threads=1)
     free, kept = report.candidates
     assert (free.threads, free.cores) == (1, ())
     assert (kept.threads, len(kept.cores)) == (1, 1)
