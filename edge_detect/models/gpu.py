@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_detect.core import AcceleratorError, DependencyError
+from edge_detect.core import AcceleratorError
 from edge_detect.models.runtime import open_session
 
 __all__ = ["CompiledSession", "open_compiled"]
@@ -83,15 +83,15 @@ def open_compiled(path: Path, *, on_gpu: bool = True) -> CompiledSession:
         on_gpu: Whether a GPU is used at all; else the same by the CPU alone.
 
     Raises:
-        AcceleratorError: There is no GPU that LiteRT can use, or it refuses the model.
-        DependencyError: LiteRT is not installed, or has no way to GPUs.
+        AcceleratorError: There is no GPU that LiteRT can use, it refuses the model, or LiteRT
+            is not installed.
         ModelError: The file cannot be used.
     """
     try:
         litert: Any = import_module("ai_edge_litert.compiled_model")
     except ImportError as error:
-        raise DependencyError(
-            f"LiteRT has no way to GPUs: {error}", "pip install 'ai-edge-litert>=2.1'"
+        raise AcceleratorError(
+            f"a GPU needs LiteRT: {error}", "pip install 'ai-edge-litert>=2.1'"
         ) from error
     likeness = open_session(path, threads=1, runtime="litert")
     kinds = litert.HardwareAccelerator

@@ -209,7 +209,16 @@ def _twin(entry: CatalogueEntry, named: str) -> CatalogueEntry:
 
 
 def _for_cpu(entry: CatalogueEntry) -> CatalogueEntry:
-    return _twin(entry, entry.spec.cpu_twin) if entry.spec.cpu_twin else entry
+    if not entry.spec.cpu_twin:
+        return entry
+    try:
+        return _twin(entry, entry.spec.cpu_twin)
+    except ModelError as error:
+        raise ModelError(
+            f"{entry.path} is compiled for an Edge TPU, and its twin for the CPU is not here:"
+            f" {error.message}",
+            f"put {entry.spec.cpu_twin!r} beside it",
+        ) from error
 
 
 def _can_stand_in(for_tpu: CatalogueEntry, entry: CatalogueEntry) -> bool:

@@ -1,5 +1,6 @@
 """How a model is to be loaded, as it is said behind its name or beside it."""
 
+import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -46,9 +47,9 @@ def find_with_options(
         ConfigError: An option is unknown, or says something impossible.
     """
     text = str(name_or_path)
-    if isinstance(name_or_path, Path) or "?" not in text or Path(text).exists():
-        return find_model(name_or_path), options
     name, _, query = text.partition("?")
+    if isinstance(name_or_path, Path) or "=" not in query or os.path.lexists(text):
+        return find_model(name_or_path), options
     return find_model(name), options.or_else(_read_options(parse_url(f"model://{name}?{query}")))
 
 

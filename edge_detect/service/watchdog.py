@@ -64,13 +64,16 @@ class Watchdog:
             return []
         found = []
         for stage, seconds in pipeline.busy_s().items():
-            inside = stage in ("prepare", "detect", "render")
+            inside = stage in ("prepare", "detect", "collect", "render")
             if seconds > self._stuck_s * (1 if inside else _PATIENCE_OUTSIDE):
                 found.append(f"{stage} is at work on one frame for {seconds:.0f} s")
         progress = self._progress_of(camera, pipeline, now_ns)
         if (now_ns - progress.missing_ns) / NS_PER_S > _END_S:
             found.append(f"stages that ended by themselves: {', '.join(pipeline.missing())}")
-        flowing = state.status.source.state == "live" and state.enabled
+        # An accelerator that is away, with nothing to stand in for it, is not brought back by
+        # starting the program again; it is tried all the time.
+        can_detect = bool(state.status.model.devices)
+        flowing = state.status.source.state == "live" and state.enabled and can_detect
         if not flowing:
             progress.detected_ns = now_ns
         slow_s = 2 / pipeline.controls.max_fps if pipeline.controls.max_fps else 0.0

@@ -20,7 +20,7 @@ from edge_detect.models.helper.wire import (
 __all__ = ["HelperSession", "open_in_helper"]
 
 # An Edge TPU on USB gets its firmware first; on a slow board, Python alone takes seconds.
-_OPEN_S = 60.0
+_OPEN_S = 30.0
 _MISFIT = "its library may not fit the runtime: `edge-detect doctor` tells more"
 _ERRORS = {error.__name__: error for error in (DependencyError, ModelError)}
 

@@ -25,7 +25,7 @@ __all__ = ["main"]
 
 # Longer than anybody waits for a model to be opened. A library that hangs may keep the
 # interpreter's lock, so that no thread of ours could end this process.
-_OPEN_S = 120
+_OPEN_S = 60
 
 
 def main(arguments: list[str]) -> int:

@@ -8,6 +8,7 @@
  *
  *   devices N        how many Edge TPUs there are (1), all on USB; the name of the file with
  *                    .usb0, .usb1 and so on stands for their places in the system
+ *   take all         it takes over every operator, as one for GPUs would
  *   create refuse    no device can be opened
  *   create crash     the process ends, as with a library that does not fit the runtime
  *   create hang      nobody ever hears of it again
@@ -219,6 +220,7 @@ static int invoke(Context *context, Node *node) {
 }
 
 static int take_over(Context *context, Delegate *delegate) {
+  bool all = is_told("take", "all", (long)delegate->data);
   IntArray *plan;
   if (context->get_execution_plan(context, &plan)) return FAILED;
   IntArray *taken = malloc(sizeof *taken + plan->size * sizeof(int));
@@ -227,7 +229,7 @@ static int take_over(Context *context, Delegate *delegate) {
     Node *node;
     Registration *operator;
     if (context->get_node(context, plan->data[i], &node, &operator)) return FAILED;
-    if (operator->custom_name && !strcmp(operator->custom_name, "edgetpu-custom-op"))
+    if (all || (operator->custom_name && !strcmp(operator->custom_name, "edgetpu-custom-op")))
       taken->data[taken->size++] = plan->data[i];
   }
   Registration kernel = {.init = init, .prepare = prepare_node, .invoke = invoke,
