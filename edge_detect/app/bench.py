@@ -138,7 +138,11 @@ def _row(report: AcceleratorReport, *, hinted: bool) -> str:
     if invoke is None or whole is None:
         reason = f"{report.reason} ({report.hint})" if report.hint and hinted else report.reason
         return textwrap.fill(
-            reason, _WIDTH, initial_indent=name, subsequent_indent=" " * _NAME_WIDTH
+            reason,
+            _WIDTH,
+            initial_indent=name,
+            subsequent_indent=" " * _NAME_WIDTH,
+            break_on_hyphens=False,
         )
     first = "-" if report.first_invoke_ms is None else f"{report.first_invoke_ms:.2f}"
     boxes = score = "-"
