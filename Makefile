@@ -23,7 +23,7 @@ test: test-main test-convert test-tflite-runtime test-systemd test-soak  ## Run 
 test-main: setup  ## Run the tests of the product itself
 	@scripts/setup.sh --test
 	@scripts/setup.sh --deploy
-	@$(BIN)/pytest -m "not convert and not endurance"
+	@$(BIN)/pytest -m "not convert and not endurance and not hardware"
 
 test-convert: setup  ## Run the conversion tests (TensorFlow, OpenCV with a Darknet reader)
 	@scripts/setup.sh --convert

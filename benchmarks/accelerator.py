@@ -18,8 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from stand_in import StandIn, compile_bundled, record_answer
 
-from edge_detect.core import NS_PER_MS, NS_PER_S, bundled_path, monotonic_ns
+from edge_detect.core import NS_PER_MS, NS_PER_S, Image, bundled_path, monotonic_ns
 from edge_detect.models import Detector, load_model
+from edge_detect.models.preprocess import InputWriter
 from edge_detect.models.runtime import open_session
 from edge_detect.pipeline import Pipeline
 from edge_detect.sources import open_source
@@ -31,6 +32,7 @@ ROUNDS = 5
 
 
 def main() -> None:
+    """Measure both bundled models."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--ms", type=float, default=7.0)
     parser.add_argument("--frames", type=int, default=2000)
@@ -45,9 +47,7 @@ def main() -> None:
             path = compile_bundled(folder, model)
             stand_in.tell(f"invoke_ms {arguments.ms}", record_answer(folder / model, model, image))
             print(f"{model}, 720p, {arguments.ms:g} ms on the device")
-            with load_model(
-                path, accelerator="edgetpu", library=str(stand_in.library)
-            ) as detector:
+            with load_model(path, accelerator="edgetpu", library=str(stand_in.library)) as detector:
                 show_rates(detector, clip, arguments)
                 show_overhead(detector, path, stand_in, image)
 
@@ -65,6 +65,7 @@ def show_rates(detector: Detector, clip: Path, arguments: argparse.Namespace) ->
 
 
 def pipeline_rate(detector: Detector, clip: Path, frames: int) -> float:
+    """Frames per second, once the stages are filled."""
     with Pipeline(
         f"file://{clip}?loop=true", model=detector, sinks=["null://"], mode="every"
     ) as pipeline:
@@ -79,22 +80,24 @@ def pipeline_rate(detector: Detector, clip: Path, frames: int) -> float:
     return (last - first) * NS_PER_S / (last_ns - first_ns)
 
 
-def show_overhead(detector: Detector, path: Path, stand_in: StandIn, image) -> None:
+def show_overhead(detector: Detector, path: Path, stand_in: StandIn, image: Image) -> None:
     """Write, infer and read one frame after another: in a helper, and in this process."""
-    detector.lanes.engine.session.close()
+    # One Edge TPU runs one model at a time.
+    detector.close()
     twin = path.with_name(f"{path.stem}_edgetpu.tflite")
     delegate = (str(stand_in.library), {"device": "usb:0"})
     options = {"accelerator": "edgetpu", "library": str(stand_in.library)}
     with load_model(path, **options) as helped, open_session(twin, delegate=delegate) as alone:
         buffer = helped.new_buffer()
         helped.prepare(image, buffer)
-        engine = helped.lanes.engine
+        helper = helped.lanes.engine.session
+        writer = InputWriter(helped.spec.input, helper.inputs[0].dtype)
         times = {"in a helper": [], "in this process": []}
         for _ in range(20):
-            for session, kept in zip((engine.session, alone), times.values(), strict=True):
+            for session, kept in zip((helper, alone), times.values(), strict=True):
                 for _ in range(20):
                     begin_ns = perf_counter_ns()
-                    engine._writer.write(buffer.pixels, session.input_view(0))
+                    writer.write(buffer.pixels, session.input_view(0))
                     session.begin(0)
                     session.finish(0)
                     kept.append((perf_counter_ns() - begin_ns) / NS_PER_MS)

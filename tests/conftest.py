@@ -32,6 +32,12 @@ def old_objects_out_of_the_way() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nothing_tuned(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Threads in tests do not depend on what was measured on this computer."""
+    os.environ["EDGE_DETECT_TUNED"] = str(tmp_path_factory.mktemp("tuned") / "tuned.json")
+
+
 WriteVideo = Callable[..., Path]
 
 

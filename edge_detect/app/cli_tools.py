@@ -57,22 +57,38 @@ def _add_bench(commands: "_Commands") -> None:
     bench = commands.add_parser(
         "bench",
         help="measure speed on this machine",
-        description="Measure every stage, and the whole pipeline against the bare interpreter.",
+        description="Measure every stage, and the whole pipeline against the bare interpreter; or, "
+        "with --accelerator, each model on each accelerator, and whether it finds there what the "
+        "CPU finds.",
     )
-    bench.add_argument("--model", default=None, metavar="NAME", help="default: both bundled ones")
+    bench.add_argument(
+        "--model", metavar="NAME", help="or all that are here (default: both bundled ones)"
+    )
+    bench.add_argument(
+        "--accelerator",
+        action="append",
+        metavar="NAME",
+        help="measure models on this, beside the CPU: gpu, edgetpu, edgetpu:usb:0 …, or all; "
+        "several with commas",
+    )
+    bench.add_argument("--library", metavar="PATH", help="of Edge TPUs (default: libedgetpu.so.1)")
     bench.add_argument(
         "--source", metavar="FILE", help="a video (default: the bundled clip, scaled to 720p)"
     )
-    bench.add_argument("--threads", type=positive_int, default=1, metavar="N", help="default: 1")
+    bench.add_argument(
+        "--threads",
+        type=positive_int,
+        metavar="N",
+        help="default: 1; with --accelerator, as many as models get on this computer",
+    )
     bench.add_argument("--runtime", choices=["litert", "tflite-runtime"])
     bench.add_argument(
         "--frames",
         type=positive_int,
-        default=2200,
         metavar="N",
-        help="frames of each measurement (default: 2200)",
+        help="frames of each measurement (default: 2200; with --accelerator 300)",
     )
-    bench.add_argument("--json", action="store_true", help="print one JSON object a model")
+    bench.add_argument("--json", action="store_true", help="print one JSON object a line")
     bench.set_defaults(work=("edge_detect.app.bench", "bench"))
 
 

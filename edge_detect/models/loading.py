@@ -21,6 +21,7 @@ from edge_detect.models.helper.wire import Order
 from edge_detect.models.lanes import Lane, Lanes
 from edge_detect.models.options import LoadOptions
 from edge_detect.models.runtime import check_header, open_session
+from edge_detect.models.tuned import find_tuning
 
 __all__ = ["Plan", "open_lanes", "plan_lanes"]
 
@@ -158,6 +159,7 @@ def _tpu_opener(
             library=library,
             options={"device": name},
             node=node,
+            paired=True,
         )
         return _open_in_helper(entry, order, deadline_s, give_up)
 
@@ -178,12 +180,15 @@ def _open_in_helper(
 
 def _open_on_cpu(entry: CatalogueEntry, options: LoadOptions) -> Engine:
     _check_file(entry)
+    threads, cores = options.threads, options.cores or ()
+    if threads is None and not cores and (tuned := find_tuning(entry, options.runtime)):
+        threads, cores = tuned.threads, tuned.cores
     session = open_session(
         entry.path,
-        threads=options.threads,
+        threads=threads,
         runtime=options.runtime,
         cpu_twin=entry.spec.cpu_twin,
-        cores=options.cores or (),
+        cores=cores,
     )
     return Engine(entry, session)
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from threading import Event, Thread
 from time import monotonic
 
-from edge_detect.models.helper.wire import MESSAGE_BYTES, Order
+from edge_detect.models.helper.wire import MESSAGE_BYTES, SLOTS, Order
 
 __all__ = ["HelperProcess"]
 
@@ -33,41 +33,46 @@ class HelperProcess:
         order: What it is to open.
 
     Attributes:
-        channel: To it; keeps messages apart.
+        channels: To it, one for each slot; they keep messages apart.
         pid: Its number.
     """
 
     def __init__(self, order: Order) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(SLOTS)]
+        theirs = [pair[1].fileno() for pair in pairs]
         module = "edge_detect.models.helper.worker"
         # Not from the working directory: whatever lies there has no business in here.
-        command = [sys.executable, "-P", "-m", module, order.dump(), str(theirs.fileno())]
-        with theirs:
+        command = [sys.executable, "-P", "-m", module, order.dump(), *map(str, theirs)]
+        try:
             self._process = subprocess.Popen(  # noqa: S603 - our own program
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                pass_fds=[theirs.fileno()],
+                pass_fds=theirs,
                 env=_environment(os.environ),
                 # Ctrl-C is for the program, which ends its helpers itself.
                 start_new_session=True,
             )
-        self.channel = ours
+        finally:
+            for _, each in pairs:
+                each.close()
+        self.channels = [pair[0] for pair in pairs]
         self.pid = self._process.pid
         self._said = b""
         self._listener = Thread(target=self._listen, name="edge-helper-log", daemon=True)
         self._listener.start()
 
-    def receive(self, timeout_s: float) -> bytes | None:
-        """The next message; None when the process has ended.
+    def receive(self, slot: int, timeout_s: float) -> bytes | None:
+        """The next message of a slot; None when the process has ended.
 
         Raises:
             TimeoutError: Nothing came in time.
         """
+        channel = self.channels[slot]
         try:
-            self.channel.settimeout(max(0.001, timeout_s))
-            return self.channel.recv(MESSAGE_BYTES) or None
+            channel.settimeout(timeout_s)
+            return channel.recv(MESSAGE_BYTES) or None
         except TimeoutError:
             raise
         except OSError:
@@ -80,10 +85,11 @@ class HelperProcess:
             TimeoutError: Nothing came in time, or before `give_up` was set.
         """
         until_s = monotonic() + timeout_s
-        self.channel.settimeout(_LOOK_S)
+        channel = self.channels[0]
+        channel.settimeout(_LOOK_S)
         while True:
             try:
-                told, descriptors, _, _ = socket.recv_fds(self.channel, MESSAGE_BYTES, 1)
+                told, descriptors, _, _ = socket.recv_fds(channel, MESSAGE_BYTES, 1)
             except TimeoutError:
                 if give_up.is_set() or monotonic() > until_s:
                     raise
@@ -101,7 +107,8 @@ class HelperProcess:
         except subprocess.TimeoutExpired:
             # It waits for a device within the kernel, and ends when that answers.
             _log.warning("process %d does not end: its device holds it", self.pid)
-        self.channel.close()
+        for channel in self.channels:
+            channel.close()
 
     def outcome(self) -> str:
         """How it ended, and the last that it said, in words that follow a name."""

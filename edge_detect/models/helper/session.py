@@ -2,7 +2,7 @@
 
 import json
 import os
-from threading import Event, Lock
+from threading import Event
 from typing import Any
 
 from numpy.typing import NDArray
@@ -36,7 +36,10 @@ class HelperSession:
         described: The model that it has opened.
         memory: The tensors.
         device: What it runs on.
-        deadline_s: An inference that takes longer has failed.
+        deadline_s: An inference that takes longer, with the one before it, has failed.
+
+    Attributes:
+        first_invoke_ns: How long the helper's first inference took, nanoseconds.
     """
 
     slots = SLOTS - 1
@@ -55,14 +58,10 @@ class HelperSession:
         self.threads = described.threads
         self.inputs = described.inputs
         self.outputs = {info.name: info for info in described.outputs}
+        self.first_invoke_ns = described.first_invoke_ns
         self._process = process
         self._memory = memory
         self._deadline_s = deadline_s
-        self._reading = Lock()
-        self._took_ns: list[int | None] = [None] * SLOTS
-        self._reasons = [""] * SLOTS
-        # Why nothing more can be expected of it.
-        self._failed = ""
 
     @property
     def pid(self) -> int:
@@ -79,22 +78,26 @@ class HelperSession:
 
     def begin(self, slot: int = 0) -> None:
         """See `Session`."""
-        self._took_ns[slot], self._reasons[slot] = None, ""
         try:
-            self._process.channel.send(bytes((slot,)))
+            self._process.channels[slot].send(b"?")
         except OSError as error:
-            raise AcceleratorError(self._gone()) from error
+            raise self._gone() from error
 
     def finish(self, slot: int = 0) -> int:
         """See `Session`."""
-        with self._reading:
-            while self._took_ns[slot] is None and not self._reasons[slot]:
-                if self._failed:
-                    raise AcceleratorError(self._failed)
-                self._receive()
-            if self._reasons[slot]:
-                raise AcceleratorError(f"{self.device} failed: {self._reasons[slot]}")
-            return self._took_ns[slot] or 0
+        try:
+            told = self._process.receive(slot, self._deadline_s)
+        except TimeoutError as error:
+            raise AcceleratorError(
+                f"{self.device} did not answer within {self._deadline_s:g} s"
+            ) from error
+        if told is None:
+            raise self._gone()
+        worked, took_ns = REPLY.unpack_from(told)
+        if not worked:
+            reason = told[REPLY.size :].decode("utf-8", "replace") or "it says no reason"
+            raise AcceleratorError(f"{self.device} failed: {reason}")
+        return int(took_ns)
 
     def invoke(self) -> None:
         """See `Session`."""
@@ -105,24 +108,8 @@ class HelperSession:
         """End the helper, whatever it is doing."""
         self._process.kill()
 
-    def _receive(self) -> None:
-        """Take the next slot's outcome, whichever slot it is for."""
-        try:
-            told = self._process.receive(self._deadline_s)
-        except TimeoutError:
-            self._failed = f"{self.device} did not answer within {self._deadline_s:g} s"
-            return
-        if told is None:
-            self._failed = self._gone()
-            return
-        slot, worked, took_ns = REPLY.unpack_from(told)
-        if worked:
-            self._took_ns[slot] = took_ns
-        else:
-            self._reasons[slot] = told[REPLY.size :].decode("utf-8", "replace") or "no reason given"
-
-    def _gone(self) -> str:
-        return f"the process of {self.device} {self._process.outcome()}"
+    def _gone(self) -> AcceleratorError:
+        return AcceleratorError(f"the process of {self.device} {self._process.outcome()}")
 
 
 def open_in_helper(order: Order, *, deadline_s: float, give_up: Event) -> HelperSession:

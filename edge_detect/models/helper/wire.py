@@ -1,9 +1,9 @@
 """What the program and its helper tell each other.
 
 They share one piece of memory: for every slot, the input tensor and the output tensors, one
-after another. Over a socket that keeps messages apart go: first the helper's description of the
-model, with the memory's descriptor, or an error; then, to the helper, the number of a slot whose
-input is ready; and back, that number when its outputs are.
+after another. Every slot has a socket that keeps messages apart. Over the first one comes the
+helper's description of the model, with the memory's descriptor, or an error. Then a byte asks
+that a slot's input be inferred, and the answer says that its outputs are there.
 """
 
 import json
@@ -23,8 +23,8 @@ __all__ = ["MESSAGE_BYTES", "REPLY", "SLOTS", "Description", "Memory", "Order"]
 # One at work, one that waits; and one for a frame that another device has failed with.
 SLOTS = 3
 MESSAGE_BYTES = 65_536
-# Slot, whether it worked, and how long it took in nanoseconds; why it did not, follows as text.
-REPLY = struct.Struct("<B?q")
+# Whether it worked, and how long it took in nanoseconds; why it did not, follows as text.
+REPLY = struct.Struct("<?q")
 
 # A cache line: no two tensors share one.
 _ALIGNMENT = 64
@@ -44,6 +44,7 @@ class Order:
         compiled: Whether the runtime's own way to a GPU is taken.
         node: What stands for the device in the file system: whoever has it locked, has the
             device; empty if it may be shared.
+        paired: Whether two interpreters take turns, so that the device never waits for us.
     """
 
     model: str
@@ -54,6 +55,7 @@ class Order:
     options: Mapping[str, str] | None = None
     compiled: bool = False
     node: str = ""
+    paired: bool = False
 
     def dump(self) -> str:
         """As text."""
@@ -67,12 +69,21 @@ class Order:
 
 @dataclass(slots=True, frozen=True)
 class Description:
-    """A model that a helper has opened; attributes as in `Session`."""
+    """A model that a helper has opened.
+
+    Attributes:
+        runtime: As in `Session`.
+        threads: As in `Session`.
+        inputs: As in `Session`.
+        outputs: As in `Session`.
+        first_invoke_ns: How long the first inference took, nanoseconds.
+    """
 
     runtime: str
     threads: int
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
+    first_invoke_ns: int
 
     def dump(self) -> bytes:
         """As bytes."""
@@ -82,6 +93,7 @@ class Description:
                 "threads": self.threads,
                 "inputs": [_dump_tensor(info) for info in self.inputs],
                 "outputs": [_dump_tensor(info) for info in self.outputs],
+                "first_invoke_ns": self.first_invoke_ns,
             }
         ).encode()
 
@@ -91,7 +103,7 @@ class Description:
         inputs, outputs = (
             tuple(_load_tensor(each) for each in told[key]) for key in ("inputs", "outputs")
         )
-        return cls(told["runtime"], told["threads"], inputs, outputs)
+        return cls(told["runtime"], told["threads"], inputs, outputs, told["first_invoke_ns"])
 
 
 class Memory:

@@ -1,6 +1,7 @@
 """The helper's own program: opens a model, then infers slot after slot until nobody asks.
 
-It is started as `python -m edge_detect.models.helper.worker ORDER DESCRIPTOR`.
+It is started as `python -m edge_detect.models.helper.worker ORDER DESCRIPTOR…`, with one socket
+for each slot.
 """
 
 import fcntl
@@ -11,8 +12,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from threading import Thread
-from typing import Any
+from threading import Lock, Thread
 
 import numpy as np
 
@@ -32,30 +32,41 @@ def main(arguments: list[str]) -> int:
     """Serve one model.
 
     Args:
-        arguments: The order as text, and the number of the socket's descriptor.
+        arguments: The order as text, and the numbers of the sockets' descriptors, one per slot.
 
     Returns:
         The exit status.
     """
     signal.alarm(_OPEN_S)
     order = Order.load(arguments[0])
-    with socket.socket(fileno=int(arguments[1])) as channel:
-        Thread(target=_leave_with_the_other_side, args=(channel,), daemon=True).start()
-        try:
-            _lock(order)
-            session = _open(order)
-            # The first inference brings the model to the device, and takes many times as long.
-            session.invoke()
-        except EdgeDetectError as error:
-            told = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
-            channel.send(json.dumps(told).encode())
-            return error.exit_code
-        except Exception as error:  # noqa: BLE001 - raised by the other side
-            reason = " ".join(str(error).split())
-            channel.send(json.dumps({"error": "", "message": reason}).encode())
-            return 1
-        signal.alarm(0)
-        _serve(session, channel)
+    channels = [socket.socket(fileno=int(each)) for each in arguments[1:]]
+    Thread(target=_leave_with_the_other_side, args=(channels[0],), daemon=True).start()
+    try:
+        _lock(order)
+        session = _open(order)
+        # The first inference brings the model to the device, and takes many times as long.
+        first_ns = session.finish()
+        second = _open_second(order)
+    except EdgeDetectError as error:
+        told = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
+        channels[0].send(json.dumps(told).encode())
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - raised by the other side
+        reason = " ".join(str(error).split())
+        channels[0].send(json.dumps({"error": "", "message": reason}).encode())
+        return 1
+    signal.alarm(0)
+    memory = _share_memory(session, first_ns, channels[0])
+    shared = (session, Lock())
+    servers = [shared, (second, Lock()) if second else shared, shared]
+    threads = [
+        Thread(target=_serve, args=(*server, memory, slot, channel))
+        for slot, (server, channel) in enumerate(zip(servers, channels, strict=True))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     return 0
 
 
@@ -94,31 +105,52 @@ def _open(order: Order) -> Session:
     )
 
 
-def _serve(session: Session, channel: socket.socket) -> None:
+def _open_second(order: Order) -> Session | None:
+    """One interpreter more on the same device, if it lets us.
+
+    While results of one are read and its next input is written, the device works for the other:
+    its queue never runs dry.
+    """
+    if not order.paired:
+        return None
+    try:
+        session = _open(order)
+        session.invoke()
+    except (EdgeDetectError, RuntimeError):
+        return None
+    return session
+
+
+def _share_memory(session: Session, first_ns: int, channel: socket.socket) -> Memory:
+    """Tell the other side what there is, and where it lies."""
     outputs = tuple(session.outputs.values())
-    described = Description(session.runtime, session.threads, session.inputs, outputs)
+    described = Description(session.runtime, session.threads, session.inputs, outputs, first_ns)
     file = os.memfd_create("edge-detect-tensors")
     os.ftruncate(file, Memory.size_of(described))
     memory = Memory(described, file)
     socket.send_fds(channel, [described.dump()], [file])
     os.close(file)
-    while (asked := channel.recv(1)) != b"":
-        slot = asked[0]
-        # The lines before, and the interpreter refuses to run while a view is alive.
-        np.copyto(session.input_view(), memory.inputs[slot])
-        try:
-            took_ns = session.finish()
-        except Exception as error:  # noqa: BLE001 - raised by the other side
-            reason = " ".join(str(error).split()).encode()[: MESSAGE_BYTES - REPLY.size]
-            channel.send(REPLY.pack(slot, False, 0) + reason)
-            continue
-        _copy_outputs(session, memory.outputs[slot])
-        channel.send(REPLY.pack(slot, True, took_ns))
+    return memory
 
 
-def _copy_outputs(session: Session, kept: dict[str, Any]) -> None:
-    for name, view in session.output_views().items():
-        np.copyto(kept[name], view)
+def _serve(session: Session, lock: Lock, memory: Memory, slot: int, channel: socket.socket) -> None:
+    """Infer one slot whenever it is asked for."""
+    given, kept = memory.inputs[slot], memory.outputs[slot]
+    while channel.recv(1) != b"":
+        with lock:
+            # The view dies here: interpreters refuse to run while one is alive.
+            np.copyto(session.input_view(), given)
+            try:
+                took_ns = session.finish()
+            except Exception as error:  # noqa: BLE001 - raised by the other side
+                reason = " ".join(str(error).split()).encode()[: MESSAGE_BYTES - REPLY.size]
+                channel.send(REPLY.pack(False, 0) + reason)
+                continue
+            for name, view in session.output_views().items():
+                np.copyto(kept[name], view)
+            # Nor may this name keep one.
+            del view
+        channel.send(REPLY.pack(True, took_ns))
 
 
 def _leave_with_the_other_side(channel: socket.socket) -> None:

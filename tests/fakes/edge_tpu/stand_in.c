@@ -30,6 +30,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -110,7 +111,7 @@ enum { OK = 0, FAILED = 1, USB = 1, MOST = 8 };
 /* Else the runtime would prepare the operator itself first, which it does not have. */
 enum { ALLOW_DYNAMIC_TENSORS = 1 };
 
-static char orders[8192], value_of[256];
+static _Thread_local char orders[8192], value_of[256];
 
 /* Read the file anew. */
 static void listen_to_orders(void) {
@@ -128,15 +129,17 @@ static const char *told(const char *word, long serial) {
   for (const char *line = orders; *line; line += strcspn(line, "\n"), line += *line == '\n') {
     if (strncmp(line, word, length) || line[length] != ' ') continue;
     size_t rest = strcspn(line += length + 1, "\n");
-    if (rest >= sizeof value_of) abort();
-    memcpy(value_of, line, rest);
-    value_of[rest] = '\0';
-    char *space = strchr(value_of, ' ');
+    char value[sizeof value_of];
+    if (rest >= sizeof value) abort();
+    memcpy(value, line, rest);
+    value[rest] = '\0';
+    char *space = strchr(value, ' ');
     if (strcmp(word, "chatter") && space) {
       *space = '\0';
       if (strtol(space + 1, NULL, 10) != serial) continue;
     }
-    found = value_of;
+    /* A later line that is for another device must not overwrite it. */
+    found = strcpy(value_of, value);
   }
   return found;
 }
@@ -150,10 +153,19 @@ static void hang(void) {
   for (;;) pause();
 }
 
-/* Wait until so long after a moment; the kernel is asked not to add its usual slack. */
-static void wait_ms(double ms, const struct timespec *since) {
-  long long ns = since->tv_nsec + (long long)(ms * 1e6);
-  struct timespec until = {since->tv_sec + ns / 1000000000, ns % 1000000000};
+/* Have one device work for so long, after all that it was given before: as the real one, it has a
+ * queue. The kernel is asked not to add its usual slack. */
+static void work(double ms, long serial) {
+  static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+  static long long free_ns[2 * MOST];
+  struct timespec now;
+  pthread_mutex_lock(&mutex);
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  long long ns = now.tv_sec * 1000000000LL + now.tv_nsec, *free = &free_ns[serial % (2 * MOST)];
+  ns = (*free > ns ? *free : ns) + (long long)(ms * 1e6);
+  *free = ns;
+  pthread_mutex_unlock(&mutex);
+  struct timespec until = {ns / 1000000000, ns % 1000000000};
   prctl(PR_SET_TIMERSLACK, 1);
   while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {}
 }
@@ -194,29 +206,26 @@ static void garbage(Context *context, const Node *node) {
 }
 
 static int invoke(Context *context, Node *node) {
-  struct timespec begin;
-  clock_gettime(CLOCK_MONOTONIC, &begin);
   listen_to_orders();
   long serial = (long)node->user_data;
   const char *said = told("chatter", serial);
   if (said) fprintf(stderr, "%s\n", said);
-  said = told("invoke_ms", serial);
-  if (said) wait_ms(strtod(said, NULL), &begin);
   if (is_told("invoke", "hang", serial)) hang();
   if (is_told("invoke", "crash", serial)) raise(SIGSEGV);
-  if (is_told("invoke", "fail", serial)) {
-    context->report_error(context, "Failed to execute request. USB transfer error 1 [LibUsbDataOutCallback]");
-    return FAILED;
-  }
+  bool fails = is_told("invoke", "fail", serial);
   if (is_told("invoke", "garbage", serial)) {
     garbage(context, node);
-    return OK;
+  } else if (!fails) {
+    const char *answer = told("answer", serial);
+    FILE *file = answer ? fopen(answer, "rb") : NULL;
+    if (file) play(context, node, file);
+    else echo(context, node);
   }
-  const char *answer = told("answer", serial);
-  FILE *file = answer ? fopen(answer, "rb") : NULL;
-  if (file) play(context, node, file);
-  else echo(context, node);
-  return OK;
+  said = told("invoke_ms", serial);
+  if (said) work(strtod(said, NULL), serial);
+  if (fails)
+    context->report_error(context, "Failed to execute request. USB transfer error 1 [LibUsbDataOutCallback]");
+  return fails ? FAILED : OK;
 }
 
 static int take_over(Context *context, Delegate *delegate) {
