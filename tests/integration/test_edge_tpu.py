@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -64,6 +65,35 @@ def test_without_an_edge_tpu_auto_takes_the_cpu_and_says_so_once(twins, stand_in
         detector(PICTURE)
     (said,) = [record.getMessage() for record in caplog.records]
     assert said.startswith("echo runs on the CPU: there is no Edge TPU")
+
+
+@pytest.mark.parametrize(
+    ("order", "says"),
+    [("list crash", "crashes (SIGSEGV)"), ("list hang", "gives no answer within 1 s")],
+)
+def test_a_library_that_crashes_or_hangs_when_asked_ends_neither_us_nor_the_cpu(
+    twins, stand_in, order, says, caplog, monkeypatch
+):
+    monkeypatch.setattr("edge_detect.models.edge_tpu._ASK_S", 1.0)
+    stand_in.tell(order)
+    with pytest.raises(AcceleratorError, match=re.escape(says)):
+        load_model(twins, accelerator="edgetpu", library=str(stand_in.library))
+    with (
+        caplog.at_level(logging.INFO),
+        load_model(twins, library=str(stand_in.library)) as detector,
+    ):
+        assert detector.lanes.devices == ("cpu",)
+    assert says in caplog.text
+
+
+def test_without_the_library_auto_takes_the_cpu_and_says_so_once(twins, caplog):
+    with (
+        caplog.at_level(logging.INFO),
+        load_model(twins, library="/no-such/libedgetpu.so.1") as detector,
+    ):
+        assert detector.lanes.devices == ("cpu",)
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "runs on the CPU: the library of Edge TPUs is missing" in said
 
 
 def test_a_model_without_a_twin_says_nothing_of_edge_tpus(tmp_path, caplog):

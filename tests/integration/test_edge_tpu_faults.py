@@ -177,6 +177,16 @@ def test_of_two_devices_the_other_goes_on_alone_when_one_fails(twins, stand_in, 
         wait_for(lambda: len(detector.lanes.devices) == 2, 30)
 
 
+def test_when_all_devices_fail_the_cpu_takes_over(twins, stand_in):
+    stand_in.tell("devices 2")
+    with load_model(twins, library=str(stand_in.library), deadline_s=DEADLINE_S) as detector:
+        wanted = detector(PICTURE)
+        stand_in.tell("devices 2", "invoke fail", "create refuse")
+        for _ in range(3):
+            assert same(detector(PICTURE), wanted)
+        assert detector.lanes.devices == ("cpu",)
+
+
 def buffer_of(detector):
     buffer = detector.new_buffer()
     detector.prepare(PICTURE, buffer)

@@ -87,6 +87,13 @@ def test_a_gpu_that_does_not_work_leaves_the_cpu_with_one_warning(
     assert says in said.getMessage()
 
 
+def test_a_library_for_the_gpu_that_is_missing_leaves_the_cpu_with_one_warning(model, caplog):
+    with load_model(model, accelerator="gpu", library="/no-such/libgpu.so") as detector:
+        assert detector.lanes.devices == ("cpu",)
+    (said,) = caplog.records
+    assert "/no-such/libgpu.so cannot be loaded" in said.getMessage()
+
+
 @pytest.mark.parametrize("how", ["hang", "fail", "crash"])
 def test_a_gpu_that_fails_later_is_replaced_by_the_cpu_until_it_works(model, stand_in, how):
     stand_in.tell("take all")

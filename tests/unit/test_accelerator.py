@@ -1,5 +1,8 @@
 """What users may say a model is to run on."""
 
+import re
+from pathlib import Path
+
 import pytest
 from echo_models import change_manifest, write_model
 from stand_in import write_twins
@@ -180,3 +183,15 @@ def test_twins_that_differ_in_their_labels_are_refused(tmp_path, stand_in):
     change_manifest(tmp_path / "echo_edgetpu.tflite", '["thing"]', '["things"]')
     with pytest.raises(ModelError, match="named as twins, but differ"):
         load_model(path, library=str(stand_in.library))
+
+
+def test_every_test_that_the_table_of_faults_names_is_there():
+    root = Path(__file__).parents[2]
+    table = (root / "docs" / "accelerators.md").read_text().partition("## Each path")[2]
+    rows = [line for line in table.splitlines() if line.startswith("| ")][2:]
+    named = set(re.findall(r"`(test_\w+)`", table))
+    there = set()
+    for path in (root / "tests").rglob("test_*.py"):
+        there |= set(re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE))
+    assert named <= there
+    assert all("`test_" in row for row in rows)

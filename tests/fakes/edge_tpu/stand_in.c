@@ -9,6 +9,8 @@
  *   devices N        how many Edge TPUs there are (1), all on USB; the name of the file with
  *                    .usb0, .usb1 and so on stands for their places in the system
  *   take all         it takes over every operator, as one for GPUs would
+ *   list crash       the process ends when it asks for the devices
+ *   list hang        nobody ever hears of it again
  *   create refuse    no device can be opened
  *   create crash     the process ends, as with a library that does not fit the runtime
  *   create hang      nobody ever hears of it again
@@ -289,6 +291,8 @@ struct Device *edgetpu_list_devices(size_t *count) {
   static char paths[MOST][512];
   const char *folder = getenv("EDGE_TPU_STAND_IN");
   long present = device_count();
+  if (is_told("list", "crash", -1)) raise(SIGSEGV);
+  if (is_told("list", "hang", -1)) hang();
   *count = present < MOST ? (size_t)present : MOST;
   struct Device *devices = calloc(*count + 1, sizeof *devices);
   for (size_t i = 0; i < *count; i++) {
