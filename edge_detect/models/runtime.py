@@ -211,7 +211,10 @@ def kept_to(cores: Sequence[int]) -> Iterator[None]:
             f"cores {_numbers(cores)} are not all there",
             f"this process may use {_numbers(before)}",
         )
-    os.sched_setaffinity(0, cores)
+    try:
+        os.sched_setaffinity(0, cores)
+    except OSError as error:
+        raise ConfigError(f"may not keep to cores {_numbers(cores)}: {error.strerror}") from error
     try:
         yield
     finally:

@@ -211,6 +211,35 @@ sees_no_secrets() {
     as_the_service id && ! as_the_service cat /etc/shadow && ! as_the_service ls /root && ! as_the_service ls /home/somebody
 }
 
+# A library that stands in for that of Edge TPUs, and a model for it.
+uses_an_edge_tpu() {
+    local place=/opt/edge-detect/edge-tpu drop_in=$ROOT/run/systemd/system/$UNIT.d
+    local model=ssdlite-mobilenet-v2-pedestrian
+    mkdir -p "$ROOT$place" "$drop_in"
+    .venv/bin/python tests/systemd/edge_tpu.py "$ROOT" "$place" $model || return 1
+    printf '[Service]\nEnvironment=EDGE_TPU_STAND_IN=%s/orders\n' $place >"$drop_in/edge-tpu.conf"
+    sed "s|^model = .*|model = \"$place/$model.tflite?accelerator=edgetpu\&library=$place/libedgetpu.so.1\"|" \
+        "$LAYER/config.good" >"$CONFIG"
+    mark
+    inside systemctl daemon-reload && inside systemctl restart $UNIT && streams_again && helper_pid
+}
+helper_pid() { inside pgrep -f models.helper.worker; }
+replaces_the_helper() {
+    local before pid
+    before=$(helper_pid) pid=$(main_pid)
+    inside kill -9 "$before" || return 1
+    until_true 20 another_helper "$before" || { since_mark; return 1; }
+    until_true 10 is_back || { since_mark; return 1; }
+    [ "$(main_pid)" = "$pid" ] && streams 20 && since_mark | grep 'cpu takes over'
+}
+another_helper() { local now; now=$(helper_pid) && [ "$now" != "$1" ]; }
+is_back() { since_mark | grep 'edgetpu:usb:0 is back'; }
+leaves_no_helper() {
+    rm -r "$ROOT/run/systemd/system/$UNIT.d"
+    cp "$LAYER/config.good" "$CONFIG"
+    inside systemctl daemon-reload && inside systemctl restart $UNIT && ! helper_pid && streams_again
+}
+
 after_a_power_cut() {
     KEPT=$(find "$RECORDINGS" -name '*.mp4' | wc -l)
     echo "$KEPT recordings"
@@ -298,6 +327,9 @@ claim "the journal has cameras, figures and priorities as fields" until_true 20 
 cp "$LAYER/config.good" "$CONFIG"
 claim "it stops within 5 s, by itself" stops_in_time || true
 claim "it starts again" starts_again || true
+claim "a model runs on an Edge TPU, in a process of its own within the confinement" uses_an_edge_tpu || true
+claim "with that process killed, the CPU takes over until there is another one" replaces_the_helper || true
+claim "nothing of it is left after a restart without it" leaves_no_helper || true
 claim "killed by SIGKILL, it is restarted" restarts_after_kill || true
 claim "and streams" streams_again || true
 claim "stopped by SIGSTOP, it is restarted by the watchdog" restarts_after_stop_signal || true

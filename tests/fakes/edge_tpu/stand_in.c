@@ -29,7 +29,7 @@
  * The structures below are those of TensorFlow Lite's C interface, as far as they are needed,
  * which has kept their layout since 2.3.
  */
-#define _GNU_SOURCE
+#define _DEFAULT_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
