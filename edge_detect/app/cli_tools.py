@@ -49,6 +49,9 @@ def _add_tune(commands: "_Commands") -> None:
         "--model", action="append", metavar="NAME", help="may be repeated (default: the bundled)"
     )
     tune.add_argument("--dry-run", action="store_true", help="measure, and write nothing")
+    tune.add_argument(
+        "--force", action="store_true", help="write even if other programs were busy meanwhile"
+    )
     tune.add_argument("--json", action="store_true", help="print one JSON object a model")
     tune.set_defaults(work=("edge_detect.app.tune", "tune"))
 

@@ -111,6 +111,8 @@ def _introduce(pipeline: Pipeline) -> None:
     if where == "cpu":
         where = f"{detector.threads} thread{'s' if detector.threads > 1 else ''}"
     _say(f"model    {detector.name}  {detector.input_size}, {detector.runtime}, {where}")
+    if detector.lanes.away:
+        _say(f"         {detector.lanes.away}")
     for sink in pipeline.sinks:
         if isinstance(sink, NullSink):
             continue

@@ -2,8 +2,9 @@
 
 import argparse
 import json
+import sys
 
-from edge_detect.core import bundled_path
+from edge_detect.core import EdgeDetectError, bundled_path
 from edge_detect.core.resources import tuning_path
 from edge_detect.models import CatalogueEntry, find_model, list_models
 from edge_detect.models.tuned import check_writable, this_board, write_tuning
@@ -12,6 +13,8 @@ from edge_detect.tools.tune import Candidate, TuneReport, measure_tuning
 __all__ = ["tune"]
 
 _BUSY_CORES = 0.5
+# As sysexits.h says it: a temporary failure.
+_BUSY = 75
 
 
 def tune(arguments: argparse.Namespace) -> int:
@@ -20,20 +23,37 @@ def tune(arguments: argparse.Namespace) -> int:
     path = None if arguments.dry_run else tuning_path()
     if path is not None:
         check_writable(path)
+    status, written = 0, False
     if not arguments.json:
         print(this_board(), flush=True)
     for entry in entries:
-        report = measure_tuning(entry)
-        if path is not None:
+        try:
+            report = measure_tuning(entry)
+        except EdgeDetectError as error:
+            # Of a model that is too slow here, nothing is said of the others.
+            print(f"edge-detect: {error}", file=sys.stderr)
+            status = error.exit_code
+            continue
+        busy = report.busy_cores > _BUSY_CORES and not arguments.force
+        if path is not None and not busy:
             # One by one: what was found stays if the next is interrupted.
             write_tuning(path, entry, report.runtime, report.tuning)
+            written = True
+        if busy:
+            print(
+                f"edge-detect: {report.model}: other programs kept {report.busy_cores:.1f} cores "
+                "busy meanwhile, which favours few threads: nothing is written\n"
+                "  hint: stop them and tune again",
+                file=sys.stderr,
+            )
+            status = status or _BUSY
         if arguments.json:
             print(json.dumps(report.as_json() | {"file": path and str(path)}), flush=True)
         else:
             print(_table(report), flush=True)
-    if path is not None and not arguments.json:
+    if written and not arguments.json:
         print(f"written to {path}; models that are loaded from now on take it")
-    return 0
+    return status
 
 
 def _bundled() -> list[CatalogueEntry]:
@@ -44,11 +64,9 @@ def _bundled() -> list[CatalogueEntry]:
 def _table(report: TuneReport) -> str:
     lines = [f"{report.model}  {report.runtime}, {report.rounds} rounds"]
     lines += [_line(report, candidate) for candidate in report.candidates]
-    if report.busy_cores > _BUSY_CORES:
-        lines.append(
-            f"  other programs kept {report.busy_cores:.1f} cores busy meanwhile, which favours "
-            "few threads: stop them and tune again"
-        )
+    if report.cores:
+        cores = ", ".join(map(str, report.cores))
+        lines.append(f"  `cores = [{cores}]` in the configuration keeps it to these cores")
     return "\n".join(lines)
 
 

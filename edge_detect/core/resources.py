@@ -6,6 +6,7 @@ from pathlib import Path
 
 __all__ = [
     "bundled_path",
+    "models_paths",
     "state_directory",
     "tuning_path",
     "tuning_paths",
@@ -13,7 +14,8 @@ __all__ = [
 ]
 
 # The one folder that every unit and every user can read: the service's state is its own alone.
-_TUNED_FOR_ALL = Path("/etc/edge-detect/tuned.json")
+_FOR_ALL = Path("/etc/edge-detect")
+_TUNED_FOR_ALL = _FOR_ALL / "tuned.json"
 
 
 def bundled_path(name: str) -> Path:
@@ -27,12 +29,26 @@ def bundled_path(name: str) -> Path:
 
 
 def user_models_path() -> Path:
-    """The folder that `models pull` writes to; `EDGE_DETECT_MODELS` overrides it."""
+    """The folder that `models pull` writes to; `EDGE_DETECT_MODELS` overrides it.
+
+    What root fetches is for all users and services of this computer.
+    """
     override = os.environ.get("EDGE_DETECT_MODELS")
     if override:
         return Path(override)
-    data_home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(data_home) / "edge-detect" / "models"
+    data_home = os.environ.get("XDG_DATA_HOME")
+    if os.geteuid() == 0 and not data_home:
+        return _FOR_ALL / "models"
+    return Path(data_home or Path.home() / ".local" / "share") / "edge-detect" / "models"
+
+
+def models_paths() -> tuple[Path, ...]:
+    """The folders in which a model is looked for, first things first.
+
+    The user's own come last, so that nothing there can quietly replace a bundled model.
+    """
+    folders = (bundled_path("models_tflite"), _FOR_ALL / "models", user_models_path())
+    return tuple(dict.fromkeys(folders))
 
 
 def state_directory(environment: Mapping[str, str] | None = None) -> Path:

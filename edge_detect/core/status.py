@@ -73,7 +73,7 @@ class ModelStatus:
     runtime: str
     threads: int
     score_threshold: float
-    devices: tuple[str, ...] = ("cpu",)
+    devices: tuple[str, ...] = ()
     away: str = ""
 
 

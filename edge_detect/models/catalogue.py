@@ -1,8 +1,8 @@
 """Which models there are, and where their files lie.
 
-A model is a manifest, `NAME.toml`, in one of two folders: the one that comes with the
-package and the user's own. Its file lies beside the manifest or, when it was pulled, in the
-user's folder.
+A model is a manifest, `NAME.toml`, in one of the folders of `models_paths`: the one that comes
+with the package, the computer's and the user's own. Its file lies beside the manifest or, when it
+was pulled, in one of the other two.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,8 @@ from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 
-from edge_detect.core import ModelError, Size, bundled_path, user_models_path
+from edge_detect.core import ModelError, Size, user_models_path
+from edge_detect.core.resources import models_paths
 from edge_detect.models.checksum import content_mismatch
 from edge_detect.models.spec import ModelSpec, read_manifest
 
@@ -147,9 +148,7 @@ def verify(name_or_path: str | Path) -> tuple[Verification, str]:
 
 
 def _folders() -> Iterator[Path]:
-    # The user's own come last, so that nothing there can quietly replace a bundled model.
-    yield bundled_path("models_tflite")
-    yield user_models_path()
+    yield from models_paths()
 
 
 def _entry_beside(path: Path) -> CatalogueEntry:
@@ -178,5 +177,6 @@ def _entry(manifest: Path) -> CatalogueEntry:
         raise ModelError(f"{manifest}: name: it is {spec.name!r}, not {manifest.stem!r}")
     path = manifest.with_name(spec.file)
     if not path.exists() and spec.origin.url:
-        path = user_models_path() / spec.file
+        pulled = [folder / spec.file for folder in models_paths()]
+        path = next((each for each in pulled if each.exists()), user_models_path() / spec.file)
     return CatalogueEntry(spec, manifest, path, path.exists())

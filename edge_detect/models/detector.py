@@ -1,6 +1,6 @@
 """From an image to what is in it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -79,17 +79,18 @@ class Detector:
         self.selection = selection or Selection(spec.name, spec.labels)
         self.turns = Turns()
         self._buffer = self.new_buffer()
+        self._last: Place | None = None
         self._calling = Lock()
 
     @property
     def runtime(self) -> str:
         """Package and version that does the inference, e.g. `litert 2.3.0`."""
-        return self.lanes.engine.session.runtime
+        return self.lanes.runtime
 
     @property
     def threads(self) -> int:
         """Threads that share one inference."""
-        return self.lanes.engine.session.threads
+        return self.lanes.threads
 
     def __call__(
         self,
@@ -171,18 +172,33 @@ class Detector:
         Raises:
             AcceleratorError: All devices are away, and nothing stands in for them.
         """
-        return self.lanes.take()
+        return self._take()
+
+    def reserve_unless(self, give_up: Callable[[], bool]) -> Place | None:
+        """As `reserve`, but None if there is something better to do.
+
+        Args:
+            give_up: Asked twice a second whether there is.
+
+        Raises:
+            AcceleratorError: As `reserve`.
+        """
+        return self.lanes.take(give_up=give_up)
 
     def give_back(self, place: Place) -> None:
         """Do without a place that was reserved."""
         self.lanes.give_back(place)
 
-    def submit(self, buffer: InputBuffer, place: Place | None = None) -> Ticket:
+    def submit(
+        self, buffer: InputBuffer, place: Place | None = None, *, spare: bool = False
+    ) -> Ticket:
         """Hand a prepared frame to a device; if that fails, another one gets it.
 
         Args:
             buffer: After `prepare`; read only, and free for the next frame after `collect`.
             place: From `reserve`; by default the first that is free, waiting for one.
+            spare: Whether a device has failed with this frame: then it never waits for frames
+                behind it.
 
         Returns:
             For `collect` or `abandon`, one of which must follow.
@@ -191,7 +207,7 @@ class Detector:
             AcceleratorError: All devices are away, and nothing stands in for them.
         """
         while True:
-            place = place or self.lanes.take()
+            place = place or self._take(spare=spare)
             if place.engine.session.deferred:
                 return Ticket(buffer, place, 0)
             try:
@@ -236,11 +252,12 @@ class Detector:
             except AcceleratorError as error:
                 self.lanes.fail(place, error)
                 # Not one of those places that wait for frames behind this one.
-                ticket = self.submit(buffer, self.lanes.take(spare=True))
+                ticket = self.submit(buffer, spare=True)
                 continue
             except BaseException:
                 self.lanes.give_back(place)
                 raise
+            self._last = place
             self.lanes.give_back(place)
             return detections, Timings(
                 preprocess_ns=buffer.preprocess_ns + ticket.write_ns + took.write_ns,
@@ -266,7 +283,7 @@ class Detector:
         Raises:
             AcceleratorError: It failed.
         """
-        place = self.lanes.take()
+        place = self._take()
         try:
             place.engine.session.begin(place.slot)
             place.engine.session.finish(place.slot)
@@ -276,15 +293,25 @@ class Detector:
         except BaseException:
             self.lanes.give_back(place)
             raise
+        self._last = place
         self.lanes.give_back(place)
 
     def outputs(self) -> dict[str, NDArray[Any]]:
-        """Copies of the output tensors of the last inference, by tensor name."""
-        return self.lanes.engine.outputs()
+        """Copies of the output tensors of the last frame or `invoke`, by tensor name."""
+        if self._last is None:
+            return self.lanes.engine.outputs(0)
+        return self._last.engine.outputs(self._last.slot)
 
     def close(self) -> None:
         """Give the model's memory back; the detector is of no use afterwards."""
         self.lanes.close()
+        self._last = None
+
+    def _take(self, *, spare: bool = False) -> Place:
+        while True:
+            place = self.lanes.take(spare=spare)
+            if place is not None:
+                return place
 
     @property
     def patience_s(self) -> float:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from edge_detect.board.edge_tpu import (
 )
 from edge_detect.core import AcceleratorError
 from edge_detect.models.accelerator import Accelerator
+from edge_detect.models.helper.process import run_bounded
 
 __all__ = [
     "EDGE_TPU_LIBRARY",
@@ -40,7 +40,7 @@ _MISFIT = (
 )
 _PLUG_IN = (
     "plug it into a USB 3 port that gives enough power (a Pi needs its own power supply), or "
-    'enable PCIe; accelerator = "auto" uses the CPU until it is there'
+    'enable PCIe; accelerator = "auto" uses the CPU without it'
 )
 _RIGHTS = (
     "install the udev rules of edge-detect and join their group: sudo usermod -aG plugdev $USER, "
@@ -101,18 +101,16 @@ def ask_library(library: str = EDGE_TPU_LIBRARY) -> EdgeTpus:
     """
     command = [sys.executable, "-P", "-m", "edge_detect.models.helper.listing", library]
     try:
-        answer = subprocess.run(  # noqa: S603 - our own program
-            command, capture_output=True, timeout=_ASK_S, check=False
-        )
-    except subprocess.TimeoutExpired as error:
+        status, said = run_bounded(command, _ASK_S)
+    except TimeoutError as error:
         raise AcceleratorError(f"{library} gives no answer within {_ASK_S:g} s", _TAKEN) from error
     except OSError as error:
         raise AcceleratorError(f"cannot ask {library}: {error.strerror}") from error
-    if answer.returncode < 0:
-        killer = signal.Signals(-answer.returncode).name
+    if status < 0:
+        killer = signal.Signals(-status).name
         raise AcceleratorError(f"{library} crashes ({killer})", _MISFIT)
     try:
-        told = json.loads(answer.stdout)
+        told = json.loads(said)
     except ValueError as error:
         raise AcceleratorError(f"{library} gives no answer that makes sense", _MISFIT) from error
     if "missing" in told:

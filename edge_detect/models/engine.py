@@ -100,9 +100,11 @@ class Engine:
             found = found[: thresholds.max_detections]
         return found, Durations(write_ns, invoke_ns, perf_counter_ns() - begin_ns)
 
-    def outputs(self) -> dict[str, NDArray[Any]]:
-        """Copies of the first slot's outputs, by tensor name."""
-        return {name: view.copy() for name, view in self.session.output_views().items()}
+    def outputs(self, slot: int) -> dict[str, NDArray[Any]]:
+        """Copies of a slot's outputs, by tensor name."""
+        with self._working:
+            views = self.session.output_views(slot)
+            return {name: view.copy() for name, view in views.items()}
 
 
 def check_input(entry: CatalogueEntry, session: Session) -> None:

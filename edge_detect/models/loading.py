@@ -32,12 +32,13 @@ _DEADLINE_S = 2.0
 
 @dataclass(slots=True, frozen=True)
 class Plan:
-    """Where a model is to run; the arguments of `Lanes`."""
+    """Where a model is to run: the arguments of `Lanes`, and why it is not where it could."""
 
     lanes: Sequence[Lane]
     fallback: Lane | None = None
     absence: Literal["error", "again", "forgotten"] = "error"
-    patience_s: float = 0.0
+    deadline_s: float = 0.0
+    away: str = ""
 
 
 def open_lanes(entry: CatalogueEntry, options: LoadOptions) -> Lanes:
@@ -49,9 +50,11 @@ def open_lanes(entry: CatalogueEntry, options: LoadOptions) -> Lanes:
         DependencyError: No runtime is installed, or it does not fit the others.
     """
     plan = plan_lanes(entry, options)
-    return Lanes(
-        entry.name, plan.lanes, plan.fallback, absence=plan.absence, patience_s=plan.patience_s
+    lanes = Lanes(
+        entry.name, plan.lanes, plan.fallback, absence=plan.absence, deadline_s=plan.deadline_s
     )
+    lanes.away = lanes.away or plan.away
+    return lanes
 
 
 def plan_lanes(entry: CatalogueEntry, options: LoadOptions) -> Plan:
@@ -81,7 +84,7 @@ def plan_lanes(entry: CatalogueEntry, options: LoadOptions) -> Plan:
         if wanted.kind == "edgetpu":
             raise
         _log.info("%s runs on the CPU: %s", entry.name, error.message)
-        return Plan([on_cpu])
+        return Plan([on_cpu], away=error.message)
 
 
 def _plan_gpu(entry: CatalogueEntry, options: LoadOptions, on_cpu: Lane) -> Plan:
@@ -116,21 +119,21 @@ def _plan_tpus(
             raise
         raise AcceleratorError(error.message, error.hint) from error
     fallback = on_cpu if _can_stand_in(for_tpu, entry) else None
-    nodes = [present.paths[present.devices.index(device)] for device in devices]
+    nodes = {device: present.paths[present.devices.index(device)] for device in devices}
     lanes = [
         Lane(
             f"edgetpu:{device}",
-            _tpu_opener(for_tpu, (device, node), nodes, library, options, deadline_s),
+            _tpu_opener(for_tpu, device, nodes, library, options, deadline_s),
         )
-        for device, node in zip(devices, nodes, strict=True)
+        for device in devices
     ]
     return Plan(lanes, fallback, "again" if wanted.kind == "auto" else "error", deadline_s)
 
 
 def _tpu_opener(
     entry: CatalogueEntry,
-    device: tuple[str, str],
-    nodes: Sequence[str],
+    device: str,
+    nodes: dict[str, str],
     library: str,
     options: LoadOptions,
     deadline_s: float,
@@ -139,26 +142,29 @@ def _tpu_opener(
 
     Args:
         entry: The model.
-        device: Its name and its place when it was found.
-        nodes: The places of all that are used.
+        device: Its name when it was found.
+        nodes: Where all that are used are, by that name; kept up to date.
         library: Of Edge TPUs.
         options: Of the model.
         deadline_s: For one inference.
     """
-    found: list[tuple[str, str]] = [device]
+    names = [device]
 
     def open_on_tpu(give_up: Event) -> Engine:
-        # Devices count anew when one is unplugged.
-        name, node = found.pop() if found else ask_library(library).locate(device[1], nodes)
+        name = names.pop() if names else ""
+        if not name:
+            # Devices count anew when one is unplugged.
+            others = tuple(nodes.values())
+            name, nodes[device] = ask_library(library).locate(nodes[device], others)
         order = Order(
             str(entry.path.resolve()),
-            f"edgetpu:{device[0]}",
+            f"edgetpu:{device}",
             options.runtime,
             # What stays on the CPU of such a model is little.
             threads=1,
             library=library,
             options={"device": name},
-            node=node,
+            node=nodes[device],
             paired=True,
         )
         return _open_in_helper(entry, order, deadline_s, give_up)
@@ -182,7 +188,8 @@ def _open_on_cpu(entry: CatalogueEntry, options: LoadOptions) -> Engine:
     _check_file(entry)
     threads, cores = options.threads, options.cores or ()
     if threads is None and not cores and (tuned := find_tuning(entry, options.runtime)):
-        threads, cores = tuned.threads, tuned.cores
+        # Not its cores: every model would be kept to the same, best ones.
+        threads = tuned.threads
     session = open_session(
         entry.path,
         threads=threads,
@@ -238,7 +245,12 @@ def _can_stand_in(for_tpu: CatalogueEntry, entry: CatalogueEntry) -> bool:
         _log.warning("%s has no twin for the CPU: %s", entry.name, error.message)
         return False
     _check_twins(for_tpu, for_cpu)
-    return for_cpu.present
+    try:
+        _check_file(for_cpu)
+    except ModelError as error:
+        _log.warning("%s: %s", for_tpu.name, error.said_of(for_cpu.name))
+        return False
+    return True
 
 
 def _check_twins(one: CatalogueEntry, other: CatalogueEntry) -> None:

@@ -9,7 +9,11 @@ from edge_detect.core.url import Url, parse_url
 from edge_detect.models.accelerator import Accelerator, parse_accelerator
 from edge_detect.models.catalogue import CatalogueEntry, find_model
 
-__all__ = ["LoadOptions", "find_with_options", "parse_cores"]
+__all__ = ["LoadOptions", "find_with_options", "parse_cores", "split_options"]
+
+_MOST_CORES = 1024
+_MOST_THREADS = 64
+_LONGEST_S = 60.0
 
 
 @dataclass(slots=True, frozen=True)
@@ -46,15 +50,33 @@ def find_with_options(
         ModelError: There is no such model.
         ConfigError: An option is unknown, or says something impossible.
     """
+    name, options = split_options(name_or_path, options)
+    return find_model(name), options
+
+
+def split_options(name_or_path: str | Path, options: LoadOptions) -> tuple[str | Path, LoadOptions]:
+    """Take a name apart from the options behind it.
+
+    Args:
+        name_or_path: As in `find_with_options`.
+        options: These go before those of the name.
+
+    Raises:
+        ConfigError: An option is unknown, or says something impossible.
+    """
     text = str(name_or_path)
     name, _, query = text.partition("?")
     if isinstance(name_or_path, Path) or "=" not in query or os.path.lexists(text):
-        return find_model(name_or_path), options
-    return find_model(name), options.or_else(_read_options(parse_url(f"model://{name}?{query}")))
+        return name_or_path, options
+    return name, options.or_else(_read_options(parse_url(f"model://{name}?{query}")))
 
 
 def _read_options(url: Url) -> LoadOptions:
     url.check_options(*(each.name for each in fields(LoadOptions)))
+    if "threads" in url.options and url.integer("threads", 1, minimum=1) > _MOST_THREADS:
+        raise ConfigError(f"{url.name!r}: threads must be from 1 to {_MOST_THREADS}")
+    if "deadline_s" in url.options and url.number("deadline_s", 1) > _LONGEST_S:
+        raise ConfigError(f"{url.name!r}: deadline_s must be from 0 to {_LONGEST_S:g}")
     said = url.options
     cores = said.get("cores")
     return LoadOptions(
@@ -77,6 +99,8 @@ def parse_cores(text: str) -> tuple[int, ...]:
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         if not (first.isdecimal() and (last.isdecimal() or not dash)):
+            raise ConfigError(f"cores must be numbers such as 0,2-3, got {text!r}")
+        if not int(first) <= int(last or first) < _MOST_CORES:
             raise ConfigError(f"cores must be numbers such as 0,2-3, got {text!r}")
         cores.extend(range(int(first), int(last or first) + 1))
     return tuple(cores)

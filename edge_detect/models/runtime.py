@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from threading import get_ident
 from time import perf_counter_ns
 from types import ModuleType, TracebackType
 from typing import Any, Self
@@ -80,7 +79,6 @@ class InterpreterSession:
         self.runtime = runtime
         self.threads = threads
         self._cores = cores
-        self._kept_thread = 0
         self.inputs = tuple(_describe(detail) for detail in interpreter.get_input_details())
         outputs = [_describe(detail) for detail in interpreter.get_output_details()]
         self.outputs = {output.name: output for output in outputs}
@@ -103,12 +101,11 @@ class InterpreterSession:
 
     def finish(self, slot: int = 0) -> int:  # noqa: ARG002
         """Infer what the input holds; returns how long it took, nanoseconds."""
-        if self._cores and self._kept_thread != get_ident():
-            self._kept_thread = get_ident()
-            os.sched_setaffinity(0, self._cores)
-        begin_ns = perf_counter_ns()
-        self.invoke()
-        return perf_counter_ns() - begin_ns
+        # The calling thread works along with the interpreter's own.
+        with kept_to(self._cores):
+            begin_ns = perf_counter_ns()
+            self.invoke()
+            return perf_counter_ns() - begin_ns
 
     def close(self) -> None:
         """Give the model's memory back; the session is of no use afterwards."""

@@ -192,7 +192,7 @@ def submit(
         if not detector.turns.take(stopping):
             raise Closed
         try:
-            submitted = _submit_newest(detector, inbox, away)
+            submitted = _submit_newest(detector, inbox, away, stopping)
         finally:
             detector.turns.give_back()
         if submitted is None:
@@ -212,13 +212,16 @@ def _submit_newest(
     detector: Detector,
     inbox: Mailbox[Prepared],
     away: Callable[[Prepared, AcceleratorError], None],
+    stopping: Callable[[], bool],
 ) -> tuple[Frame, Ticket] | None:
     """Choose a frame once a device can take it, and hand it over; None if none could."""
     try:
-        place = detector.reserve()
+        place = detector.reserve_unless(stopping)
     except AcceleratorError as error:
         away(inbox.get(), error)
         return None
+    if place is None:
+        raise Closed
     try:
         prepared = inbox.get()
     except Closed:

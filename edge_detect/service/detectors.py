@@ -58,8 +58,9 @@ class Detectors:
                         runtime=settings.runtime,
                     )
             yield share.detector
-        except StageError:
-            stuck = True
+        except StageError as error:
+            # Of a stage that failed, its name is known; what did not stop has none.
+            stuck = not error.stage
             raise
         finally:
             self._give_back(settings, share, stuck=stuck)

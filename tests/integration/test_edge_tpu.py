@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -174,15 +175,13 @@ def test_frames_spread_over_several_edge_tpus_and_keep_their_order(twins, stand_
     stand_in.tell("devices 3", "invoke_ms 20", "invoke_ms 5 1")
     with load_model(twins, library=str(stand_in.library)) as detector:
         assert detector.lanes.devices == tuple(f"edgetpu:usb:{number}" for number in range(3))
-        devices = set()
+        began = time.monotonic()
         with ed.Pipeline(SOURCE, model=detector, mode="every") as pipeline:
-            numbers = []
-            for result in pipeline:
-                numbers.append(result.frame.sequence)
-                devices |= {lane.device for lane in detector.lanes._lanes if lane.taken}
+            numbers = [result.frame.sequence for result in pipeline]
+        # One of 20 ms takes 1.2 s for 60 frames.
+        assert time.monotonic() - began < 0.9
         assert numbers == sorted(numbers)
         assert len(numbers) == 60
-        assert len(devices) == 3
 
 
 def test_one_of_several_edge_tpus_may_be_chosen(twins, stand_in):

@@ -1,5 +1,6 @@
 """Edge TPUs that fail, hang, vanish and come back, while frames go on."""
 
+import contextlib
 import logging
 import os
 import signal
@@ -16,7 +17,7 @@ from stand_in import write_twins
 from waiting import wait_for
 
 import edge_detect as ed
-from edge_detect.core import AcceleratorError
+from edge_detect.core import AcceleratorError, ModelError
 from edge_detect.models import load_model
 from edge_detect.sinks import Sink
 
@@ -185,6 +186,132 @@ def test_when_all_devices_fail_the_cpu_takes_over(twins, stand_in):
         for _ in range(3):
             assert same(detector(PICTURE), wanted)
         assert detector.lanes.devices == ("cpu",)
+
+
+def test_two_devices_that_vanish_at_once_leave_the_cpu_and_no_frame_is_lost(twins, stand_in):
+    stand_in.tell("devices 2")
+    with load_model(twins, library=str(stand_in.library), deadline_s=DEADLINE_S) as detector:
+        numbers = []
+        source = "synthetic://?size=64x48&fps=200&frames=200"
+        with ed.Pipeline(source, model=detector, mode="every") as pipeline:
+            for result in pipeline:
+                numbers.append(result.frame.sequence)
+                if len(numbers) == 50:
+                    stand_in.tell("devices 2", "create refuse")
+                    for lane in detector.lanes._lanes:
+                        os.kill(lane.engine.session.pid, signal.SIGKILL)
+        assert numbers == list(range(numbers[0], numbers[0] + 200))
+
+
+def test_a_device_that_comes_and_goes_under_many_cameras_stops_none_of_them(twins, stand_in):
+    with (
+        load_model(twins, library=str(stand_in.library), deadline_s=DEADLINE_S) as detector,
+        contextlib.ExitStack() as running,
+    ):
+        pipelines = [
+            running.enter_context(ed.Pipeline(CAMERA, model=detector, sinks=["null://"]))
+            for _ in range(4)
+        ]
+        for pipeline in pipelines:
+            pipeline.start()
+        for _ in range(6):
+            for lane in detector.lanes._lanes:
+                lane._backoff._nominal_s = 0.02
+            seen = [pipeline.statistics.rates["detected"].count for pipeline in pipelines]
+            wait_for(
+                lambda seen=seen: all(
+                    pipeline.statistics.rates["detected"].count > before + 5
+                    for pipeline, before in zip(pipelines, seen, strict=True)
+                ),
+                20,
+            )
+            wait_for(lambda: on_tpu(detector), 20)
+            os.kill(helper_of(detector), signal.SIGKILL)
+
+
+def test_an_interrupted_wait_leaves_no_answer_for_the_next_picture(detector, stand_in):
+    pictures = [np.full((8, 8, 3), value, np.uint8) for value in (40, 200)]
+    wanted = [detector(picture) for picture in pictures]
+    stand_in.tell("invoke_ms 300")
+
+    def interrupt(signum, frame):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for _ in range(3):
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(KeyboardInterrupt):
+                detector(pictures[0])
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    stand_in.tell()
+    for picture, each in zip(pictures * 4, wanted * 4, strict=True):
+        assert same(detector(picture), each)
+
+
+def test_a_device_is_tried_again_although_no_process_could_be_started(
+    detector, stand_in, monkeypatch
+):
+    wanted = detector(PICTURE)
+    started = subprocess.Popen
+    refused = []
+
+    def refuse(*arguments, **options):
+        refused.append(arguments)
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    os.kill(helper_of(detector), signal.SIGKILL)
+    assert same(detector(PICTURE), wanted)
+    wait_for(lambda: len(refused) > 1, 20)
+    monkeypatch.setattr(subprocess, "Popen", started)
+    wait_for(lambda: on_tpu(detector), 20)
+
+
+def test_a_device_that_does_not_load_takes_no_other_one_with_it(twins, stand_in):
+    stand_in.tell("devices 2", "create refuse 0", "create refuse 1")
+    with pytest.raises(AcceleratorError):
+        load_model(twins, accelerator="edgetpu", library=str(stand_in.library))
+    twins.with_name("echo_edgetpu.tflite").write_bytes(b"")
+    with pytest.raises(ModelError):
+        load_model(twins, accelerator="edgetpu", library=str(stand_in.library))
+    wait_for(lambda: not children_of(os.getpid()), 10)
+
+
+def test_a_detector_that_is_closed_while_its_device_hangs_leaves_the_device_free(twins, stand_in):
+    detector = load_model(twins, library=str(stand_in.library), deadline_s=1.0)
+    stand_in.tell("invoke hang")
+    working = threading.Thread(
+        target=lambda: detector.abandon(detector.submit(buffer_of(detector)))
+    )
+    working.start()
+    wait_for(lambda: detector.lanes._lanes[0].taken)
+    detector.close()
+    working.join(10)
+    stand_in.tell()
+    wait_for(lambda: not children_of(os.getpid()), 10)
+    with load_model(twins, accelerator="edgetpu", library=str(stand_in.library)) as again:
+        assert on_tpu(again)
+
+
+def test_a_damaged_twin_for_the_cpu_is_no_twin_and_ends_no_live_pipeline(twins, stand_in, caplog):
+    twins.write_bytes(twins.read_bytes()[:-8])
+    with load_model(twins, library=str(stand_in.library), deadline_s=DEADLINE_S) as detector:
+        assert "truncated or was changed" in caplog.text
+        viewer = Viewer()
+        with ed.Pipeline(CAMERA, model=detector, sinks=[viewer]) as pipeline:
+            pipeline.start()
+            wait_for(lambda: len(viewer.results) > 5, 20)
+            break_with("fail", stand_in, detector)
+            wait_for(lambda: not detector.lanes.devices)
+            seen = len(viewer.pictures)
+            wait_for(lambda: len(viewer.pictures) > seen + 20)
+            with ed.Pipeline(CAMERA, model=detector, sinks=["null://"]) as other:
+                other.start()
+                wait_for(lambda: other.statistics.rates["captured"].count > 5)
+            stand_in.tell()
+            wait_for(lambda: on_tpu(detector), 30)
 
 
 def buffer_of(detector):

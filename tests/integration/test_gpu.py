@@ -38,7 +38,7 @@ def test_what_litert_compiles_gives_the_tensors_of_its_interpreter(name):
         wanted = detector.outputs()
         found, _ = engine.finish(0, buffer, detector.thresholds, detector.selection)
         assert same(found, detector.run(buffer)[0])
-    for tensor, values in engine.outputs().items():
+    for tensor, values in engine.outputs(0).items():
         assert np.array_equal(values, wanted[tensor])
     session.close()
 

@@ -16,13 +16,13 @@ SLOW, FAST = 8, 80
 def detector(monkeypatch):
     """A detector on hardware that takes a fiftieth of a second, without the processor."""
     with ed.load_model(MODEL, threads=1) as loaded:
-        invoke = loaded._session.invoke
+        invoke = loaded.lanes.engine.session.invoke
 
         def invoke_slowly():
             time.sleep(0.02)
             invoke()
 
-        monkeypatch.setattr(loaded._session, "invoke", invoke_slowly)
+        monkeypatch.setattr(loaded.lanes.engine.session, "invoke", invoke_slowly)
         yield loaded
 
 

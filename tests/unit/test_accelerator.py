@@ -1,8 +1,10 @@
 """What users may say a model is to run on."""
 
+import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from echo_models import change_manifest, write_model
 from stand_in import write_twins
@@ -91,17 +93,17 @@ def test_cores_that_are_not_there_are_named(tmp_path):
         load_model(write_model(tmp_path), cores=[4095])
 
 
-def test_threads_of_the_interpreter_keep_to_the_cores(tmp_path):
-    import os
-
+def test_an_inference_keeps_to_the_cores_and_nothing_else_does(tmp_path, monkeypatch):
     before = os.sched_getaffinity(0)
     with load_model(write_model(tmp_path), cores=[min(before)]) as detector:
+        session = detector.lanes.engine.session
+        invoke, seen = session.invoke, []
+        monkeypatch.setattr(
+            session, "invoke", lambda: (seen.append(os.sched_getaffinity(0)), invoke())
+        )
+        detector(np.zeros((8, 8, 3), np.uint8))
+        assert seen == [{min(before)}]
         assert os.sched_getaffinity(0) == before
-        try:
-            detector.invoke()
-            assert os.sched_getaffinity(0) == {min(before)}
-        finally:
-            os.sched_setaffinity(0, before)
 
 
 @pytest.mark.parametrize(

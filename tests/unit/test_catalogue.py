@@ -7,7 +7,7 @@ import sys
 import pytest
 from echo_models import change_manifest, write_model
 
-from edge_detect.core import ModelError, bundled_path, user_models_path
+from edge_detect.core import ModelError, bundled_path, resources, user_models_path
 from edge_detect.models import (
     Verification,
     find_model,
@@ -187,3 +187,18 @@ def test_every_public_name_of_the_package_exists():
 
 def test_pulled_files_go_where_the_environment_says(own_folder):
     assert user_models_path() == own_folder
+
+
+def test_what_root_pulls_is_found_by_services_that_see_no_home(tmp_path, monkeypatch):
+    # As in the unit: another user, and no folder of its own.
+    monkeypatch.setattr(resources, "_FOR_ALL", tmp_path)
+    monkeypatch.delenv("EDGE_DETECT_MODELS")
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setattr(resources.os, "geteuid", lambda: 0)
+    assert user_models_path() == tmp_path / "models"
+    monkeypatch.setattr(resources.os, "geteuid", lambda: 61_234)
+    monkeypatch.setenv("HOME", "/")
+    (tmp_path / "models").mkdir()
+    path = tmp_path / "models" / f"{ABSENT}.tflite"
+    path.write_bytes(b"")
+    assert find_model(ABSENT).path == path

@@ -7,13 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from threading import Event, Thread
 from time import monotonic
 
 from edge_detect.models.helper.wire import MESSAGE_BYTES, SLOTS, Order
 
-__all__ = ["HelperProcess"]
+__all__ = ["HelperProcess", "run_bounded"]
 
 _log = logging.getLogger(__name__)
 
@@ -22,8 +23,12 @@ _LOOK_S = 0.2
 _KEPT_BYTES = 16_384
 # LiteRT's exceptions name its own source files; why there is no GPU, it only prints.
 _REASON = re.compile(r"(?:INTERNAL|UNAVAILABLE|UNIMPLEMENTED): ([^:\n]+)$", re.MULTILINE)
-# systemd would take the helper's word for the program's.
-_NOT_HANDED_ON = {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID"}
+# systemd would take the helper's word for the program's; and the last that a helper says is to be
+# what its library said, not where Python's threads stood.
+_NOT_HANDED_ON = {
+    *("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID"),
+    "PYTHONFAULTHANDLER",
+}
 
 
 class HelperProcess:
@@ -40,6 +45,7 @@ class HelperProcess:
     def __init__(self, order: Order) -> None:
         pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(SLOTS)]
         theirs = [pair[1].fileno() for pair in pairs]
+        self.channels = [pair[0] for pair in pairs]
         module = "edge_detect.models.helper.worker"
         # Not from the working directory: whatever lies there has no business in here.
         command = [sys.executable, "-P", "-m", module, order.dump(), *map(str, theirs)]
@@ -54,14 +60,22 @@ class HelperProcess:
                 # Ctrl-C is for the program, which ends its helpers itself.
                 start_new_session=True,
             )
+        except OSError:
+            self._close()
+            raise
         finally:
             for _, each in pairs:
                 each.close()
-        self.channels = [pair[0] for pair in pairs]
         self.pid = self._process.pid
         self._said = b""
         self._listener = Thread(target=self._listen, name="edge-helper-log", daemon=True)
-        self._listener.start()
+        try:
+            self._listener.start()
+        except RuntimeError:
+            self._process.kill()
+            self._process.wait(_REAP_S)
+            self._close()
+            raise
 
     def receive(self, slot: int, timeout_s: float) -> bytes | None:
         """The next message of a slot; None when the process has ended.
@@ -107,6 +121,9 @@ class HelperProcess:
         except subprocess.TimeoutExpired:
             # It waits for a device within the kernel, and ends when that answers.
             _log.warning("process %d does not end: its device holds it", self.pid)
+        self._close()
+
+    def _close(self) -> None:
         for channel in self.channels:
             channel.close()
 
@@ -144,3 +161,32 @@ class HelperProcess:
 
 def _environment(given: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in given.items() if name not in _NOT_HANDED_ON}
+
+
+def run_bounded(command: Sequence[str], timeout_s: float) -> tuple[int, bytes]:
+    """Run a short program, and wait for it no longer than that, whatever it does.
+
+    Returns:
+        Its status, and what it wrote to standard output.
+
+    Raises:
+        TimeoutError: It did not come to its end; it is killed, and not waited for if a device
+            holds it.
+        OSError: It cannot be started.
+    """
+    process = subprocess.Popen(  # noqa: S603 - our own programs
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=_environment(os.environ),
+        start_new_session=True,
+    )
+    try:
+        said, _ = process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired as error:
+        process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=_REAP_S)
+        raise TimeoutError from error
+    return process.returncode, said

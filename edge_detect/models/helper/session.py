@@ -62,6 +62,7 @@ class HelperSession:
         self._process = process
         self._memory = memory
         self._deadline_s = deadline_s
+        self._asked = [0] * SLOTS
 
     @property
     def pid(self) -> int:
@@ -78,26 +79,31 @@ class HelperSession:
 
     def begin(self, slot: int = 0) -> None:
         """See `Session`."""
+        # Whoever was interrupted while it waited has left an answer behind: it is told by this.
+        self._asked[slot] = (self._asked[slot] + 1) % 256
         try:
-            self._process.channels[slot].send(b"?")
+            self._process.channels[slot].send(bytes((self._asked[slot],)))
         except OSError as error:
             raise self._gone() from error
 
     def finish(self, slot: int = 0) -> int:
         """See `Session`."""
-        try:
-            told = self._process.receive(slot, self._deadline_s)
-        except TimeoutError as error:
-            raise AcceleratorError(
-                f"{self.device} did not answer within {self._deadline_s:g} s"
-            ) from error
-        if told is None:
-            raise self._gone()
-        worked, took_ns = REPLY.unpack_from(told)
-        if not worked:
-            reason = told[REPLY.size :].decode("utf-8", "replace") or "it says no reason"
-            raise AcceleratorError(f"{self.device} failed: {reason}")
-        return int(took_ns)
+        while True:
+            try:
+                told = self._process.receive(slot, self._deadline_s)
+            except TimeoutError as error:
+                raise AcceleratorError(
+                    f"{self.device} did not answer within {self._deadline_s:g} s"
+                ) from error
+            if told is None:
+                raise self._gone()
+            number, worked, took_ns = REPLY.unpack_from(told)
+            if number != self._asked[slot]:
+                continue
+            if not worked:
+                reason = told[REPLY.size :].decode("utf-8", "replace") or "it says no reason"
+                raise AcceleratorError(f"{self.device} failed: {reason}")
+            return int(took_ns)
 
     def invoke(self) -> None:
         """See `Session`."""
@@ -125,9 +131,15 @@ def open_in_helper(order: Order, *, deadline_s: float, give_up: Event) -> Helper
         ModelError: The model file cannot be used.
         DependencyError: No runtime is installed, or it does not fit the others.
     """
-    process = HelperProcess(order)
+    try:
+        process = HelperProcess(order)
+    except (OSError, RuntimeError) as error:
+        raise AcceleratorError(f"{order.device}: no process can be started: {error}") from error
     try:
         described, memory = _hear(process, order, give_up)
+    except (OSError, LookupError, ValueError) as error:
+        process.kill()
+        raise AcceleratorError(f"{order.device}: its process cannot be used: {error}") from error
     except BaseException:
         process.kill()
         raise

@@ -2,8 +2,9 @@
 
 They share one piece of memory: for every slot, the input tensor and the output tensors, one
 after another. Every slot has a socket that keeps messages apart. Over the first one comes the
-helper's description of the model, with the memory's descriptor, or an error. Then a byte asks
-that a slot's input be inferred, and the answer says that its outputs are there.
+helper's description of the model, with the memory's descriptor, or an error. Then a byte,
+the number of the question, asks that a slot's input be inferred, and the answer with that number
+says that its outputs are there.
 """
 
 import json
@@ -23,8 +24,9 @@ __all__ = ["MESSAGE_BYTES", "REPLY", "SLOTS", "Description", "Memory", "Order"]
 # One at work, one that waits; and one for a frame that another device has failed with.
 SLOTS = 3
 MESSAGE_BYTES = 65_536
-# Whether it worked, and how long it took in nanoseconds; why it did not, follows as text.
-REPLY = struct.Struct("<?q")
+# Number of the question, whether it worked, and how long it took in nanoseconds; why it did not,
+# follows as text.
+REPLY = struct.Struct("<B?q")
 
 # A cache line: no two tensors share one.
 _ALIGNMENT = 64

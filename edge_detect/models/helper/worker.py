@@ -46,6 +46,8 @@ def main(arguments: list[str]) -> int:
         session = _open(order)
         # The first inference brings the model to the device, and takes many times as long.
         first_ns = session.finish()
+        # It may also have brought the device its firmware: then it has come back as another one.
+        _lock(order)
         second = _open_second(order)
     except EdgeDetectError as error:
         told = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
@@ -70,6 +72,9 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+_locked: list[int] = []
+
+
 def _lock(order: Order) -> None:
     """Have the device for this process alone, until it ends.
 
@@ -85,6 +90,9 @@ def _lock(order: Order) -> None:
     except OSError:
         # Whether it is there at all, its library says.
         return
+    if any(os.path.sameopenfile(node, known) for known in _locked):
+        os.close(node)
+        return
     try:
         fcntl.flock(node, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -92,6 +100,7 @@ def _lock(order: Order) -> None:
             f"{order.device} is in use by another model or program",
             "one Edge TPU runs one model at a time: let cameras share a model, or add a device",
         ) from error
+    _locked.append(node)
 
 
 def _open(order: Order) -> Session:
@@ -136,7 +145,7 @@ def _share_memory(session: Session, first_ns: int, channel: socket.socket) -> Me
 def _serve(session: Session, lock: Lock, memory: Memory, slot: int, channel: socket.socket) -> None:
     """Infer one slot whenever it is asked for."""
     given, kept = memory.inputs[slot], memory.outputs[slot]
-    while channel.recv(1) != b"":
+    while (asked := channel.recv(1)) != b"":
         with lock:
             # The view dies here: interpreters refuse to run while one is alive.
             np.copyto(session.input_view(), given)
@@ -144,13 +153,13 @@ def _serve(session: Session, lock: Lock, memory: Memory, slot: int, channel: soc
                 took_ns = session.finish()
             except Exception as error:  # noqa: BLE001 - raised by the other side
                 reason = " ".join(str(error).split()).encode()[: MESSAGE_BYTES - REPLY.size]
-                channel.send(REPLY.pack(False, 0) + reason)
+                channel.send(REPLY.pack(asked[0], False, 0) + reason)
                 continue
             for name, view in session.output_views().items():
                 np.copyto(kept[name], view)
             # Nor may this name keep one.
             del view
-        channel.send(REPLY.pack(True, took_ns))
+        channel.send(REPLY.pack(asked[0], True, took_ns))
 
 
 def _leave_with_the_other_side(channel: socket.socket) -> None:

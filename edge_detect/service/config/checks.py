@@ -1,5 +1,6 @@
 """What has to be right in a configuration beyond the types of its values."""
 
+import os
 from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -8,10 +9,15 @@ from edge_detect.core import EdgeDetectError, ModelError
 from edge_detect.core.url import parse_url
 from edge_detect.models import CatalogueEntry, model_names
 from edge_detect.models.options import LoadOptions, find_with_options
-from edge_detect.service.config.claims import find_clashes
+from edge_detect.service.config.claims import effective_accelerator, find_clashes
 from edge_detect.service.config.places import KeyPath
 from edge_detect.service.config.problems import Problem
-from edge_detect.service.config.settings import CameraSettings, Settings, ZoneSettings
+from edge_detect.service.config.settings import (
+    CameraSettings,
+    DetectorSettings,
+    Settings,
+    ZoneSettings,
+)
 from edge_detect.sinks import open_sink
 from edge_detect.sources import check_source
 
@@ -33,6 +39,8 @@ def find_problems(settings: Settings, detectors: Collection[str]) -> Iterator[Pr
     models = _Models()
     for name, detector in settings.detectors.items():
         yield from models.check(detector.model, ("detectors", name, "model"))
+        yield from models.check_accelerator(detector, ("detectors", name))
+        yield from _check_cores(detector.cores, ("detectors", name, "cores"))
     for name, camera in settings.cameras.items():
         path = ("cameras", name)
         yield from _check_source(camera, path)
@@ -40,6 +48,8 @@ def find_problems(settings: Settings, detectors: Collection[str]) -> Iterator[Pr
         yield from _check_choice(camera, path, detectors)
         if camera.model:
             yield from models.check(camera.model, (*path, "model"))
+            shown = DetectorSettings(model=camera.model)
+            yield from models.check_accelerator(shown, (*path, "model"))
         shared = settings.detectors.get(camera.detector)
         labels = models.labels(camera.model or (shared.model if shared else ""))
         if labels:
@@ -88,6 +98,17 @@ class _Models:
             hint = pull if found.spec.origin.url else f"put it beside {found.manifest}"
             yield Problem(path, f"the file of this model is not here: {found.path}", hint)
 
+    def check_accelerator(self, detector: DetectorSettings, path: KeyPath) -> Iterator[Problem]:
+        """Whether a model that is for an Edge TPU alone has a twin for it."""
+        found = self._find(detector.model)
+        if isinstance(found, EdgeDetectError):
+            return
+        if effective_accelerator(detector).kind == "edgetpu" and not (
+            found.spec.edgetpu or found.spec.cpu_twin
+        ):
+            hint = "see 'Models for it' in docs/accelerators.md, or let it run on the CPU"
+            yield Problem(path, f"{found.name} is not compiled for an Edge TPU", hint)
+
     def _find(self, model: str) -> CatalogueEntry | EdgeDetectError:
         if model not in self._known:
             try:
@@ -95,6 +116,15 @@ class _Models:
             except EdgeDetectError as error:
                 self._known[model] = error
         return self._known[model]
+
+
+def _check_cores(cores: Sequence[int], path: KeyPath) -> Iterator[Problem]:
+    usable = os.sched_getaffinity(0)
+    if not set(cores) <= usable:
+        there = ", ".join(map(str, sorted(usable)))
+        yield Problem(
+            path, f"must be cores that are there, got {list(cores)}", f"use some of {there}"
+        )
 
 
 def _check_source(camera: CameraSettings, path: KeyPath) -> Iterator[Problem]:

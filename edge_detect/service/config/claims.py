@@ -7,12 +7,14 @@ from itertools import combinations
 
 from edge_detect.core import EdgeDetectError
 from edge_detect.core.url import Url, parse_url
+from edge_detect.models.accelerator import Accelerator, parse_accelerator
+from edge_detect.models.options import LoadOptions, split_options
 from edge_detect.service.config.endpoint import Endpoint
 from edge_detect.service.config.places import KeyPath, show_path
 from edge_detect.service.config.problems import Problem
-from edge_detect.service.config.settings import Settings
+from edge_detect.service.config.settings import DetectorSettings, Settings
 
-__all__ = ["find_clashes"]
+__all__ = ["effective_accelerator", "find_clashes"]
 
 _LOOPBACK = "127.0.0.1"
 _PORTS = {"rtsp": 8554, "http": 8080, "rtsp-push": 554}
@@ -44,13 +46,53 @@ class _Claim:
         return mine.clashes(theirs)
 
 
+def effective_accelerator(detector: DetectorSettings) -> Accelerator:
+    """What a model is to run on, wherever that is said; `auto` where nobody says."""
+    chosen = parse_accelerator(detector.accelerator)
+    if chosen.kind != "auto":
+        return chosen
+    try:
+        _, options = split_options(detector.model, LoadOptions())
+    except EdgeDetectError:
+        return chosen
+    return options.accelerator or chosen
+
+
 def find_clashes(settings: Settings) -> Iterator[Problem]:
     """Each second claim to something; what is no valid URL claims nothing."""
+    yield from _find_shared_edge_tpus(settings)
     complained = set()
     for one, other in combinations(_claims(settings), 2):
         if one.clashes(other) and other.path not in complained:
             complained.add(other.path)
             yield Problem(other.path, f"{_what(one, other)} is taken by {show_path(one.path)}")
+
+
+def _find_shared_edge_tpus(settings: Settings) -> Iterator[Problem]:
+    """Each second model that is for the same Edge TPU alone: that runs one at a time."""
+    wanted: dict[DetectorSettings, KeyPath] = {}
+    for name, camera in settings.cameras.items():
+        shared = settings.detectors.get(camera.detector)
+        if shared is not None:
+            wanted.setdefault(shared, ("detectors", camera.detector))
+        elif camera.model:
+            wanted.setdefault(DetectorSettings(model=camera.model), ("cameras", name, "model"))
+    for (one, first), (other, second) in combinations(wanted.items(), 2):
+        mine, theirs = effective_accelerator(one), effective_accelerator(other)
+        if mine.kind == theirs.kind == "edgetpu" and _may_be_one(mine, theirs):
+            yield Problem(
+                second,
+                f"{show_path(first)} wants the same Edge TPU, which runs one model at a time",
+                "let cameras share one of [detectors.NAME], or name different ones: edgetpu:0, "
+                "edgetpu:1",
+            )
+
+
+def _may_be_one(one: Accelerator, other: Accelerator) -> bool:
+    if one.bus and other.bus and one.bus != other.bus:
+        return False
+    numbered = one.number is not None and other.number is not None
+    return not (numbered and one.bus == other.bus and one.number != other.number)
 
 
 def _what(one: _Claim, other: _Claim) -> str:

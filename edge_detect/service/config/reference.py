@@ -64,6 +64,7 @@ Tables and keys without a default may be left out, unless they are required.
 """
 
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true, false"}
+_LISTS = {str: "list of texts", int: "list of whole numbers"}
 _TABLES = {
     "cameras": "cameras.NAME",
     "detectors": "detectors.NAME",
@@ -114,7 +115,7 @@ def _kind(field: FieldInfo) -> str:
         return ", ".join(f'`"{choice}"`' for choice in get_args(kind))
     if get_origin(kind) is tuple:
         inner = plain(get_args(kind)[0])
-        words = "list of texts" if inner is str else "list of `[x, y]`"
+        words = _LISTS.get(inner, "list of `[x, y]`")
     else:
         words = "secret text" if kind is SecretStr else _WORDS[kind]
     return words + _bounds([*field.metadata, *_metadata(field.annotation)], kind)

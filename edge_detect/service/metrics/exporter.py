@@ -135,6 +135,7 @@ def _read_status(scrape: _Scrape, camera: str, status: PipelineStatus | None) ->
         return
     model = status.model
     scrape.info("camera", (camera,), {"model": model.name, "runtime": model.runtime})
+    scrape.value("accelerator_away", (camera,), bool(model.away))
     for state in _STATES:
         scrape.value("source_state", (camera, state), state == source_state)
     # Prometheus refuses a whole scrape that has one series twice: sinks of one name are one.

@@ -66,6 +66,12 @@ FAMILIES = (
     Family("config_reloads", "counter", (), "How often the configuration was applied anew."),
     Family("threads", "gauge", (), "Threads of the process."),
     Family("camera", "info", ("camera", "model", "runtime"), "What a camera is looked at with."),
+    Family(
+        "accelerator_away",
+        "gauge",
+        _CAMERA,
+        "1 while an Edge TPU or GPU that the model is for is away, or was not there at the start.",
+    ),
     Family("camera_up", "gauge", _CAMERA, "1 while the camera's pipeline runs."),
     Family("camera_enabled", "gauge", _CAMERA, "1 while the camera is to detect."),
     Family("camera_restarts", "counter", _CAMERA, "Pipelines started again after a failure."),
