@@ -19,7 +19,7 @@ from edge_detect.models.options import LoadOptions, find_with_options
 from edge_detect.models.preprocess import ColorOrder, InputBuffer
 from edge_detect.models.selection import Selection
 from edge_detect.models.spec import ModelSpec
-from edge_detect.models.tensors import Thresholds
+from edge_detect.models.tensors import Thresholds, override
 
 __all__ = ["Detector", "Ticket", "load_model"]
 
@@ -404,29 +404,3 @@ def load_model(
     )
     selection = Selection(spec.name, spec.labels, classes)
     return Detector(spec, open_lanes(entry, options), thresholds, selection)
-
-
-def override(
-    thresholds: Thresholds,
-    score: float | None = None,
-    iou: float | None = None,
-    max_detections: int | None = None,
-    multi_label: bool | None = None,  # noqa: FBT001
-) -> Thresholds:
-    """Thresholds with everything replaced that is not None.
-
-    Raises:
-        ValueError: A number is out of range.
-    """
-    if score is not None and not 0 <= score <= 1:
-        raise ValueError(f"score_threshold must be from 0 to 1, got {score}")
-    if iou is not None and not 0 <= iou <= 1:
-        raise ValueError(f"iou_threshold must be from 0 to 1, got {iou}")
-    if max_detections is not None and max_detections < 1:
-        raise ValueError(f"max_detections must be at least 1, got {max_detections}")
-    return Thresholds(
-        score=thresholds.score if score is None else float(score),
-        iou=thresholds.iou if iou is None else float(iou),
-        max_detections=thresholds.max_detections if max_detections is None else max_detections,
-        multi_label=thresholds.multi_label if multi_label is None else multi_label,
-    )

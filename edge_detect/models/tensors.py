@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edge_detect.core import Detections, Letterbox
 
-__all__ = ["Decoder", "TensorInfo", "Thresholds"]
+__all__ = ["Decoder", "TensorInfo", "Thresholds", "override"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -47,6 +47,32 @@ class Thresholds:
     iou: float
     max_detections: int
     multi_label: bool = False
+
+
+def override(
+    thresholds: Thresholds,
+    score: float | None = None,
+    iou: float | None = None,
+    max_detections: int | None = None,
+    multi_label: bool | None = None,  # noqa: FBT001
+) -> Thresholds:
+    """Thresholds with everything replaced that is not None.
+
+    Raises:
+        ValueError: A number is out of range.
+    """
+    if score is not None and not 0 <= score <= 1:
+        raise ValueError(f"score_threshold must be from 0 to 1, got {score}")
+    if iou is not None and not 0 <= iou <= 1:
+        raise ValueError(f"iou_threshold must be from 0 to 1, got {iou}")
+    if max_detections is not None and max_detections < 1:
+        raise ValueError(f"max_detections must be at least 1, got {max_detections}")
+    return Thresholds(
+        score=thresholds.score if score is None else float(score),
+        iou=thresholds.iou if iou is None else float(iou),
+        max_detections=thresholds.max_detections if max_detections is None else max_detections,
+        multi_label=thresholds.multi_label if multi_label is None else multi_label,
+    )
 
 
 class Decoder(Protocol):

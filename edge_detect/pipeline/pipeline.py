@@ -14,8 +14,8 @@ from edge_detect.core import (
     monotonic_ns,
 )
 from edge_detect.models import Detector, load_model
-from edge_detect.models.detector import override
 from edge_detect.models.selection import Region, Selection, SizeRange
+from edge_detect.models.tensors import override
 from edge_detect.pipeline.controls import Controls
 from edge_detect.pipeline.line import Line
 from edge_detect.pipeline.mailbox import Closed

@@ -227,6 +227,20 @@ def test_one_edge_tpu_runs_one_model_at_a_time(twins, stand_in, tmp_path):
         assert second.lanes.devices == ("edgetpu:usb:0",)
 
 
+def test_a_device_that_comes_back_as_another_one_after_its_firmware_stays_locked(
+    twins, stand_in, tmp_path
+):
+    (tmp_path / "more").mkdir()
+    other = write_twins(tmp_path / "more", "other")
+    stand_in.tell("reborn yes")
+    before = stand_in.nodes[0].stat().st_ino
+    with load_model(twins, library=str(stand_in.library)) as detector:
+        assert detector.lanes.devices == ("edgetpu:usb:0",)
+        assert stand_in.nodes[0].stat().st_ino != before
+        with pytest.raises(AcceleratorError, match="usb:0 is in use by another model"):
+            load_model(other, accelerator="edgetpu", library=str(stand_in.library))
+
+
 def test_devices_that_count_anew_are_found_again_by_their_place():
     before = EdgeTpus("", ("usb:0", "usb:1"), ("/2-1", "/2-2"))
     after = EdgeTpus("", ("usb:0",), ("/2-2",))

@@ -15,6 +15,8 @@
  *   create crash     the process ends, as with a library that does not fit the runtime
  *   create hang      nobody ever hears of it again
  *   prepare fail     the model cannot be brought to the device
+ *   reborn yes       its place in the system is a new one after the first inference, as of a
+ *                    device that gets its firmware then
  *   invoke_ms N      how long an inference takes, without the processor (0)
  *   invoke fail      the device reports an error
  *   invoke hang      nobody ever hears of it again
@@ -207,6 +209,16 @@ static void garbage(Context *context, const Node *node) {
   }
 }
 
+static void be_born_again(long serial) {
+  static bool born[2 * MOST];
+  char path[512];
+  if (born[serial % (2 * MOST)]) return;
+  born[serial % (2 * MOST)] = true;
+  snprintf(path, sizeof path, "%s.usb%ld", getenv("EDGE_TPU_STAND_IN"), serial);
+  unlink(path);
+  close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+}
+
 static int invoke(Context *context, Node *node) {
   listen_to_orders();
   long serial = (long)node->user_data;
@@ -223,6 +235,7 @@ static int invoke(Context *context, Node *node) {
     if (file) play(context, node, file);
     else echo(context, node);
   }
+  if (is_told("reborn", "yes", serial)) be_born_again(serial);
   said = told("invoke_ms", serial);
   if (said) work(strtod(said, NULL), serial);
   if (fails)
