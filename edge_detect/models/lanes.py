@@ -279,7 +279,8 @@ class Lanes:
             self._adopt(fallback, fallback.open(self._closing))
         except EdgeDetectError as error:
             self._fallback_due_s = monotonic() + fallback.next_wait_s()
-            self.away = f"{self.away}; {error.message}"
+            if error.message not in self.away:
+                self.away = f"{self.away}; {error.message}"
             _log.warning("%s: %s", self._model, error.said_of(fallback.device))
             raise self._nothing_left() from error
         return [fallback]

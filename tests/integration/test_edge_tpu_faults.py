@@ -400,7 +400,8 @@ def test_twenty_failures_leave_no_descriptor_process_or_thread(detector, stand_i
     before = resources()
     for _ in range(20):
         fail_once()
-    wait_for(lambda: resources() == before, 10)
+    # Fewer may be left than in a moment in which something was just coming to its end.
+    wait_for(lambda: all(now <= then for now, then in zip(resources(), before, strict=True)), 10)
 
 
 PROGRAM = """
