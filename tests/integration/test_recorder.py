@@ -273,6 +273,7 @@ def test_a_full_disk_pauses_or_makes_room_but_spoils_nothing(tmp_path) -> None:
     }
 
 
+@pytest.mark.endurance
 def test_a_disk_that_hangs_holds_nobody_up_and_costs_whole_groups_of_pictures_at_most(
     tmp_path,
 ) -> None:

@@ -52,6 +52,7 @@ class Viewer:
         self.ended = True
 
 
+@pytest.mark.endurance
 def test_viewers_stay_while_the_camera_is_killed_and_comes_back_as_another(detector):
     """Another size and another codec on the same address, as after an update of a camera."""
     port = free_port()

@@ -10,6 +10,7 @@ from threading import Event, Thread
 from time import monotonic, sleep
 
 import psutil
+import pytest
 from rtsp_clients import Camera, RawClient, Watcher, free_port, stream_info, wait_until
 
 from edge_detect.sinks.encoder import EncoderSettings
@@ -171,6 +172,7 @@ def test_viewers_that_hang_up_while_the_server_is_held_up_end_nothing():
             wait_until(lambda: sink.viewers == 1)
 
 
+@pytest.mark.endurance
 def test_a_frozen_viewer_slows_nobody_and_is_sent_away():
     with watched(bitrate_kbps=12_000, noise=True) as (sink, _):
         process = psutil.Process()
