@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import edge_detect
+from edge_detect.tools.doctor.place import Place
 
 FOLDER = Path(__file__).parent
-_MODEL = Path("/proc/device-tree/model")
-_PRODUCT = Path("/sys/class/dmi/id/product_name")
 
 
 def board_name() -> str:
@@ -26,7 +25,7 @@ def board_name() -> str:
     kind = platform.machine().replace("_", "-")
     if re.search(r"^flags\s*:.*\bhypervisor\b", _read(Path("/proc/cpuinfo")), re.MULTILINE):
         return f"{kind}-vm"
-    name = _read(_MODEL) or _read(_PRODUCT) or kind
+    name = Place().board or kind
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 

@@ -2,10 +2,15 @@
 
 import argparse
 import re
+from typing import TYPE_CHECKING
 
 from edge_detect.core.geometry import Size
 
 __all__ = ["labels", "picture_size", "positive_float", "positive_int", "probability"]
+
+if TYPE_CHECKING:
+    # argparse gives what add_subparsers() returns no public name.
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
 
 
 def probability(text: str) -> float:

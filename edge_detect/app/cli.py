@@ -74,11 +74,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if TYPE_CHECKING:
-    # argparse gives what add_subparsers() returns no public name.
-    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
+    from edge_detect.app.arguments import Commands
 
 
-def _add_run(commands: "_Commands") -> None:
+def _add_run(commands: "Commands") -> None:
     run = commands.add_parser(
         "run",
         help="detect in a camera or video until it ends or Ctrl-C",
@@ -128,7 +127,7 @@ def _add_run(commands: "_Commands") -> None:
     run.set_defaults(work=("edge_detect.app.run", "run"))
 
 
-def _add_detect(commands: "_Commands") -> None:
+def _add_detect(commands: "Commands") -> None:
     detect = commands.add_parser(
         "detect",
         help="detect in photos",
@@ -145,7 +144,7 @@ def _add_detect(commands: "_Commands") -> None:
     detect.set_defaults(work=("edge_detect.app.detect", "detect"))
 
 
-def _add_models(commands: "_Commands") -> None:
+def _add_models(commands: "Commands") -> None:
     models = commands.add_parser("models", help="list, inspect, fetch and convert models")
     actions = models.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)
     listing = actions.add_parser("list", help="all models, present or not")
@@ -166,7 +165,7 @@ def _add_models(commands: "_Commands") -> None:
     _add_convert(actions)
 
 
-def _add_convert(actions: "_Commands") -> None:
+def _add_convert(actions: "Commands") -> None:
     convert = actions.add_parser("convert", help="make an INT8 model from trained weights")
     kinds = convert.add_subparsers(dest="kind", metavar="KIND", title="kinds", required=True)
     darknet = kinds.add_parser("darknet", help="from a Darknet .cfg and .weights")
@@ -214,7 +213,7 @@ def _add_conversion_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--float", action="store_true", help="write a float32 twin beside it")
 
 
-def _add_config(commands: "_Commands") -> None:
+def _add_config(commands: "Commands") -> None:
     config = commands.add_parser("config", help="check, show and write configuration files")
     actions = config.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)
     check = actions.add_parser("check", help="tell everything that is wrong with a file")

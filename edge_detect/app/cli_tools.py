@@ -1,6 +1,5 @@
 """The commands that measure, tune and look after things, for the command line."""
 
-import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,11 +8,10 @@ from edge_detect.app.arguments import picture_size, positive_float, positive_int
 __all__ = ["add_tools"]
 
 if TYPE_CHECKING:
-    # argparse gives what add_subparsers() returns no public name.
-    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
+    from edge_detect.app.arguments import Commands
 
 
-def add_tools(commands: "_Commands") -> None:
+def add_tools(commands: "Commands") -> None:
     """Add them, each with its options."""
     _add_devices(commands)
     _add_tune(commands)
@@ -24,7 +22,7 @@ def add_tools(commands: "_Commands") -> None:
     _add_doctor(commands)
 
 
-def _add_devices(commands: "_Commands") -> None:
+def _add_devices(commands: "Commands") -> None:
     devices = commands.add_parser(
         "devices",
         help="list what models can run on here",
@@ -38,7 +36,7 @@ def _add_devices(commands: "_Commands") -> None:
     devices.set_defaults(work=("edge_detect.app.devices", "devices"))
 
 
-def _add_tune(commands: "_Commands") -> None:
+def _add_tune(commands: "Commands") -> None:
     tune = commands.add_parser(
         "tune",
         help="find the best number of threads for this board, once after installing",
@@ -56,7 +54,7 @@ def _add_tune(commands: "_Commands") -> None:
     tune.set_defaults(work=("edge_detect.app.tune", "tune"))
 
 
-def _add_bench(commands: "_Commands") -> None:
+def _add_bench(commands: "Commands") -> None:
     bench = commands.add_parser(
         "bench",
         help="measure speed on this machine",
@@ -95,7 +93,7 @@ def _add_bench(commands: "_Commands") -> None:
     bench.set_defaults(work=("edge_detect.app.bench", "bench"))
 
 
-def _add_latency(commands: "_Commands") -> None:
+def _add_latency(commands: "Commands") -> None:
     latency = commands.add_parser(
         "latency",
         help="measure how old the picture is that a viewer sees",
@@ -123,7 +121,7 @@ def _add_latency(commands: "_Commands") -> None:
     latency.set_defaults(work=("edge_detect.app.latency", "latency"))
 
 
-def _add_report(commands: "_Commands") -> None:
+def _add_report(commands: "Commands") -> None:
     report = commands.add_parser(
         "report",
         help="how available, fast and late the cameras of the daemon were",
@@ -152,7 +150,7 @@ def _add_report(commands: "_Commands") -> None:
     report.set_defaults(work=("edge_detect.app.report", "report"))
 
 
-def _add_warmup(commands: "_Commands") -> None:
+def _add_warmup(commands: "Commands") -> None:
     warmup = commands.add_parser(
         "warmup", help="compile the post-processing, once after installing"
     )
@@ -160,7 +158,7 @@ def _add_warmup(commands: "_Commands") -> None:
     warmup.set_defaults(work=("edge_detect.app.warmup", "warmup"))
 
 
-def _add_doctor(commands: "_Commands") -> None:
+def _add_doctor(commands: "Commands") -> None:
     doctor = commands.add_parser(
         "doctor",
         help="look for what is missing, does not fit or is unwell on this computer",

@@ -5,7 +5,6 @@ with the package, the computer's and the user's own. Its file lies beside the ma
 was pulled, in one of the other two.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import Enum
@@ -101,7 +100,7 @@ def _find(name_or_path: str | Path) -> CatalogueEntry:
     path = Path(name_or_path)
     if isinstance(name_or_path, Path) or path.suffix in (".tflite", ".toml") or "/" in text:
         return _entry_beside(path)
-    for folder in _folders():
+    for folder in models_paths():
         manifest = folder / f"{text}.toml"
         if manifest.is_file():
             return _entry(manifest)
@@ -125,7 +124,7 @@ def list_models() -> list[CatalogueEntry]:
 
 def model_names() -> list[str]:
     """The names of all models of the catalogue, in alphabetical order."""
-    return sorted({path.stem for folder in _folders() for path in folder.glob("*.toml")})
+    return sorted({path.stem for folder in models_paths() for path in folder.glob("*.toml")})
 
 
 def verify(name_or_path: str | Path) -> tuple[Verification, str]:
@@ -145,10 +144,6 @@ def verify(name_or_path: str | Path) -> tuple[Verification, str]:
     except OSError as error:
         raise ModelError(f"cannot read model {entry.path}: {error.strerror}") from error
     return (Verification.WRONG if mismatch else Verification.GOOD), mismatch
-
-
-def _folders() -> Iterator[Path]:
-    yield from models_paths()
 
 
 def _entry_beside(path: Path) -> CatalogueEntry:

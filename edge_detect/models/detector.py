@@ -163,8 +163,12 @@ class Detector:
         """
         return self.collect(self.submit(buffer), thresholds, selection)
 
-    def reserve(self) -> Place:
+    def reserve(self, *, spare: bool = False) -> Place:
         """Wait for a device that can take a frame, before the frame is chosen.
+
+        Args:
+            spare: Whether a device has failed with the frame: then it never waits for frames
+                behind it.
 
         Returns:
             For `submit` or `give_back`, one of which must follow.
@@ -172,7 +176,10 @@ class Detector:
         Raises:
             AcceleratorError: All devices are away, and nothing stands in for them.
         """
-        return self._take()
+        while True:
+            place = self.lanes.take(spare=spare)
+            if place is not None:
+                return place
 
     def reserve_unless(self, give_up: Callable[[], bool]) -> Place | None:
         """As `reserve`, but None if there is something better to do.
@@ -197,8 +204,7 @@ class Detector:
         Args:
             buffer: After `prepare`; read only, and free for the next frame after `collect`.
             place: From `reserve`; by default the first that is free, waiting for one.
-            spare: Whether a device has failed with this frame: then it never waits for frames
-                behind it.
+            spare: As in `reserve`.
 
         Returns:
             For `collect` or `abandon`, one of which must follow.
@@ -207,7 +213,7 @@ class Detector:
             AcceleratorError: All devices are away, and nothing stands in for them.
         """
         while True:
-            place = place or self._take(spare=spare)
+            place = place or self.reserve(spare=spare)
             if place.engine.session.deferred:
                 return Ticket(buffer, place, 0)
             try:
@@ -283,7 +289,7 @@ class Detector:
         Raises:
             AcceleratorError: It failed.
         """
-        place = self._take()
+        place = self.reserve()
         try:
             place.engine.session.begin(place.slot)
             place.engine.session.finish(place.slot)
@@ -306,12 +312,6 @@ class Detector:
         """Give the model's memory back; the detector is of no use afterwards."""
         self.lanes.close()
         self._last = None
-
-    def _take(self, *, spare: bool = False) -> Place:
-        while True:
-            place = self.lanes.take(spare=spare)
-            if place is not None:
-                return place
 
     @property
     def patience_s(self) -> float:

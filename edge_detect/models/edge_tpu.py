@@ -15,8 +15,9 @@ from edge_detect.board.edge_tpu import (
     find_usb_edge_tpus,
 )
 from edge_detect.core import AcceleratorError
+from edge_detect.core.programs import run_bounded
 from edge_detect.models.accelerator import Accelerator
-from edge_detect.models.helper.process import run_bounded
+from edge_detect.models.helper.process import helper_environment
 
 __all__ = [
     "EDGE_TPU_LIBRARY",
@@ -101,11 +102,11 @@ def ask_library(library: str = EDGE_TPU_LIBRARY) -> EdgeTpus:
     """
     command = [sys.executable, "-P", "-m", "edge_detect.models.helper.listing", library]
     try:
-        status, said = run_bounded(command, _ASK_S)
-    except TimeoutError as error:
-        raise AcceleratorError(f"{library} gives no answer within {_ASK_S:g} s", _TAKEN) from error
+        status, said, _ = run_bounded(command, _ASK_S, helper_environment(), keep_errors=False)
     except OSError as error:
         raise AcceleratorError(f"cannot ask {library}: {error.strerror}") from error
+    if status is None:
+        raise AcceleratorError(f"{library} gives no answer within {_ASK_S:g} s", _TAKEN)
     if status < 0:
         killer = signal.Signals(-status).name
         raise AcceleratorError(f"{library} crashes ({killer})", _MISFIT)

@@ -73,18 +73,19 @@ def split_options(name_or_path: str | Path, options: LoadOptions) -> tuple[str |
 
 def _read_options(url: Url) -> LoadOptions:
     url.check_options(*(each.name for each in fields(LoadOptions)))
-    if "threads" in url.options and url.integer("threads", 1, minimum=1) > _MOST_THREADS:
-        raise ConfigError(f"{url.name!r}: threads must be from 1 to {_MOST_THREADS}")
-    if "deadline_s" in url.options and url.number("deadline_s", 1) > _LONGEST_S:
-        raise ConfigError(f"{url.name!r}: deadline_s must be from 0 to {_LONGEST_S:g}")
     said = url.options
-    cores = said.get("cores")
+    threads = url.integer("threads", 1, minimum=1) if "threads" in said else None
+    deadline_s = url.number("deadline_s", 1) if "deadline_s" in said else None
+    if threads is not None and threads > _MOST_THREADS:
+        raise ConfigError(f"{url.name!r}: threads must be from 1 to {_MOST_THREADS}")
+    if deadline_s is not None and deadline_s > _LONGEST_S:
+        raise ConfigError(f"{url.name!r}: deadline_s must be from 0 to {_LONGEST_S:g}")
     return LoadOptions(
         accelerator=parse_accelerator(said["accelerator"]) if "accelerator" in said else None,
         library=said.get("library"),
-        deadline_s=url.number("deadline_s", 1) if "deadline_s" in said else None,
-        threads=url.integer("threads", 1, minimum=1) if "threads" in said else None,
-        cores=None if cores is None else parse_cores(cores),
+        deadline_s=deadline_s,
+        threads=threads,
+        cores=parse_cores(said["cores"]) if "cores" in said else None,
         runtime=said.get("runtime"),
     )
 
@@ -98,9 +99,8 @@ def parse_cores(text: str) -> tuple[int, ...]:
     cores: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not (first.isdecimal() and (last.isdecimal() or not dash)):
-            raise ConfigError(f"cores must be numbers such as 0,2-3, got {text!r}")
-        if not int(first) <= int(last or first) < _MOST_CORES:
+        numbers = first.isdecimal() and (last.isdecimal() or not dash)
+        if not numbers or not int(first) <= int(last or first) < _MOST_CORES:
             raise ConfigError(f"cores must be numbers such as 0,2-3, got {text!r}")
         cores.extend(range(int(first), int(last or first) + 1))
     return tuple(cores)

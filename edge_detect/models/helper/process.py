@@ -7,14 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from threading import Event, Thread
 from time import monotonic
 
 from edge_detect.models.helper.wire import MESSAGE_BYTES, SLOTS, Order
 
-__all__ = ["HelperProcess", "run_bounded"]
+__all__ = ["HelperProcess", "helper_environment"]
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +54,7 @@ class HelperProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 pass_fds=theirs,
-                env=_environment(os.environ),
+                env=helper_environment(),
                 # Ctrl-C is for the program, which ends its helpers itself.
                 start_new_session=True,
             )
@@ -159,34 +157,6 @@ class HelperProcess:
                 _log.debug("helper %d: %s", self.pid, said.decode("utf-8", "replace").rstrip())
 
 
-def _environment(given: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in given.items() if name not in _NOT_HANDED_ON}
-
-
-def run_bounded(command: Sequence[str], timeout_s: float) -> tuple[int, bytes]:
-    """Run a short program, and wait for it no longer than that, whatever it does.
-
-    Returns:
-        Its status, and what it wrote to standard output.
-
-    Raises:
-        TimeoutError: It did not come to its end; it is killed, and not waited for if a device
-            holds it.
-        OSError: It cannot be started.
-    """
-    process = subprocess.Popen(  # noqa: S603 - our own programs
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=_environment(os.environ),
-        start_new_session=True,
-    )
-    try:
-        said, _ = process.communicate(timeout=timeout_s)
-    except subprocess.TimeoutExpired as error:
-        process.kill()
-        with suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=_REAP_S)
-        raise TimeoutError from error
-    return process.returncode, said
+def helper_environment() -> dict[str, str]:
+    """The environment of processes that open devices for this one."""
+    return {name: value for name, value in os.environ.items() if name not in _NOT_HANDED_ON}

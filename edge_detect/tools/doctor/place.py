@@ -2,21 +2,18 @@
 
 import os
 import shutil
-import signal
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from edge_detect.board.files import read_text
+from edge_detect.core.programs import run_bounded
 
 __all__ = ["Answer", "Place"]
 
 _MOST_CHARACTERS = 200_000
-_LAST_WORDS_S = 2.0
 
 
 class Answer(NamedTuple):
@@ -95,24 +92,9 @@ class Place:
         program = shutil.which(command[0], path=self.environment.get("PATH", ""))
         if program is None:
             raise FileNotFoundError(f"{command[0]} is not installed")
-        process = subprocess.Popen(  # noqa: S603 - commands are constants of this package
-            [program, *command[1:]],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=dict(self.environment),
-            start_new_session=True,
+        status, out, err = run_bounded(
+            [program, *command[1:]], timeout_s * self.patience, self.environment
         )
-        status: int | None
-        try:
-            out, err = process.communicate(timeout=timeout_s * self.patience)
-            status = process.returncode
-        except subprocess.TimeoutExpired:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            status, out, err = None, b"", b""
-            with suppress(subprocess.TimeoutExpired):
-                out, err = process.communicate(timeout=_LAST_WORDS_S)
         return Answer(status, _text(out), _text(err))
 
 
