@@ -16,7 +16,7 @@ from time import perf_counter_ns
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from stand_in import StandIn, compile_bundled, record_answer
+from support.stand_in import StandIn, compile_bundled, record_answer
 
 from edge_detect.core import NS_PER_MS, NS_PER_S, Image, bundled_path, monotonic_ns
 from edge_detect.models import Detector, load_model

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from broker import Broker
-from programs import Program
 from soak_watch import Watch
+from support.servers.broker import Broker
+from support.servers.programs import Program
 
 __all__ = ["Fault", "World"]
 

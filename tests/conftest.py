@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 from hypothesis import settings
-from stand_in import StandIn
+from support.stand_in import StandIn
 
 from edge_detect.core import Detections, Frame, Image, Result, Timings
 

@@ -7,7 +7,7 @@ Run it with LiteRT after a model was made again, look at the boxes (`edge-detect
 import json
 import sys
 
-from clip import RECORDED_SCORE, bundled_models, golden_path, read_frames
+from support.clip import RECORDED_SCORE, bundled_models, golden_path, read_frames
 
 from edge_detect.models import load_model
 

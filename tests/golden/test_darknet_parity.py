@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from darknet_networks import ARCHITECTURES, CLASSES, random_values, write_weights
+from support.darknet_networks import ARCHITECTURES, CLASSES, random_values, write_weights
 
 from edge_detect.models.spec import YoloSpec
 from edge_detect.tools.convert.darknet import convert_darknet

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from clip import (
+from support.clip import (
     COMPARED_SCORE,
     RECORDED_SCORE,
     bundled_models,

@@ -11,7 +11,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from waiting import wait_for
+from support.waiting import wait_for
 
 from edge_detect.core import AcceleratorError, bundled_path
 from edge_detect.models import find_model, load_model

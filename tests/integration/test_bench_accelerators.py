@@ -4,8 +4,8 @@ import json
 from time import monotonic
 
 import pytest
-from echo_models import write_model
-from stand_in import write_twins
+from support.echo_models import write_model
+from support.stand_in import write_twins
 
 from edge_detect.app.cli import main
 from edge_detect.core import ConfigError, bundled_path

@@ -13,7 +13,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from waiting import wait_for
+from support.waiting import wait_for
 
 from edge_detect.core import bundled_path
 

@@ -7,7 +7,7 @@ import tomllib
 from typing import NamedTuple
 
 import pytest
-from config_files import CAMERA, write_file
+from support.config_files import CAMERA, write_file
 
 from edge_detect.app.cli import main
 

@@ -7,10 +7,10 @@ import urllib.request
 from itertools import pairwise
 
 import pytest
-from daemons import MODEL, running_daemon
-from rtsp_clients import free_port
-from servers.programs import rtsp_server
-from waiting import wait_for
+from support.daemons import MODEL, running_daemon
+from support.rtsp_clients import free_port
+from support.servers.programs import rtsp_server
+from support.waiting import wait_for
 
 CAMERA = "synthetic://?size=320x180&fps=20&realtime=true"
 

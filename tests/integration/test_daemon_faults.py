@@ -7,8 +7,8 @@ import struct
 import termios
 import time
 
-from daemons import MODEL, running_daemon
-from waiting import wait_for
+from support.daemons import MODEL, running_daemon
+from support.waiting import wait_for
 
 from edge_detect.app.cli import main
 

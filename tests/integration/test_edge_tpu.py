@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from echo_models import write_model
-from stand_in import write_twins
-from waiting import wait_for
+from support.echo_models import write_model
+from support.stand_in import write_twins
+from support.waiting import wait_for
 
 import edge_detect as ed
 from edge_detect.core import AcceleratorError, ModelError

@@ -4,8 +4,8 @@ import logging
 
 import numpy as np
 import pytest
-from echo_models import write_model
-from waiting import wait_for
+from support.echo_models import write_model
+from support.waiting import wait_for
 
 from edge_detect.models import find_model, load_model
 from edge_detect.models.engine import Engine

@@ -8,8 +8,8 @@ import av
 import cv2
 import numpy as np
 import pytest
-from rtsp_clients import free_port
-from waiting import wait_for
+from support.rtsp_clients import free_port
+from support.waiting import wait_for
 
 import edge_detect as ed
 from edge_detect.core import SinkError, Size, bundled_path

@@ -13,9 +13,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from daemons import MODEL, running_daemon
-from rtsp_clients import free_port
-from waiting import wait_for
+from support.daemons import MODEL, running_daemon
+from support.rtsp_clients import free_port
+from support.waiting import wait_for
 
 from edge_detect.service.config.settings import LoggingSettings
 from edge_detect.service.logs import Logs, configure_logging

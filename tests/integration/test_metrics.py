@@ -15,11 +15,11 @@ from types import ModuleType
 
 import httpx
 import pytest
-from busy_service import Work, busy_service
-from rtsp_clients import free_port
-from servers.prometheus import Prometheus, prometheus, promtool
-from service_views import PlainService
-from waiting import wait_for
+from support.busy_service import Work, busy_service
+from support.rtsp_clients import free_port
+from support.servers.prometheus import Prometheus, prometheus, promtool
+from support.service_views import PlainService
+from support.waiting import wait_for
 
 from edge_detect.service.config.settings import MetricsSettings
 from edge_detect.service.metrics.companion import MetricsCompanion

@@ -2,12 +2,12 @@
 
 import cv2
 import numpy as np
-from daemons import MODEL, running_daemon
-from mqtt_cameras import BASE, YARD, Show, camera_called, companion_of
-from mqtt_watcher import watch
-from servers.broker import mqtt_broker
-from service_views import PlainCamera, a_status
-from waiting import wait_for
+from support.daemons import MODEL, running_daemon
+from support.mqtt_cameras import BASE, YARD, Show, camera_called, companion_of
+from support.mqtt_watcher import watch
+from support.servers.broker import mqtt_broker
+from support.service_views import PlainCamera, a_status
+from support.waiting import wait_for
 
 from edge_detect.core import bundled_path
 from edge_detect.service.companion import CameraState

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from mqtt_cameras import BASE, YARD, Show, camera_called, companion_of
-from mqtt_watcher import watch
-from servers.broker import make_certificates, mqtt_broker
-from servers.programs import silent_port
-from service_views import PlainService
-from waiting import wait_for
+from support.mqtt_cameras import BASE, YARD, Show, camera_called, companion_of
+from support.mqtt_watcher import watch
+from support.servers.broker import make_certificates, mqtt_broker
+from support.servers.programs import silent_port
+from support.service_views import PlainService
+from support.waiting import wait_for
 
 from edge_detect.core import ConfigError
 from edge_detect.service.config.settings import MqttSettings
@@ -26,7 +26,7 @@ def test_a_killed_program_is_offline_by_its_last_will(tmp_path) -> None:
             "import sys\n"
             "from edge_detect.service.config.settings import MqttSettings\n"
             "from edge_detect.service.mqtt import MqttCompanion\n"
-            "from service_views import PlainService\n"
+            "from support.service_views import PlainService\n"
             "settings = MqttSettings(host='127.0.0.1', port=int(sys.argv[1]), node='pi')\n"
             "MqttCompanion(settings).start(PlainService())\n"
             "sys.stdin.read()\n"

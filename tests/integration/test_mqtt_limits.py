@@ -5,12 +5,12 @@ import socket
 from threading import Thread
 
 import pytest
-from mqtt_cameras import BASE, YARD, Show, camera_called, companion_of
-from mqtt_watcher import watch
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
-from servers.broker import mqtt_broker
-from waiting import wait_for
+from support.mqtt_cameras import BASE, YARD, Show, camera_called, companion_of
+from support.mqtt_watcher import watch
+from support.servers.broker import mqtt_broker
+from support.waiting import wait_for
 
 from edge_detect.core import NS_PER_S
 from edge_detect.service.mqtt import connection

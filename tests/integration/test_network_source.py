@@ -7,9 +7,9 @@ from itertools import chain
 
 import psutil
 import pytest
-from servers import pattern
-from servers.programs import http_server, rtsp_server, silent_port
-from streams import LOGIN, PASSWORD, USER, connected, make_certificate
+from support.servers import pattern
+from support.servers.programs import http_server, rtsp_server, silent_port
+from support.streams import LOGIN, PASSWORD, USER, connected, make_certificate
 
 from edge_detect.core import NS_PER_MS, SourceError, monotonic_ns
 from edge_detect.sources import open_source

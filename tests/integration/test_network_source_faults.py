@@ -7,10 +7,10 @@ import time
 import traceback
 
 import pytest
-from servers import pattern
-from servers.programs import Proxy, http_server, rtsp_server, silent_port
-from streams import PASSWORD, USER, connected, read_error
-from waiting import wait_for
+from support.servers import pattern
+from support.servers.programs import Proxy, http_server, rtsp_server, silent_port
+from support.streams import PASSWORD, USER, connected, read_error
+from support.waiting import wait_for
 
 from edge_detect.core import SourceError
 from edge_detect.sources import open_source

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from echo_models import MODELS, change_manifest, write_model
+from support.echo_models import MODELS, change_manifest, write_model
 
 from edge_detect.core import DownloadError, ModelError
 from edge_detect.models import Verification, find_model, load_model, pull, verify

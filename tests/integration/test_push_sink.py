@@ -10,8 +10,8 @@ import time
 from itertools import pairwise
 
 import pytest
-from recordings import Camera, need, numbers, stream_info
-from servers.programs import Program, silent_port
+from support.recordings import Camera, need, numbers, stream_info
+from support.servers.programs import Program, silent_port
 
 from edge_detect.core import SinkError
 from edge_detect.sinks import Sink, open_sink

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from recordings import Camera, check_plays, numbers, probe, stream_info
+from support.recordings import Camera, check_plays, numbers, probe, stream_info
 
 from edge_detect.core import SinkError
 from edge_detect.sinks import open_sink
@@ -194,7 +194,7 @@ def test_what_does_not_come_back_at_once_is_tried_again_if_it_worked_before(tmp_
 
 RECORDER = """
 import sys
-from recordings import Camera, stream_info
+from support.recordings import Camera, stream_info
 from edge_detect.sinks import open_sink
 
 camera = Camera()
@@ -306,7 +306,7 @@ def test_a_disk_that_hangs_holds_nobody_up_and_costs_whole_groups_of_pictures_at
 
 def run_on_a_disk(namespace, mount, script, disk, out) -> subprocess.CompletedProcess[str]:
     """Run a script that has a disk of its own; skip the test where that is not allowed."""
-    shell = f"{mount} && exec {sys.executable} {TESTS / script} {disk} {out}"
+    shell = f"{mount} && exec {sys.executable} {TESTS / 'support' / script} {disk} {out}"
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
     command = [*namespace.split(), "sh", "-c", shell]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 import cv2
 import numpy as np
 import pytest
-from recordings import Camera, check_plays, numbers, stream_info
-from servers import pattern
+from support.recordings import Camera, check_plays, numbers, stream_info
+from support.servers import pattern
 from test_recorder import kill_while_it_records, segments, wait_for
 
 from edge_detect.core import SinkError

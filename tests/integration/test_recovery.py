@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 
 import av
 import pytest
-from rtsp_clients import free_port
-from servers.programs import Program, rtsp_server
-from waiting import wait_for
+from support.rtsp_clients import free_port
+from support.servers.programs import Program, rtsp_server
+from support.waiting import wait_for
 
 import edge_detect as ed
 from edge_detect.core import Size

@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-from chromium import Tab, chromium
-from history_days import write_history
-from service_views import PlainCamera, PlainService, a_status
+from support.chromium import Tab, chromium
+from support.history_days import write_history
+from support.service_views import PlainCamera, PlainService, a_status
 
 import edge_detect as ed
 from edge_detect.service.companion import CameraState
@@ -174,7 +174,7 @@ def test_a_full_disk_pauses_the_history_and_costs_no_line(tmp_path: Path) -> Non
     out.mkdir()
     shell = (
         f"mount -t tmpfs -o size=1m tmpfs {disk} && "
-        f"exec {sys.executable} {TESTS / 'history_small_disk.py'} {disk} {out}"
+        f"exec {sys.executable} {TESTS / 'support' / 'history_small_disk.py'} {disk} {out}"
     )
     done = subprocess.run(
         ["unshare", "-rm", "sh", "-c", shell],

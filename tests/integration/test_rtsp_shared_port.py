@@ -10,7 +10,7 @@ from time import monotonic
 import av
 import numpy as np
 import pytest
-from rtsp_clients import (
+from support.rtsp_clients import (
     MOST_BLOCK_ERROR,
     Camera,
     RawClient,

@@ -8,7 +8,7 @@ from itertools import islice
 import av
 import numpy as np
 import pytest
-from rtsp_clients import (
+from support.rtsp_clients import (
     MOST_BLOCK_ERROR,
     SIZE,
     Camera,

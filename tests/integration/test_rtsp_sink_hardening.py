@@ -11,7 +11,7 @@ from time import monotonic, sleep
 
 import psutil
 import pytest
-from rtsp_clients import Camera, RawClient, Watcher, free_port, stream_info, wait_until
+from support.rtsp_clients import Camera, RawClient, Watcher, free_port, stream_info, wait_until
 
 from edge_detect.sinks.encoder import EncoderSettings
 from edge_detect.sinks.rtsp.clients import Limits

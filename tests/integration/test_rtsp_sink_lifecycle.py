@@ -8,7 +8,7 @@ from time import monotonic
 
 import psutil
 import pytest
-from rtsp_clients import (
+from support.rtsp_clients import (
     Camera,
     RawClient,
     assert_sound,

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from waiting import wait_for
+from support.waiting import wait_for
 
 import edge_detect as ed
 from edge_detect.core import SinkError, StageError

@@ -4,7 +4,7 @@ import time
 from contextlib import ExitStack
 
 import pytest
-from waiting import wait_for
+from support.waiting import wait_for
 
 import edge_detect as ed
 

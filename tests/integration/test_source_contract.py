@@ -1,4 +1,4 @@
-"""Every source keeps the promises of a live source; see tests/source_contract.py.
+"""Every source keeps the promises of a live source; see tests/support/source_contract.py.
 
 To add one, write a context manager that sets its device up and yields a `Case`, and put it
 into the table.
@@ -16,8 +16,8 @@ from typing import Protocol
 import cv2
 import numpy as np
 import pytest
-from servers.programs import Program, silent_port
-from source_contract import CHECKS, Case
+from support.servers.programs import Program, silent_port
+from support.source_contract import CHECKS, Case
 
 PICTURES = [np.full((48, 64, 3), 20 * number, np.uint8) for number in range(10)]
 

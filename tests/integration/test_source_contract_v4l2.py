@@ -7,7 +7,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "fakes" / "v4l2_device"))
 
 from fake_camera import FakeCamera
 from in_front import in_front_of, main
-from source_contract import CHECKS, Case
+from support.source_contract import CHECKS, Case
 
 YUYV = "mode YUYV 320 240 640 153600 30 15"
 

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "fakes" / "v4l2_device"))
 
 from fake_camera import PICTURES, FakeCamera, color_error, read_numbers
 from in_front import environment, in_front_of, main
-from waiting import wait_for
+from support.waiting import wait_for
 
 from edge_detect.core import SourceError
 from edge_detect.sources import open_source

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "fakes" / "v4l2_device"))
 
 from fake_camera import PICTURES, FakeCamera, color_error, number_in, read_numbers
 from in_front import in_front_of, main
-from waiting import wait_for
+from support.waiting import wait_for
 
 from edge_detect.core import ConfigError, SourceError, monotonic_ns
 from edge_detect.core.url import parse_url

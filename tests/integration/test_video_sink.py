@@ -10,7 +10,7 @@ import sys
 import av
 import numpy as np
 import pytest
-from stream_info import stream_of
+from support.stream_info import stream_of
 
 from edge_detect.core import Picture, SinkError, Size
 from edge_detect.sinks import open_sink

@@ -13,8 +13,8 @@ from itertools import islice, pairwise
 import httpx
 import numpy as np
 import pytest
-from waiting import wait_for
-from web_clients import SIZE, connect, decode, least_difference, read_parts, served
+from support.waiting import wait_for
+from support.web_clients import SIZE, connect, decode, least_difference, read_parts, served
 
 import edge_detect as ed
 from edge_detect.sinks.web import streams

@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 
 import httpx
 import pytest
-from waiting import wait_for
-from web_clients import connect, read_parts, served
+from support.waiting import wait_for
+from support.web_clients import connect, read_parts, served
 
 from edge_detect.sinks.web import connections
 

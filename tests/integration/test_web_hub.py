@@ -13,10 +13,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from service_views import PlainCamera
-from waiting import wait_for
-from web_clients import SIZE, decode, read_parts
-from web_hub import MovingCamera, free_endpoint, served_hub
+from support.service_views import PlainCamera
+from support.waiting import wait_for
+from support.web_clients import SIZE, decode, read_parts
+from support.web_hub import MovingCamera, free_endpoint, served_hub
 
 from edge_detect.service.companion import CameraState
 from edge_detect.service.config.settings import CameraSettings
@@ -323,7 +323,7 @@ def test_the_end_of_the_program_waits_for_no_report(tmp_path):
     os.mkfifo(stuck)
     script = (
         "import contextlib, httpx, pathlib, sys\n"
-        "from web_hub import MovingCamera, served_hub\n"
+        "from support.web_hub import MovingCamera, served_hub\n"
         "folder = pathlib.Path(sys.argv[1])\n"
         "with served_hub(MovingCamera(), state_directory=folder) as served:\n"
         "    with served.client() as web, contextlib.suppress(httpx.ReadTimeout):\n"

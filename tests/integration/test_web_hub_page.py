@@ -5,9 +5,9 @@ import itertools
 import shutil
 
 import pytest
-from chromium import Tab, chromium, wait_in
-from waiting import wait_for
-from web_hub import MovingCamera, served_hub
+from support.chromium import Tab, chromium, wait_in
+from support.waiting import wait_for
+from support.web_hub import MovingCamera, served_hub
 
 from edge_detect.service.companion import CameraState
 

@@ -8,8 +8,8 @@ import time
 import httpx
 import psutil
 import pytest
-from waiting import wait_for
-from web_clients import Camera, connect, read_parts, served
+from support.waiting import wait_for
+from support.web_clients import Camera, connect, read_parts, served
 
 from edge_detect.core import SinkError
 from edge_detect.sinks import open_sink

@@ -7,9 +7,9 @@ from base64 import b64decode
 
 import httpx
 import pytest
-from chromium import Tab, chromium, wait_in
-from waiting import wait_for
-from web_clients import Camera, decode, least_difference, served
+from support.chromium import Tab, chromium, wait_in
+from support.waiting import wait_for
+from support.web_clients import Camera, decode, least_difference, served
 
 from edge_detect.sinks.web.settings import WebSettings
 from edge_detect.sinks.web.sink import WebSink

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-import references
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import references
 
 from edge_detect.models.anchors import anchor_boxes
 from edge_detect.models.decoders import make_decoder

@@ -5,9 +5,9 @@ from time import perf_counter
 
 import numpy as np
 import pytest
-import references
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import references
 
 from edge_detect.core import Letterbox, Size
 from edge_detect.kernels import candidates as places

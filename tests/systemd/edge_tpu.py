@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from stand_in import StandIn, compile_bundled, record_answer
+from support.stand_in import StandIn, compile_bundled, record_answer
 
 from edge_detect.core import bundled_path
 from edge_detect.sources import open_source

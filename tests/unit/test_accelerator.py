@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from echo_models import change_manifest, write_model
-from stand_in import write_twins
+from support.echo_models import change_manifest, write_model
+from support.stand_in import write_twins
 
 from edge_detect.core import AcceleratorError, ConfigError, ModelError
 from edge_detect.models import load_model

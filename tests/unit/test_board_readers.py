@@ -10,7 +10,7 @@ import pytest
 from fakes.sysfs import FakeSystem
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from waiting import wait_for
+from support.waiting import wait_for
 
 from edge_detect.board import Board, BoardMonitor
 from edge_detect.board.edge_tpu import find_pci_edge_tpus, find_usb_edge_tpus

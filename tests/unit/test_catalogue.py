@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from echo_models import change_manifest, write_model
+from support.echo_models import change_manifest, write_model
 
 from edge_detect.core import ModelError, bundled_path, resources, user_models_path
 from edge_detect.models import (

@@ -1,8 +1,8 @@
 """What a configuration may say of accelerators, and what is told before anything runs."""
 
 import pytest
-from config_files import CAMERA, only, problems_of, write_file
-from stand_in import write_twins
+from support.config_files import CAMERA, only, problems_of, write_file
+from support.stand_in import write_twins
 
 from edge_detect.service.config.load import load_settings
 

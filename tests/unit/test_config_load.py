@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from config_files import CAMERA, only, problems_of, write_file
+from support.config_files import CAMERA, only, problems_of, write_file
 
 from edge_detect.core import ConfigError
 from edge_detect.service.config.load import load_settings, read_settings

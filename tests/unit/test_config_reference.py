@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
-from config_files import write_file
+from support.config_files import write_file
 
 from edge_detect.service.config.load import read_settings
 from edge_detect.service.config.reference import reference

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from config_files import CAMERA, only, problems_of, write_file
+from support.config_files import CAMERA, only, problems_of, write_file
 
 from edge_detect.core.url import parse_url
 from edge_detect.service.config.dump import dump_settings

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-import references
+from support import references
 
 from edge_detect.core import Letterbox, ModelError, Size
 from edge_detect.kernels.ssd import collect_sigmoid

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from echo_models import change_manifest, write_model
+from support.echo_models import change_manifest, write_model
 
 from edge_detect.core import ConfigError, ModelError, Size
 from edge_detect.models import Thresholds, load_model

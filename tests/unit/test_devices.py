@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from fakes.sysfs import FakeSystem
-from stand_in import StandIn
+from support.stand_in import StandIn
 
 from edge_detect.app.cli import main
 from edge_detect.app.devices import lines_of

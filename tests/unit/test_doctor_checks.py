@@ -10,7 +10,7 @@ from threading import Event
 
 import pytest
 from fakes.sysfs import FakeSystem
-from waiting import wait_for
+from support.waiting import wait_for
 
 from edge_detect.core import DependencyError
 from edge_detect.tools.doctor.coral import look_at_edge_tpus

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from service_views import PlainCamera, PlainService, a_sink_status, a_status
-from waiting import wait_for
+from support.service_views import PlainCamera, PlainService, a_sink_status, a_status
+from support.waiting import wait_for
 
 from edge_detect.core import NS_PER_MS, NS_PER_S, monotonic_ns
 from edge_detect.core.board import BoardReading, Throttling

@@ -75,7 +75,8 @@ def test_importing_the_package_does_not_import_numba(warm):
 
 def test_a_decoder_compiles_nothing_after_warm_up(warm):
     program = """
-import numpy as np, references
+import numpy as np
+from support import references
 from edge_detect.kernels import registry
 from edge_detect.models.decoders import make_decoder
 from edge_detect.models.tensors import TensorInfo, Thresholds
@@ -89,7 +90,7 @@ for dtype in ("int8", "uint8", "float32"):
     assert len(found)
 print(sum(sum(k.stats.cache_misses.values()) for k, _ in registry._kernels.values()))
 """
-    folder = Path(__file__).parents[1] / "property"
+    folder = Path(__file__).parents[1]
     assert run(program, warm[0], PYTHONPATH=str(folder))[0] == "0\n"
 
 

@@ -6,9 +6,9 @@ import json
 import re
 
 import pytest
-from busy_service import SINK, Work, busy_camera
-from service_views import PlainCamera, PlainService, a_status
-from waiting import wait_for
+from support.busy_service import SINK, Work, busy_camera
+from support.service_views import PlainCamera, PlainService, a_status
+from support.waiting import wait_for
 
 from edge_detect.pipeline.statistics import Histogram
 from edge_detect.pipeline.totals import SinkTotals, Totals

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from waiting import wait_for
+from support.waiting import wait_for
 
 from edge_detect.service.config.settings import LoggingSettings
 from edge_detect.service.logs import Logs, configure_logging

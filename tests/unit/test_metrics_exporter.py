@@ -5,12 +5,12 @@ import re
 from pathlib import Path
 
 import pytest
-from busy_service import SINK, busy_service
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
-from service_views import PlainCamera, PlainService, a_sink_status, a_status
+from support.busy_service import SINK, busy_service
+from support.service_views import PlainCamera, PlainService, a_sink_status, a_status
 
 from edge_detect.core.board import BoardReading
 from edge_detect.service.companion import CameraState

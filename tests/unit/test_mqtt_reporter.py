@@ -1,7 +1,7 @@
 """What one camera's reporter makes of results, without any broker."""
 
 import numpy as np
-from service_views import PlainCamera
+from support.service_views import PlainCamera
 
 from edge_detect.core import NS_PER_S, Detections, Frame, Result, Timings, monotonic_ns
 from edge_detect.service.config.settings import CameraSettings, MqttSettings

@@ -7,7 +7,7 @@ import ssl
 
 import pytest
 from pydantic import ValidationError
-from service_views import PlainCamera, PlainService, a_sink_status, a_status
+from support.service_views import PlainCamera, PlainService, a_sink_status, a_status
 
 from edge_detect.core import NS_PER_S, monotonic_ns
 from edge_detect.core.board import BoardReading, Throttling

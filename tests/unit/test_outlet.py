@@ -5,8 +5,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
-from stream_info import stream_of
-from waiting import wait_for
+from support.stream_info import stream_of
+from support.waiting import wait_for
 
 from edge_detect.core import EdgeDetectError, Picture, Result, SinkError
 from edge_detect.pipeline.mailbox import Closed, Mailbox

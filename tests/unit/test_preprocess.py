@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from echo_models import write_model
+from support.echo_models import write_model
 
 from edge_detect.core import Size
 from edge_detect.models import load_model

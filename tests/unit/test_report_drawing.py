@@ -10,9 +10,9 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from history_days import write_history
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.history_days import write_history
 
 from edge_detect.core import ConfigError
 from edge_detect.service.report import (

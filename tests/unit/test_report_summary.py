@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from history_days import write_history
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.history_days import write_history
 
 from edge_detect.core import ConfigError, SourceError
 from edge_detect.core.clock import NS_PER_MS

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from echo_models import MODELS
 from hypothesis import given
 from hypothesis import strategies as st
+from support.echo_models import MODELS
 
 from edge_detect.core import ConfigError, DependencyError, ModelError
 from edge_detect.models.runtime import RUNTIMES, default_threads, open_session

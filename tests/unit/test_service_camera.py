@@ -6,7 +6,7 @@ import threading
 import cv2
 import numpy as np
 import pytest
-from waiting import wait_for
+from support.waiting import wait_for
 
 from edge_detect.service.camera import Camera
 from edge_detect.service.config.settings import CameraSettings, DetectorSettings

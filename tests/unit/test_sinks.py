@@ -7,7 +7,7 @@ import sys
 from importlib import import_module
 
 import pytest
-from stream_info import stream_of
+from support.stream_info import stream_of
 
 from edge_detect.core import SinkError, Size
 from edge_detect.sinks import SCHEMES, open_sink

@@ -9,8 +9,8 @@ from threading import enumerate as all_threads
 
 import pytest
 from fakes.sysfs import FakeSystem
-from service_views import PlainCamera, PlainService, a_status
-from waiting import wait_for
+from support.service_views import PlainCamera, PlainService, a_status
+from support.waiting import wait_for
 
 from edge_detect.board import Board
 from edge_detect.core import NS_PER_S

@@ -2,7 +2,7 @@
 
 from threading import Event, Thread
 
-from waiting import wait_for
+from support.waiting import wait_for
 
 from edge_detect.core.turns import Turns
 

@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from waiting import wait_for
+from support.waiting import wait_for
 
 from edge_detect.pipeline.mailbox import Closed
 from edge_detect.service.camera import Camera

@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 import pytest
-from waiting import wait_for
+from support.waiting import wait_for
 
 from edge_detect.core import ConfigError, Frame, Size, SourceError, monotonic_ns
 from edge_detect.pipeline.retry import WatchedSource

@@ -4,7 +4,7 @@ import hashlib
 import shutil
 from pathlib import Path
 
-MODELS = Path(__file__).parent / "models"
+MODELS = Path(__file__).parents[1] / "models"
 
 MANIFEST = """\
 name = "{name}"

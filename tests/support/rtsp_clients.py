@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 import av
 import cv2
 import numpy as np
-from stream_info import stream_of
 
 from edge_detect.core import (
     Frame,
@@ -25,6 +24,7 @@ from edge_detect.core import (
 )
 from edge_detect.core.status import SourceState
 from edge_detect.sinks import Encoders, Sink, StreamInfo
+from support.stream_info import stream_of
 
 BITS = 16
 BLOCK = 16

@@ -10,8 +10,9 @@ from typing import Any
 
 import httpx
 import pytest
-from rtsp_clients import free_port
-from waiting import wait_for
+
+from support.rtsp_clients import free_port
+from support.waiting import wait_for
 
 __all__ = ["Prometheus", "prometheus", "promtool"]
 

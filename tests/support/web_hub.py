@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from service_views import PlainCamera, PlainService
-from web_clients import Camera
 
 from edge_detect.core import PipelineStatus
 from edge_detect.service.companion import CameraState
 from edge_detect.service.config.settings import WebSettings
 from edge_detect.service.web.companion import WebCompanion
 from edge_detect.sinks import Sink
+from support.service_views import PlainCamera, PlainService
+from support.web_clients import Camera
 
 
 @dataclass

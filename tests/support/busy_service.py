@@ -1,13 +1,12 @@
 """A service with cameras that count as if they worked, for whatever reads its figures."""
 
-from service_views import PlainCamera, PlainService, a_sink_status, a_status
-
 from edge_detect.core import NS_PER_MS, NS_PER_S, monotonic_ns
 from edge_detect.core.board import BoardReading, Throttling
 from edge_detect.pipeline.statistics import Histogram, Statistics
 from edge_detect.pipeline.totals import SinkTotals, Totals
 from edge_detect.service.companion import CameraState
 from edge_detect.service.config.settings import CameraSettings
+from support.service_views import PlainCamera, PlainService, a_sink_status, a_status
 
 SINK = "rtsp://:8554/yard"
 FPS = 25

@@ -13,11 +13,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from waiting import wait_for
-
 from edge_detect.service.history.disk import DiskThread
 from edge_detect.service.history.record import Row, moment_now
 from edge_detect.service.history.writer import HistoryWriter
+from support.waiting import wait_for
 
 
 class Heard(logging.Handler):

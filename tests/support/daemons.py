@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from waiting import wait_for
+from support.waiting import wait_for
 
 __all__ = ["DaemonProcess", "running_daemon"]
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import psutil
 import pytest
-from streams import connected
-from waiting import wait_for
 
 from edge_detect.core import Frame, SourceError, monotonic_ns
 from edge_detect.sources import open_source
+from support.streams import connected
+from support.waiting import wait_for
 
 __all__ = ["CHECKS", "Case"]
 

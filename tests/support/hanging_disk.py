@@ -13,11 +13,10 @@ import sys
 import time
 from pathlib import Path
 
-from recordings import Camera, stream_info
-
 from edge_detect.core import SinkError
 from edge_detect.sinks import open_sink
 from edge_detect.sinks.recorder import sink as recorder
+from support.recordings import Camera, stream_info
 
 
 def freeze(disk: Path) -> None:

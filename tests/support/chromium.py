@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
-from waiting import wait_for
+
+from support.waiting import wait_for
 
 # `vsync` and the like do not matter to screenshots; everything that calls home is off.
 FLAGS = (

@@ -9,7 +9,8 @@ from typing import Any
 
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
-from waiting import wait_for
+
+from support.waiting import wait_for
 
 __all__ = ["Watcher", "watch"]
 

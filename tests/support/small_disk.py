@@ -13,10 +13,9 @@ import sys
 import time
 from pathlib import Path
 
-from recordings import Camera, stream_info
-
 from edge_detect.core import SinkError
 from edge_detect.sinks import Sink, open_sink
+from support.recordings import Camera, stream_info
 
 ENDLESS = 100_000
 

@@ -12,8 +12,6 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from servers import pattern
-from stream_info import stream_of
 
 from edge_detect.core import (
     NS_PER_S,
@@ -25,6 +23,8 @@ from edge_detect.core import (
     monotonic_ns,
 )
 from edge_detect.sinks import Sink, StreamInfo
+from support.servers import pattern
+from support.stream_info import stream_of
 
 __all__ = ["LABELS", "Camera", "check_plays", "need", "numbers", "probe", "stream_info"]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from edge_detect.core import bundled_path
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parents[1] / "golden"
 FRAMES = (0, 40, 120, 170)
 # What is recorded goes below what is compared, so that an object near the threshold that
 # gains or loses a little in another runtime still finds its counterpart.

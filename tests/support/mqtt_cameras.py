@@ -4,12 +4,12 @@ import threading
 from contextlib import contextmanager
 
 import numpy as np
-from service_views import PlainCamera, PlainService
-from waiting import wait_for
 
 from edge_detect.core import NS_PER_S, Detections, Frame, Result, Timings, monotonic_ns
 from edge_detect.service.config.settings import CameraSettings, MqttSettings, ZoneSettings
 from edge_detect.service.mqtt import MqttCompanion
+from support.service_views import PlainCamera, PlainService
+from support.waiting import wait_for
 
 __all__ = ["BASE", "YARD", "Show", "camera_called", "companion_of"]
 

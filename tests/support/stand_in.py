@@ -6,13 +6,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from echo_models import write_model
-
 from edge_detect.core import Image
 from edge_detect.models import CatalogueEntry, find_model, load_model
 from edge_detect.models.runtime import open_session
+from support.echo_models import write_model
 
-SOURCE = Path(__file__).parent / "fakes" / "edge_tpu" / "stand_in.c"
+SOURCE = Path(__file__).parents[1] / "fakes" / "edge_tpu" / "stand_in.c"
 
 
 class StandIn:

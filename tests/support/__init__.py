@@ -1,0 +1,1 @@
+"""What several tests share: servers, clients, streams, cameras, slow counterparts of kernels."""

@@ -1,0 +1,1 @@
+"""Servers of the tests, each a program of its own on loopback."""
