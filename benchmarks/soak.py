@@ -27,7 +27,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(_TESTS)]
 
 from soak_watch import Watch, slope  # noqa: E402
 from soak_world import World  # noqa: E402
-from support.rtsp_clients import free_port  # noqa: E402
+from support.ports import free_port  # noqa: E402
 
 _MB_PER_10_000_FRAMES = 1.0
 # The heap finds its size while the first faults come for the first time (measured: 18 MB until

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 from support.daemons import MODEL, running_daemon
-from support.rtsp_clients import free_port
+from support.ports import free_port
 from support.servers.programs import rtsp_server
 from support.waiting import wait_for
 

@@ -8,7 +8,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from support.rtsp_clients import free_port
+from support.ports import free_port
 from support.waiting import wait_for
 
 import edge_detect as ed

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.daemons import MODEL, running_daemon
-from support.rtsp_clients import free_port
+from support.ports import free_port
 from support.waiting import wait_for
 
 from edge_detect.service.config.settings import LoggingSettings

@@ -16,7 +16,7 @@ from types import ModuleType
 import httpx
 import pytest
 from support.busy_service import Work, busy_service
-from support.rtsp_clients import free_port
+from support.ports import free_port
 from support.servers.prometheus import Prometheus, prometheus, promtool
 from support.service_views import PlainService
 from support.waiting import wait_for

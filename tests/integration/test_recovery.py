@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 import av
 import pytest
-from support.rtsp_clients import free_port
+from support.ports import free_port
 from support.servers.programs import Program, rtsp_server
 from support.waiting import wait_for
 

@@ -10,6 +10,7 @@ from time import monotonic
 import av
 import numpy as np
 import pytest
+from support.ports import free_port
 from support.rtsp_clients import (
     MOST_BLOCK_ERROR,
     Camera,
@@ -17,12 +18,11 @@ from support.rtsp_clients import (
     Watcher,
     assert_sound,
     decoded,
-    free_port,
     read_number,
     stream_info,
-    wait_until,
     worst_block,
 )
+from support.waiting import wait_for
 
 from edge_detect.core import SinkError, Size
 from edge_detect.sinks import open_sink
@@ -94,13 +94,13 @@ def test_each_path_shows_its_own_camera_to_all_kinds_of_clients_at_once(cameras)
         pictures = list(islice(decoded(sink.name), 20))
         assert {picture.shape for picture in pictures} == {(size.height, size.width, 3)}
         assert_sound(pictures, 20)
-    wait_until(lambda: (yard.viewers, door.viewers) == (1, 2))
+    wait_for(lambda: (yard.viewers, door.viewers) == (1, 2))
     for watcher in watchers:
         watcher.stop()
         assert watcher.error is None
         assert watcher.lost == 0
         assert watcher.worst < MOST_BLOCK_ERROR
-    wait_until(lambda: (yard.viewers, door.viewers) == (0, 0))
+    wait_for(lambda: (yard.viewers, door.viewers) == (0, 0))
 
 
 def look_at_door(port):
@@ -118,7 +118,7 @@ def test_closing_a_path_sends_its_viewers_away_and_costs_the_others_nothing(came
     stays.wait_for(10)
     for _ in range(3):
         clients = look_at_door(port)
-        wait_until(lambda: (yard.viewers, door.viewers) == (1, 2))
+        wait_for(lambda: (yard.viewers, door.viewers) == (1, 2))
         started = monotonic()
         door.close()
         assert monotonic() - started < 1
@@ -215,10 +215,10 @@ def test_each_path_counts_its_own_viewers_up_to_its_own_limit(port):
         with Camera(yard), Camera(door):
             clients = [RawClient(port, path) for path in ("/yard", "/yard", "/door", "/door")]
             assert [client.play() for client in clients] == [200, 503, 200, 200]
-            wait_until(lambda: (yard.viewers, door.viewers) == (1, 2))
+            wait_for(lambda: (yard.viewers, door.viewers) == (1, 2))
             assert RawClient(port, "/door").play() == 503
             clients[0].close()
-            wait_until(lambda: yard.viewers == 0)
+            wait_for(lambda: yard.viewers == 0)
             assert clients[1].play() == 200
             for client in clients[1:]:
                 client.close()
@@ -240,7 +240,7 @@ def test_a_camera_without_pictures_keeps_nobody_from_those_of_another(port):
             watcher.wait_for(10)
             waits = RawClient(port, "/door")
             waits.send(f"DESCRIBE {dark.name} RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
-            wait_until(lambda: dark.wants_picture)
+            wait_for(lambda: dark.wants_picture)
             watcher.wait_for(20)
             assert dark.wants_picture
             started = monotonic()
@@ -261,10 +261,10 @@ def test_a_defect_in_the_server_is_told_to_all_and_all_come_back(port):
         yard.open(stream_info())
         door.open(stream_info(state))
         RawClient(port, "/door").send(f"DESCRIBE {door.name} RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
-        wait_until(lambda: yard.wants_picture and door.wants_picture)
+        wait_for(lambda: yard.wants_picture and door.wants_picture)
         for sink in (yard, door):
             with pytest.raises(SinkError, match="nobody foresaw this"), Camera(sink) as camera:
-                wait_until(lambda camera=camera: camera.error)
+                wait_for(lambda camera=camera: camera.error)
         yard.close()
         yard.open(stream_info())
         # The old server's last path, closed late, must not take the new one along.

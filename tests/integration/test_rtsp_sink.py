@@ -8,6 +8,7 @@ from itertools import islice
 import av
 import numpy as np
 import pytest
+from support.ports import free_port
 from support.rtsp_clients import (
     MOST_BLOCK_ERROR,
     SIZE,
@@ -16,15 +17,14 @@ from support.rtsp_clients import (
     Watcher,
     assert_sound,
     decoded,
-    free_port,
     picture_error,
     port_of,
     read_number,
     stream_info,
     url_of,
-    wait_until,
     worst_block,
 )
+from support.waiting import wait_for
 
 from edge_detect.core import Size
 from edge_detect.sinks import Encoders, open_sink
@@ -89,12 +89,12 @@ def test_a_second_viewer_begins_with_a_sound_picture_and_costs_no_second_encodin
             assert sink.viewers == 2
             assert worst_block(begin, read_number(begin)) < MOST_BLOCK_ERROR
             assert_sound(pictures, 29)
-            wait_until(lambda: sink.viewers == 1)
+            wait_for(lambda: sink.viewers == 1)
             first.wait_for(10)
             first.stop()
             assert first.lost == 0
             assert first.worst < MOST_BLOCK_ERROR
-            wait_until(lambda: not sink.wants_picture)
+            wait_for(lambda: not sink.wants_picture)
     assert sink.viewers == 0
     assert sorted(encoded) == encoded
     assert set(encoded) <= set(camera.written.values())
@@ -116,7 +116,7 @@ def test_nothing_is_asked_for_and_nothing_encoded_unless_somebody_looks():
             assert client.request("DESCRIBE")[0] == 200
             assert (sink.wants_picture, encoder.wanted, sink.viewers) == (True, True, 0)
             client.close()
-            wait_until(lambda: not sink.wants_picture)
+            wait_for(lambda: not sink.wants_picture)
             assert not encoder.wanted
     assert encoded
 
@@ -188,8 +188,8 @@ def test_a_viewer_stays_while_the_source_is_away_and_sees_it_come_back(sink):
     with Camera(sink):
         watcher.wait_for(20)
     seen = len(watcher.numbers)
-    with pytest.raises(AssertionError, match="in vain"):
-        wait_until(lambda: len(watcher.numbers) > seen + 5, 1)
+    with pytest.raises(AssertionError, match="did not happen"):
+        wait_for(lambda: len(watcher.numbers) > seen + 5, 1)
     with Camera(sink):
         watcher.wait_for(20)
         watcher.stop()
@@ -204,7 +204,7 @@ def test_a_viewer_that_is_slow_to_begin_leaves_no_delay_behind():
         with Camera(sink) as camera:
             client = RawClient(port)
             assert client.request("DESCRIBE")[0] == 200
-            wait_until(lambda: sink.dropped > 10)
+            wait_for(lambda: sink.dropped > 10)
             watcher = Watcher(sink.name)
             watcher.wait_for(60)
             assert max(camera.written) - watcher.numbers[-1] < 10

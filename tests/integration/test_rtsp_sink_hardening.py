@@ -11,7 +11,9 @@ from time import monotonic, sleep
 
 import psutil
 import pytest
-from support.rtsp_clients import Camera, RawClient, Watcher, free_port, stream_info, wait_until
+from support.ports import free_port
+from support.rtsp_clients import Camera, RawClient, Watcher, stream_info
+from support.waiting import wait_for
 
 from edge_detect.sinks.encoder import EncoderSettings
 from edge_detect.sinks.rtsp.clients import Limits
@@ -69,10 +71,10 @@ def test_a_flood_of_connections_locks_nobody_out_and_is_bounded():
             if number == 100:
                 guest = RawClient(port)
                 assert guest.play() == 200
-                wait_until(lambda: sink.viewers == 2)
+                wait_for(lambda: sink.viewers == 2)
                 guest.close()
         assert most <= limits.clients + limits.strangers + 2
-        wait_until(lambda: open_connections(port) == 1, 8)
+        wait_for(lambda: open_connections(port) == 1, 8)
         assert sum(each.wait_for_end(1) for each in flood) == len(flood)
 
 
@@ -169,7 +171,7 @@ def test_viewers_that_hang_up_while_the_server_is_held_up_end_nothing():
                 each.reset()
             talking.join()
             talker.close()
-            wait_until(lambda: sink.viewers == 1)
+            wait_for(lambda: sink.viewers == 1)
 
 
 @pytest.mark.endurance
@@ -179,7 +181,7 @@ def test_a_frozen_viewer_slows_nobody_and_is_sent_away():
         command = f"ffmpeg -nostdin -loglevel quiet -rtsp_transport tcp -i {sink.name} -f null -"
         with subprocess.Popen(command.split()) as frozen:
             try:
-                wait_until(lambda: sink.viewers == 2)
+                wait_for(lambda: sink.viewers == 2)
                 sleep(1)
                 before = process.memory_info().rss
                 frozen.send_signal(signal.SIGSTOP)
@@ -195,7 +197,7 @@ def test_a_frozen_viewer_slows_nobody_and_is_sent_away():
                 assert frozen.wait(20) is not None
             finally:
                 frozen.kill()
-        wait_until(lambda: sink.viewers == 1)
+        wait_for(lambda: sink.viewers == 1)
 
 
 def test_viewers_that_vanished_are_forgotten():
@@ -205,10 +207,10 @@ def test_viewers_that_vanished_are_forgotten():
         over_udp, over_tcp = RawClient(port), RawClient(port)
         assert over_udp.play("RTP/AVP;unicast;client_port=49170-49171") == 200
         assert over_tcp.play("RTP/AVP/TCP;unicast;interleaved=0-1") == 200
-        wait_until(lambda: sink.viewers == 3)
+        wait_for(lambda: sink.viewers == 3)
         sleep(1.5)
         assert sink.viewers == 3
-        wait_until(lambda: sink.viewers == 1 and open_connections(port) == 1, 20)
+        wait_for(lambda: sink.viewers == 1 and open_connections(port) == 1, 20)
         over_udp.close()
         over_tcp.close()
 
@@ -219,9 +221,9 @@ def test_viewers_beyond_the_limit_are_refused_until_one_leaves():
         assert second.play() == 200
         third = RawClient(port)
         assert third.play() == 503
-        wait_until(lambda: sink.viewers == 2)
+        wait_for(lambda: sink.viewers == 2)
         second.close()
-        wait_until(lambda: sink.viewers == 1)
+        wait_for(lambda: sink.viewers == 1)
         assert third.play() == 200
         third.close()
 
@@ -230,12 +232,12 @@ def test_pausing_and_leaving_count_as_not_looking():
     with watched() as (sink, port):
         client = RawClient(port)
         assert client.play("RTP/AVP;unicast;client_port=49180-49181") == 200
-        wait_until(lambda: sink.viewers == 2)
+        wait_for(lambda: sink.viewers == 2)
         assert client.request("PAUSE")[0] == 200
-        wait_until(lambda: sink.viewers == 1)
+        wait_for(lambda: sink.viewers == 1)
         assert client.request("PLAY")[0] == 200
-        wait_until(lambda: sink.viewers == 2)
+        wait_for(lambda: sink.viewers == 2)
         assert client.request("TEARDOWN")[0] == 200
-        wait_until(lambda: sink.viewers == 1)
+        wait_for(lambda: sink.viewers == 1)
         assert re.fullmatch(r"rtsp://127\.0\.0\.1:\d+/live", sink.name)
         client.close()

@@ -8,17 +8,17 @@ from time import monotonic
 
 import psutil
 import pytest
+from support.ports import free_port
 from support.rtsp_clients import (
     Camera,
     RawClient,
     assert_sound,
     decoded,
-    free_port,
     port_of,
     stream_info,
     url_of,
-    wait_until,
 )
+from support.waiting import wait_for
 
 from edge_detect.core import SinkError
 from edge_detect.sinks import open_sink
@@ -54,7 +54,7 @@ def test_a_source_that_is_live_but_gives_nothing_keeps_no_viewer_waiting():
             client = RawClient(port)
             assert client.request("DESCRIBE")[0] == 503
             client.close()
-            wait_until(lambda: not sink.wants_picture)
+            wait_for(lambda: not sink.wants_picture)
         with Camera(sink):
             assert_sound(islice(decoded(sink.name), 10), 10)
 
@@ -68,12 +68,12 @@ def test_a_defect_in_the_server_reaches_the_pipeline_which_opens_the_sink_again(
         sink.open(stream_info(state))
         client = RawClient(port)
         client.send(f"DESCRIBE {sink.name} RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
-        wait_until(lambda: sink.wants_picture)
+        wait_for(lambda: sink.wants_picture)
         with (
             pytest.raises(SinkError, match="nobody foresaw this") as caught,
             Camera(sink) as camera,
         ):
-            wait_until(lambda: camera.error)
+            wait_for(lambda: camera.error)
         assert caught.value.transient
         assert client.wait_for_end(2)
         sink.close()
@@ -122,7 +122,7 @@ def test_closing_takes_no_second_and_leaves_nothing_behind_even_with_viewers():
                 with Camera(sink):
                     client = RawClient(port)
                     assert client.play() == 200
-                    wait_until(lambda: sink.viewers == 1)
+                    wait_for(lambda: sink.viewers == 1)
             idle = RawClient(port)
             before = monotonic()
             sink.close()
@@ -130,7 +130,7 @@ def test_closing_takes_no_second_and_leaves_nothing_behind_even_with_viewers():
             assert idle.wait_for_end(5)
             assert not [each for each in threading.enumerate() if "rtsp" in each.name]
         if cycle in (10, 49):
-            wait_until(lambda: process.num_threads() <= 40)
+            wait_for(lambda: process.num_threads() <= 40)
             counts.append((process.num_fds(), process.num_threads()))
     (fds_before, threads_before), (fds_after, threads_after) = counts
     assert fds_after <= fds_before + 2
@@ -145,7 +145,7 @@ def test_closing_waits_for_no_viewer_that_holds_the_server(request_head):
         client.send(request_head + f" {sink.name} RTSP/1.0\r\nCSeq: 1\r\n".encode())
         if request_head == b"DESCRIBE":
             client.send(b"\r\n")
-            wait_until(lambda: sink.wants_picture)
+            wait_for(lambda: sink.wants_picture)
         else:
             client.send(b"X: " + b"a" * 30_000)
         before = monotonic()

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from support.ports import free_port
 from support.service_views import PlainCamera
 from support.waiting import wait_for
 from support.web_clients import SIZE, decode, read_parts
-from support.web_hub import MovingCamera, free_endpoint, served_hub
+from support.web_hub import MovingCamera, served_hub
 
 from edge_detect.service.companion import CameraState
 from edge_detect.service.config.settings import CameraSettings
@@ -231,7 +232,7 @@ def test_the_password_guards_all_but_the_state_of_health():
 
 
 def test_without_a_password_the_network_may_look_but_change_nothing(caplog):
-    listen = free_endpoint().replace("127.0.0.1", "0.0.0.0")  # noqa: S104 - the point
+    listen = f"127.0.0.1:{free_port()}".replace("127.0.0.1", "0.0.0.0")  # noqa: S104 - the point
     with served_hub(MovingCamera("yard"), listen=listen) as served:
         address = served.address.replace("0.0.0.0", "127.0.0.1")  # noqa: S104
         assert not httpx.get(f"{address}cameras/yard/api/state").json()["controls"]["changeable"]

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import pairwise
 from threading import Event, Thread
-from time import sleep
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -25,6 +24,7 @@ from edge_detect.core import (
 from edge_detect.core.status import SourceState
 from edge_detect.sinks import Encoders, Sink, StreamInfo
 from support.stream_info import stream_of
+from support.waiting import wait_for
 
 BITS = 16
 BLOCK = 16
@@ -34,13 +34,6 @@ BOX_COLORS = ((40, 40, 220), (60, 200, 60), (220, 80, 40))
 MOST_BLOCK_ERROR = 30
 # Not `nobuffer`: it throws away what arrives while the stream is probed, seconds of it.
 LOW_DELAY = {"flags": "low_delay", "analyzeduration": "200000"}
-
-
-def free_port() -> int:
-    """A TCP port of the loopback address that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def url_of(port: int, options: str = "", user: str = "") -> str:
@@ -228,7 +221,7 @@ class Watcher:
     def wait_for(self, count: int, timeout_s: float = 20.0) -> None:
         """Wait until that many more pictures have been seen."""
         wanted = len(self.numbers) + count
-        wait_until(lambda: len(self.numbers) >= wanted or self.error, timeout_s)
+        wait_for(lambda: len(self.numbers) >= wanted or self.error, timeout_s)
         assert self.error is None, self.error
         assert len(self.numbers) >= wanted
 
@@ -253,14 +246,6 @@ class Watcher:
                     return
         except Exception as error:  # noqa: BLE001 - raised again by the test's thread
             self.error = error
-
-
-def wait_until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
-    """Wait for a condition; fails when it does not come true in time."""
-    deadline = monotonic_ns() + timeout_s * 1e9
-    while not condition():
-        assert monotonic_ns() < deadline, "waited in vain"
-        sleep(0.01)
 
 
 class RawClient:

@@ -1,6 +1,5 @@
 """A page for several cameras, each a small pipeline with moving shapes."""
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from edge_detect.service.companion import CameraState
 from edge_detect.service.config.settings import WebSettings
 from edge_detect.service.web.companion import WebCompanion
 from edge_detect.sinks import Sink
+from support.ports import free_port
 from support.service_views import PlainCamera, PlainService
 from support.web_clients import Camera
 
@@ -89,19 +89,12 @@ class Served:
         self.service.cameras.remove(camera)
 
 
-def free_endpoint() -> str:
-    """A port of the loopback address that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
-
-
 @contextmanager
 def served_hub(
     *cameras: PlainCamera, state_directory: Path | None = None, **settings: Any
 ) -> Iterator[Served]:
     """The page of some cameras, at a free port of the loopback address."""
-    endpoint = settings.pop("listen", None) or free_endpoint()
+    endpoint = settings.pop("listen", None) or f"127.0.0.1:{free_port()}"
     service = PlainService(cameras=list(cameras))
     if state_directory is not None:
         service.state_directory = state_directory

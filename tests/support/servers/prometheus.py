@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support.rtsp_clients import free_port
+from support.ports import free_port
 from support.waiting import wait_for
 
 __all__ = ["Prometheus", "prometheus", "promtool"]
