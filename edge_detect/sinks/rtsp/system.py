@@ -1,6 +1,8 @@
 """GStreamer's RTSP server, which comes from the system's packages and not from PyPI."""
 
+import ctypes
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -40,6 +42,7 @@ def load_rtsp_libraries() -> RtspLibraries:
     Raises:
         DependencyError: A package of the system is missing, or this Python cannot see it.
     """
+    _keep_unwinder()
     try:
         gi = import_module("gi")
     except ImportError as error:
@@ -59,6 +62,18 @@ def load_rtsp_libraries() -> RtspLibraries:
             f"GStreamer lacks {', '.join(missing)}, which the RTSP server needs", APT_LINE
         )
     return libraries
+
+
+def _keep_unwinder() -> None:
+    """Have C++ exceptions go on being unwound by libgcc once GStreamer is loaded.
+
+    GStreamer brings libunwind, which exports the same functions, into the scope that all
+    libraries loaded later are bound in. A model runtime among them then ends the process
+    (SIGABRT or SIGSEGV) where it should raise, for an operator it does not have, say. What was
+    in that scope before comes first.
+    """
+    with suppress(OSError):
+        ctypes.CDLL("libgcc_s.so.1", mode=ctypes.RTLD_GLOBAL)
 
 
 def _missing_bindings(system_packages: Path) -> DependencyError:
