@@ -3,11 +3,12 @@
 #
 #   scripts/setup.sh                    what `make run` needs: .venv with the package, kernels compiled
 #   scripts/setup.sh --test             and what the tests and linters need
-#   scripts/setup.sh --deploy           .venv-ansible: Ansible and its linter
+#   scripts/setup.sh --deploy           what the tests of installers need, .venv-ansible among it
 #   scripts/setup.sh --convert          .venv-convert: TensorFlow, and an OpenCV that reads Darknet
 #   scripts/setup.sh --tflite-runtime   .venv-tflite-runtime: the older runtime with numpy < 2
 #
 # The environments use the system's interpreter: picamera2 and GStreamer exist only there.
+# What apt-get and pip print goes to .cache/setup.log, and to the terminal only if they fail.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-/usr/bin/python3}
@@ -18,7 +19,24 @@ GSTREAMER=(
     gstreamer1.0-plugins-{base,good,bad}
 )
 
+LOG=.cache/setup.log
+
 say() { printf '%s\n' "setup: $*" >&2; }
+
+# quietly WHAT COMMAND...: shows what a command printed only if it fails.
+quietly() {
+    local what=$1 status=0 output; shift
+    mkdir -p "${LOG%/*}"
+    output=$(mktemp "$LOG.XXXXXX")
+    "$@" >"$output" 2>&1 || status=$?
+    { printf '## %s\n' "$what"; cat "$output"; } >>"$LOG"
+    if [ "$status" -ne 0 ]; then
+        tail -n 25 "$output" >&2
+        say "$what failed; all that was printed is in $LOG"
+    fi
+    rm -f "$output"
+    return "$status"
+}
 
 need_apt() {
     local missing=() package
@@ -31,31 +49,42 @@ need_apt() {
         command -v sudo >/dev/null || { say "needs ${missing[*]}: install them as root with apt-get"; exit 72; }
         sudo=(sudo)
     fi
-    say "installing ${missing[*]}"
-    "${sudo[@]}" apt-get update -qq
-    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    say "installing packages: ${missing[*]}"
+    if [ -z "${APT_UPDATED:-}" ]; then
+        quietly "apt-get update" "${sudo[@]}" apt-get update -q
+        APT_UPDATED=yes
+    fi
+    quietly "apt-get install" "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -q --no-install-recommends "${missing[@]}"
 }
 
-# make_venv DIR STAMP_NAME OPTIONS -- PIP ARGUMENTS: installs again only when pyproject.toml
-# or this script changed since.
+# make_venv DIR NAME OPTIONS -- PIP ARGUMENTS: installs again only when pyproject.toml or this
+# script changed since. Compared by content: the clock of a Pi may have been wrong at any time.
 make_venv() {
     local venv=$1 stamp=$1/.installed-$2; shift 2
-    local options=()
+    local options=() state
     while [ "$1" != -- ]; do options+=("$1"); shift; done
     shift
-    [ -e "$stamp" ] && [ "$stamp" -nt pyproject.toml ] && [ "$stamp" -nt scripts/setup.sh ] && return
+    state=$(cat pyproject.toml scripts/setup.sh | sha256sum)
+    [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$state" ] && return
     if [ ! -x "$venv/bin/python" ]; then
         say "creating $venv with $("$PYTHON" --version)"
-        "$PYTHON" -m venv "${options[@]}" "$venv"
+        quietly "creating $venv" "$PYTHON" -m venv "${options[@]}" "$venv" || return
     fi
-    say "installing into $venv (takes a few minutes the first time)"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
-    touch "$stamp"
+    say "installing Python packages into $venv"
+    quietly "pip install" "$venv/bin/python" -m pip install --disable-pip-version-check "$@" || return
+    printf '%s\n' "$state" >"$stamp"
 }
 
 setup_run() {
-    need_apt python3-venv ca-certificates "${GSTREAMER[@]}"
-    make_venv .venv run --system-site-packages -- --editable '.[service]'
+    need_apt python3-venv ca-certificates
+    # The two do not need each other, and wait for the network and the disk in turn.
+    need_apt "${GSTREAMER[@]}" &
+    local apt=$!
+    local status=0
+    make_venv .venv run --system-site-packages -- --editable '.[service]' || status=$?
+    wait "$apt"
+    [ "$status" -eq 0 ] || exit "$status"
     # A Pi takes a minute to compile the kernels; in service it must never have to.
     .venv/bin/edge-detect warmup --quiet
 }
@@ -66,14 +95,14 @@ case ${1:-} in
 --test)
     need_apt ffmpeg chromium gcc libc6-dev e2fsprogs util-linux openssl \
         gstreamer1.0-tools gstreamer1.0-plugins-ugly glib-networking \
-        mosquitto mosquitto-clients prometheus systemd-container debootstrap shellcheck lintian \
-        dpkg-dev debhelper yamllint man-db
+        mosquitto mosquitto-clients prometheus
     make_venv .venv test --system-site-packages -- --editable '.[dev]' ;;
 --convert)
     make_venv .venv-convert convert -- --editable '.[convert,test]' 'opencv-python-headless>=4.14,<5'
     .venv-convert/bin/python scripts/fetch_packages.py ;;
 --deploy)
-    need_apt qemu-user-static
+    need_apt systemd-container debootstrap shellcheck lintian dpkg-dev debhelper yamllint man-db \
+        qemu-user-static
     make_venv .venv-ansible deploy -- ansible-core ansible-lint ;;
 --tflite-runtime)
     if "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 12))'; then
