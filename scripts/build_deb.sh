@@ -38,7 +38,7 @@ esac
 for program in dh dpkg-buildpackage; do
     command -v $program >/dev/null || { say "needs $program: apt install debhelper dpkg-dev"; exit 72; }
 done
-[ -x .venv/bin/python ] || { say "needs the environment of the tests: make setup && scripts/setup.sh --test"; exit 72; }
+[ -x .venv/bin/python ] || { say "needs the environment of the tests: make setup-test"; exit 72; }
 
 RELEASE=$(.venv/bin/python -c 'import edge_detect; print(edge_detect.__version__)')
 VERSION=$RELEASE-1~$REVISION

@@ -27,7 +27,7 @@ took() { say "$1 took $((SECONDS - STARTED)) s"; }
 [ -n "$MIRROR" ] || { say "say where Debian's packages are: MIRROR=…"; exit 72; }
 command -v debootstrap >/dev/null || { say "needs debootstrap: apt install debootstrap"; exit 72; }
 [ -x $QEMU ] || { say "needs QEMU: apt install qemu-user-static"; exit 72; }
-[ -x .venv/bin/python ] || { say "needs the environment of the tests: make setup && scripts/setup.sh --test"; exit 72; }
+[ -x .venv/bin/python ] || { say "needs the environment of the tests: make setup-test"; exit 72; }
 
 # emulated SCRIPT: run by the shell in the root, in namespaces of its own, which the emulator is
 # registered in and ends with.

@@ -46,11 +46,11 @@ check_machine() {
     local program
     [ "$(id -u)" -eq 0 ] || cannot "this needs root, to boot a system of its own"
     for program in debootstrap systemd-nspawn nsenter dpkg-buildpackage lintian; do
-        command -v "$program" >/dev/null || cannot "$program is missing: scripts/setup.sh --test"
+        command -v "$program" >/dev/null || cannot "$program is missing: scripts/setup.sh --deploy"
     done
     [ -n "$MIRROR" ] || cannot "it is not known where Debian's packages are: MIRROR=…"
     unshare --mount --net --pid --fork --uts --ipc true 2>/dev/null || cannot "namespaces are not allowed here"
-    [ -x .venv/bin/python ] || cannot "the environment of the tests is missing: make setup && scripts/setup.sh --test"
+    [ -x .venv/bin/python ] || cannot "the environment of the tests is missing: make setup-test"
 }
 
 make_base() {

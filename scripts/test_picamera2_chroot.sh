@@ -20,7 +20,7 @@ say() { printf '%s\n' "picamera2 test: $*" >&2; }
 [ "$(id -u)" -eq 0 ] || { say "needs root, for debootstrap and chroot"; exit 77; }
 [ -n "$MIRROR" ] || { say "say where Debian's packages are: MIRROR=…"; exit 72; }
 command -v debootstrap >/dev/null || { say "needs debootstrap: apt install debootstrap"; exit 72; }
-[ -x .venv/bin/python ] || { say "needs the environment of the tests: make setup && scripts/setup.sh --test"; exit 72; }
+[ -x .venv/bin/python ] || { say "needs the environment of the tests: make setup-test"; exit 72; }
 if [ -z "${IN_PRIVATE_MOUNTS:-}" ]; then
     IN_PRIVATE_MOUNTS=1 exec unshare --mount --propagation private "$0" "$@"
 fi

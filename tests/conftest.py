@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -36,6 +37,26 @@ def old_objects_out_of_the_way() -> None:
 def nothing_tuned(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Threads in tests do not depend on what was measured on this computer."""
     os.environ["EDGE_DETECT_TUNED"] = str(tmp_path_factory.mktemp("tuned") / "tuned.json")
+
+
+def pytest_configure() -> None:
+    """Let programs that tests start be interrupted, also where the tests run in the background.
+
+    A shell has what it puts there ignore SIGINT, and programs inherit that.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep each file's tests on one worker, which makes what they share once.
+
+    What takes longest begins first, so that no worker is left with it at the end.
+    """
+    items.sort(key=lambda item: item.path.parent.name != "integration")
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 WriteVideo = Callable[..., Path]

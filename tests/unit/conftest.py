@@ -1,0 +1,31 @@
+"""Unit tests start no process: that is held here, whoever starts it."""
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+_STARTS = {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen"}
+_refused: list[str] = []
+_watching = False
+
+
+def _refuse(event: str, _: object) -> None:
+    if _watching and event in _STARTS:
+        _refused.append(event)
+        raise RuntimeError("tests in unit/ start no process: move the test to integration/")
+
+
+# An audit hook cannot be taken away again, only be idle.
+sys.addaudithook(_refuse)
+
+
+@pytest.fixture(autouse=True)
+def no_process() -> Iterator[None]:
+    """Fail a test that starts a process, also where the product forgives the refusal."""
+    global _watching  # noqa: PLW0603 - the hook belongs to the whole interpreter
+    _refused.clear()
+    _watching = True
+    yield
+    _watching = False
+    assert not _refused, "tests in unit/ start no process: move the test to integration/"
