@@ -25,7 +25,7 @@ run: setup  ## Detect: first camera, else the bundled clip; ARGS="…" goes to `
 	@$(BIN)/edge-detect run $(ARGS)
 
 test: setup-test  ## Run the tests of the product (some minutes); ARGS="…" goes to pytest
-	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
 
 test-all: test test-convert test-tflite-runtime test-deploy test-systemd test-soak  ## Run all tests, as CI does
 

@@ -7,7 +7,7 @@
 # as a user does, and makes tests/systemd/claims.sh true or not, one line each. The Debian is kept
 # in .cache/systemd-proof (1.3 GB), so that the first time takes some minutes longer; each run
 # works on a layer above it, which it removes (--keep leaves it, and the container's journal).
-# Where it cannot run, it says why and succeeds.
+# Where it cannot run, it says why and succeeds; with CI set it fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 CACHE=$PWD/.cache/systemd-proof
@@ -23,7 +23,8 @@ READY_MADE=(
 )
 
 say() { printf '# %s\n' "$*"; }
-cannot() { say "not proved here: $*"; exit 0; }
+# A proof that is left out passes for a user, and fails where CI is set.
+cannot() { say "not proved here: $*"; [ -z "${CI:-}" ]; exit; }
 
 check_machine() {
     local program
