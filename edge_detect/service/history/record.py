@@ -8,12 +8,12 @@ right, and counts back from there.
 
 import csv
 import io
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Literal
+
+from edge_detect.core.clock import Clock, Moment
 
 __all__ = ["COLUMNS", "NUMBERS", "TEXTS", "Event", "Moment", "Row", "header", "moment_now"]
 
@@ -62,21 +62,6 @@ COLUMNS = (*TEXTS, *NUMBERS)
 
 
 @dataclass(slots=True, frozen=True)
-class Moment:
-    """A point in time on both clocks.
-
-    Attributes:
-        unix_s: Seconds since 1970, as the clock stands.
-        up_s: Seconds since boot, suspension included: never jumps.
-        boot: Which boot.
-    """
-
-    unix_s: float
-    up_s: float
-    boot: str
-
-
-@dataclass(slots=True, frozen=True)
 class Row:
     """One line.
 
@@ -118,15 +103,7 @@ def header() -> str:
 
 def moment_now() -> Moment:
     """This moment."""
-    return Moment(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME), _boot())
-
-
-def _boot() -> str:
-    try:
-        text = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
-    except OSError:
-        return ""
-    return text.replace("-", "")[:8]
+    return Clock().moment()
 
 
 def _cell(value: float | None) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from threading import Lock
 
 from edge_detect.core import NS_PER_S, Result, monotonic_ns
+from edge_detect.core.clock import Clock
 from edge_detect.service.companion import CameraState, CameraView
 from edge_detect.service.config.settings import MqttSettings
 from edge_detect.service.mqtt.discovery import camera_entities, places_of
@@ -14,7 +15,6 @@ from edge_detect.service.mqtt.states import as_json, camera_state, event_payload
 from edge_detect.service.mqtt.topics import Topics
 from edge_detect.service.mqtt.worker import Worker
 from edge_detect.sinks import Sink, StreamInfo
-from edge_detect.sinks.recorder.store import wall_ns
 
 __all__ = ["CameraReporter"]
 
@@ -58,7 +58,7 @@ class CameraReporter:
         self._discovery = camera_entities(topics, camera) if topics.discovery else {}
         self._sink = _ResultSink(f"mqtt://{settings.host}", self._take)
         # Objects of two runs of the program are never taken for one another.
-        self._run = f"{camera.name}-{wall_ns(monotonic_ns()) // 1_000_000:x}"
+        self._run = f"{camera.name}-{Clock().unix_ns() // 1_000_000:x}"
         self._topics_used: set[str] = set()
         self._last_key: tuple[object, ...] = ()
         self._next_state_ns = 0

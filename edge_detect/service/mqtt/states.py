@@ -6,9 +6,9 @@ from typing import Any
 
 import edge_detect
 from edge_detect.core import NS_PER_S, PipelineStatus, SourceStatus, monotonic_ns
+from edge_detect.core.clock import Clock
 from edge_detect.service.companion import CameraState, ServiceView
 from edge_detect.service.mqtt.events import Change
-from edge_detect.sinks.recorder.store import local_time
 
 __all__ = ["as_json", "camera_state", "event_payload", "is_live", "node_state"]
 
@@ -146,7 +146,7 @@ def event_payload(camera: str, identity: str, change: Change) -> bytes:
 
 
 def _iso(moment_ns: int) -> str:
-    return local_time(moment_ns).isoformat(timespec="milliseconds")
+    return Clock().local_time(moment_ns).isoformat(timespec="milliseconds")
 
 
 def _rounded(value: float | None, digits: int) -> float | None:
