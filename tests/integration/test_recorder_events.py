@@ -6,14 +6,24 @@ from datetime import datetime, timedelta
 import cv2
 import numpy as np
 import pytest
-from support.recordings import Camera, check_plays, numbers, stream_info
+from support.recordings import (
+    Camera,
+    check_plays,
+    kill_while_it_records,
+    numbers,
+    open_recorder,
+    segments,
+    stream_info,
+)
 from support.servers import pattern
-from test_recorder import kill_while_it_records, segments, wait_for
+from support.set_clock import SetClock
+from support.waiting import wait_for
 
 from edge_detect.core import SinkError
 from edge_detect.sinks import open_sink
 
 PERSON, CAR = ("person", 0.8), ("car", 0.7)
+TIMES = ("start", "end", "first_detection", "last_detection")
 
 
 def record(root, options, *scenes, camera=None):
@@ -28,6 +38,10 @@ def record(root, options, *scenes, camera=None):
 
 def story_of(path):
     return json.loads(path.with_suffix(".json").read_text())
+
+
+def has_story(path):
+    return path.with_suffix(".json").exists()
 
 
 def test_a_clip_lasts_from_before_the_first_detection_to_after_the_last(tmp_path) -> None:
@@ -145,12 +159,27 @@ def test_a_class_that_the_model_does_not_know_is_an_error(tmp_path) -> None:
     assert "person, car, dog" in caught.value.hint
 
 
-def test_an_event_ends_when_no_more_pictures_come(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("edge_detect.sinks.recorder.sink._IDLE_S", 1.0)
-    with open_sink(f"mp4://{tmp_path}?events=person&pre=1s&post=60s") as sink:
+def test_an_event_ends_when_no_more_pictures_come(tmp_path) -> None:
+    clock = SetClock()
+    camera = Camera(start_ns=clock.monotonic_ns())
+    with open_recorder(f"mp4://{tmp_path}?events=person&pre=1s&post=60s", clock=clock) as sink:
         sink.open(stream_info())
-        Camera().feed(sink, 60, PERSON)
-        wait_for(lambda: [story_of(path)["complete"] for path in segments(tmp_path)] == [True])
+        camera.feed(sink, 60, PERSON)
+        wait_for(lambda: any(map(has_story, segments(tmp_path))))
+        (path,) = segments(tmp_path)
+        wait_for(lambda: clock.advance(11) or story_of(path)["complete"])
+
+
+def test_times_in_a_story_are_right_however_short_the_computer_has_been_on(tmp_path) -> None:
+    clock = SetClock(unix_s=1_767_225_600.0, up_s=0.0)
+    camera = Camera(160, 120, start_ns=1)
+    with open_recorder(f"mp4://{tmp_path}?events=person&pre=0s&post=1s", clock=clock) as sink:
+        sink.open(stream_info())
+        camera.feed(sink, 31, PERSON)
+    (path,) = segments(tmp_path)
+    story = story_of(path)
+    times = [datetime.fromisoformat(story[key]).timestamp() - clock.unix_s for key in TIMES]
+    assert times == pytest.approx([0, 31 / 30, 0, 1], abs=0.002)
 
 
 def test_a_clip_of_a_killed_process_has_its_story_and_thumbnail(tmp_path) -> None:

@@ -10,18 +10,32 @@ import json
 import shutil
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 
 from edge_detect.core import SinkError
-from edge_detect.sinks import open_sink
-from edge_detect.sinks.recorder import sink as recorder
-from support.recordings import Camera, stream_info
+from edge_detect.sinks.recorder.sink import RecorderWaits
+from support.recordings import Camera, open_recorder, stream_info
+from support.waiting import HANG_S
+
+# What had to wait until the disk went on, in words; there should be nothing.
+STUCK: list[str] = []
 
 
-def freeze(disk: Path) -> None:
-    """Have every write to the disk wait."""
+@contextmanager
+def frozen(disk: Path, what: str) -> Iterator[None]:
+    """Have every write to the disk wait until the block ends."""
     subprocess.run(["fsfreeze", "--freeze", str(disk)], check=True)
+    rescue = Timer(HANG_S, lambda: (STUCK.append(what), thaw(disk)))
+    rescue.start()
+    try:
+        yield
+    finally:
+        rescue.cancel()
+        if what not in STUCK:
+            thaw(disk)
 
 
 def thaw(disk: Path) -> None:
@@ -29,53 +43,57 @@ def thaw(disk: Path) -> None:
     subprocess.run(["fsfreeze", "--unfreeze", str(disk)], check=True)
 
 
-def hang(disk: Path, root: Path, camera: Camera, seconds: int) -> dict[str, object]:
-    """Record with the disk hanging for a while in between."""
-    with open_sink(f"mp4://{root}?segment=1h&reserve=0MB") as sink:
+def hang(disk: Path, root: Path, waits: RecorderWaits) -> dict[str, object]:
+    """Record with the disk hanging for two seconds of pictures in between."""
+    camera = Camera()
+    with open_recorder(f"mp4://{root}?segment=1h&reserve=0MB", waits=waits) as sink:
         sink.open(stream_info())
-        camera.feed_live(sink, lambda: camera.number >= 45, skip=True)
-        frozen = camera.number
-        freeze(disk)
-        try:
-            end = frozen + seconds * 30
-            longest_s = camera.feed_live(sink, lambda: camera.number >= end, skip=True)
-        finally:
-            thaw(disk)
+        camera.feed(sink, 45)
+        hung_at = camera.number
+        with frozen(disk, root.name):
+            camera.feed(sink, 60)
         thawed = camera.number
-        camera.feed_live(sink, lambda: camera.number >= thawed + 35, skip=True)
+        dropped = sink.dropped
+        camera.feed(sink, 1)
+        # What is left out ends at a key frame that finds room again.
+        while dropped and sink.dropped > dropped:
+            dropped = sink.dropped
+            camera.feed(sink, 1)
+        camera.feed(sink, 35)
+        dropped = sink.dropped
     return {
-        "frozen": frozen,
+        "frozen": hung_at,
         "thawed": thawed,
-        "last": camera.number - 1,
-        "longest_s": longest_s,
+        "written": camera.number,
+        "dropped": dropped,
     }
 
 
-def close_while_it_hangs(disk: Path, root: Path, camera: Camera) -> dict[str, object]:
+def close_while_it_hangs(disk: Path, root: Path) -> dict[str, object]:
     """Close the sink with the disk hanging."""
-    sink = open_sink(f"mp4://{root}?reserve=0MB")
+    camera = Camera()
+    sink = open_recorder(f"mp4://{root}?reserve=0MB")
     sink.open(stream_info())
-    camera.feed_live(sink, lambda: camera.number >= 35, skip=True)
-    freeze(disk)
-    try:
-        camera.feed_live(sink, lambda: camera.number >= 80, skip=True)
-        started = time.monotonic()
+    camera.feed(sink, 35)
+    with frozen(disk, "close"):
+        camera.feed(sink, 45)
         try:
             sink.close()
         except SinkError as error:
-            return {"message": error.message, "seconds": time.monotonic() - started}
-    finally:
-        thaw(disk)
+            return {"message": error.message}
     raise AssertionError("it did not wait for the disk at all")
 
 
 def main() -> None:
     """Play all acts."""
     disk, out = Path(sys.argv[1]), Path(sys.argv[2])
-    facts = {"short": hang(disk, disk / "short", Camera(), 2)}
-    recorder._QUEUE_S = 1.0
-    facts["long"] = hang(disk, disk / "long", Camera(), 2)
-    facts["close"] = close_while_it_hangs(disk, disk / "close", Camera())
+    impatient = RecorderWaits(queue_s=1.0, patience_s=0.01)
+    facts = {
+        "short": hang(disk, disk / "short", RecorderWaits()),
+        "long": hang(disk, disk / "long", impatient),
+        "close": close_while_it_hangs(disk, disk / "close"),
+        "stuck": STUCK,
+    }
     for name in ("short", "long"):
         shutil.copytree(disk / name, out / name)
     sys.stdout.write(json.dumps(facts) + "\n")

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,13 +23,41 @@ from edge_detect.core import (
     Timings,
     monotonic_ns,
 )
+from edge_detect.core.clock import Clock
+from edge_detect.core.url import parse_url
 from edge_detect.sinks import Sink, StreamInfo
+from edge_detect.sinks.recorder.sink import RecorderSink, RecorderWaits, open_recorder_sink
 from support.servers import pattern
 from support.stream_info import stream_of
 
-__all__ = ["LABELS", "Camera", "check_plays", "need", "numbers", "probe", "stream_info"]
+__all__ = [
+    "LABELS",
+    "Camera",
+    "check_plays",
+    "kill_while_it_records",
+    "need",
+    "numbers",
+    "open_recorder",
+    "probe",
+    "python_path",
+    "segments",
+    "stream_info",
+]
 
 LABELS = ("person", "car", "dog")
+_ENDLESS = """
+import sys
+from support.recordings import Camera, stream_info
+from edge_detect.sinks import open_sink
+
+camera = Camera(160, 120)
+with open_sink(sys.argv[1]) as sink:
+    sink.open(stream_info())
+    while True:
+        camera.feed(sink, 1, *([("person", 0.9)] if camera.number > 150 else []))
+        if camera.number == 400:
+            print(400, flush=True)
+"""
 
 
 def stream_info(fps: float | None = 30.0, encoded: list[int] | None = None) -> StreamInfo:
@@ -37,13 +66,20 @@ def stream_info(fps: float | None = 30.0, encoded: list[int] | None = None) -> S
     return stream_of(fps=fps, encoded=times.append)
 
 
+def open_recorder(
+    url: str, *, clock: Clock | None = None, waits: RecorderWaits | None = None
+) -> RecorderSink:
+    """A recorder as `open_sink` makes it, with another clock or other waits."""
+    return open_recorder_sink(parse_url(url), waits, clock)
+
+
 @dataclass
 class Camera:
     """Makes numbered pictures whose times are those of a camera, however fast they are made.
 
     Attributes:
-        start_ns: CLOCK_MONOTONIC time of the first picture; an hour ago, so that recordings of
-            minutes are made in seconds.
+        start_ns: CLOCK_MONOTONIC time of the first picture: now, and those that follow lie in
+            the future, so that recordings of minutes are made in seconds.
         skip_ns: Added to the times of all pictures to come.
     """
 
@@ -51,7 +87,7 @@ class Camera:
     height: int = 240
     fps: float = 30.0
     number: int = 0
-    start_ns: int = field(default_factory=lambda: monotonic_ns() - 3600 * NS_PER_S)
+    start_ns: int = field(default_factory=monotonic_ns)
     skip_ns: int = 0
     noise: bool = False
     _noise: np.random.Generator = field(default_factory=lambda: np.random.default_rng(1))
@@ -122,6 +158,28 @@ def _result(frame: Frame, seen: tuple[tuple[str, float], ...]) -> Result:
         LABELS,
     )
     return Result(frame, detections, Timings())
+
+
+def segments(root: Path) -> list[Path]:
+    """The videos of a recorder, in the order of their names."""
+    return sorted(root.glob("*/*.mp4"))
+
+
+def kill_while_it_records(url: str) -> None:
+    """Record 400 pictures and some more, with a person from picture 151 on, until killed."""
+    command = [sys.executable, "-c", _ENDLESS, url]
+    environment = {**os.environ, "PYTHONPATH": python_path()}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as recorder:
+        try:
+            assert recorder.stdout is not None
+            assert recorder.stdout.readline() == "400\n"
+        finally:
+            recorder.kill()
+
+
+def python_path() -> str:
+    """For another process, so that it imports what this one does."""
+    return os.pathsep.join(filter(None, sys.path))
 
 
 def numbers(path: Path) -> list[int | None]:

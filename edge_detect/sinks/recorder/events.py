@@ -1,7 +1,6 @@
 """What is told about a recorded event beside its video: a thumbnail and a JSON file."""
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_detect.core import NS_PER_S, Detection, Picture, Size
-from edge_detect.sinks.recorder.store import local_time
+from edge_detect.core.clock import Clock
+from edge_detect.sinks.recorder.disk import replace_file
 
 __all__ = ["EventRules", "EventStory", "Sighting"]
 
@@ -76,6 +76,7 @@ class EventStory:
         size: Of the video.
         begun_ns: CLOCK_MONOTONIC time of the first picture.
         begun_at_ns: The same on the recorder's time line.
+        clock: Has the time of day.
         continues: Name of the clip that ends where this one begins.
         thumbnail: A JPEG file of the best picture so far, at first that of the clip before.
     """
@@ -86,11 +87,12 @@ class EventStory:
     size: Size
     begun_ns: int
     begun_at_ns: int
+    clock: Clock
     continues: str | None = None
     thumbnail: bytes = b""
     _seen: dict[str, _Seen] = field(default_factory=dict)
-    _first_ns: int = 0
-    _last_ns: int = 0
+    _first_ns: int | None = None
+    _last_ns: int | None = None
     _best_score: float = 0.0
     _written: bytes = b""
     _told: bool = False
@@ -112,7 +114,8 @@ class EventStory:
             sighting: In a frame during the clip.
             at_ns: When, on the recorder's time line.
         """
-        self._first_ns = self._first_ns or sighting.captured_ns
+        if self._first_ns is None:
+            self._first_ns = sighting.captured_ns
         self._last_ns = sighting.captured_ns
         counts: dict[str, int] = {}
         for detection in sighting.detections:
@@ -144,11 +147,11 @@ class EventStory:
         """
         _, thumbnail, facts = self.paths
         if self.thumbnail is not self._written:
-            _replace(thumbnail, self.thumbnail)
+            replace_file(thumbnail, self.thumbnail)
             self._written = self.thumbnail
         told = self._tell(frames, end_ns, end_at_ns, complete=complete)
         self._told = bool(self._seen)
-        _replace(facts, (json.dumps(told, ensure_ascii=False, indent=2) + "\n").encode())
+        replace_file(facts, (json.dumps(told, ensure_ascii=False, indent=2) + "\n").encode())
 
     def _tell(self, frames: int, end_ns: int, end_at_ns: int, *, complete: bool) -> dict[str, Any]:
         video, thumbnail, _ = self.paths
@@ -158,31 +161,33 @@ class EventStory:
             "complete": complete,
             "source": self.source,
             "size": list(self.size),
-            "start": _iso(self.begun_ns),
-            "end": _iso(end_ns),
+            "start": self._iso(self.begun_ns),
+            "end": self._iso(end_ns),
             "duration_s": round((end_at_ns - self.begun_at_ns) / NS_PER_S, 3),
             "frames": frames,
             "continues": self.continues,
             "events": list(self.rules.labels) or ["*"],
             "pre_s": self.rules.pre_ns / NS_PER_S,
             "post_s": self.rules.post_ns / NS_PER_S,
-            "first_detection": _iso(self._first_ns) if self._first_ns else None,
-            "last_detection": _iso(self._last_ns) if self._last_ns else None,
+            "first_detection": self._iso(self._first_ns),
+            "last_detection": self._iso(self._last_ns),
             "detections": {
                 label: {
                     "max_count": seen.most,
                     "best_score": round(seen.best.score, 4),
                     "box": [round(edge, 1) for edge in seen.best.box],
-                    "time": _iso(seen.captured_ns),
+                    "time": self._iso(seen.captured_ns),
                     "at_s": round(max(0, seen.at_ns - self.begun_at_ns) / NS_PER_S, 3),
                 }
                 for label, seen in sorted(self._seen.items())
             },
         }
 
-
-def _iso(captured_ns: int) -> str:
-    return local_time(captured_ns).isoformat(timespec="milliseconds")
+    def _iso(self, captured_ns: int | None) -> str | None:
+        """Local time of a moment, as the clock stands now."""
+        if captured_ns is None:
+            return None
+        return self.clock.local_time(captured_ns).isoformat(timespec="milliseconds")
 
 
 def _encode_jpeg(image: NDArray[np.uint8]) -> bytes:
@@ -190,20 +195,3 @@ def _encode_jpeg(image: NDArray[np.uint8]) -> bytes:
     if not done:
         raise ValueError(f"a picture of shape {image.shape} cannot be encoded")
     return bytes(data)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that there is the old or the new content at any moment."""
-    partial = path.with_name(path.name + ".part")
-    file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    try:
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(file, rest) :]
-        os.fsync(file)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(file)
-    partial.replace(path)

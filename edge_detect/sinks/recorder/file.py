@@ -14,6 +14,7 @@ import av.logging
 from edge_detect.core import NS_PER_S, monotonic_ns
 from edge_detect.sinks.access_units import AccessUnit, add_video_stream
 from edge_detect.sinks.h264 import parameter_sets
+from edge_detect.sinks.recorder.disk import FULL
 from edge_detect.sinks.yuv import TICKS_PER_S
 
 __all__ = ["SegmentFile"]
@@ -28,7 +29,6 @@ _MUXER = {
 # A fragment goes out in one write call where it fits in here.
 _BUFFER_BYTES = 1 << 20
 _SYNC_NS = NS_PER_S
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class SegmentFile:
@@ -189,7 +189,7 @@ class _DiskFile:
             try:
                 rest = rest[os.write(self._file, rest) :]
             except OSError as error:
-                if error.errno in _FULL and self._make_room():
+                if error.errno in FULL and self._make_room():
                     continue
                 self._refusing = True
                 raise

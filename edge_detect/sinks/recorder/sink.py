@@ -1,6 +1,7 @@
 """Recordings that are cut into pieces, kept within bounds, and play whatever happens."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import av.error
@@ -12,8 +13,8 @@ from edge_detect.core import (
     Picture,
     Result,
     SinkError,
-    monotonic_ns,
 )
+from edge_detect.core.clock import Clock
 from edge_detect.core.url import Url
 from edge_detect.sinks.access_units import AccessUnit, UnitQueue, UnitSession, UnitThread
 from edge_detect.sinks.encoder import (
@@ -26,26 +27,37 @@ from edge_detect.sinks.recorder.store import Keep, Store, cannot_record
 from edge_detect.sinks.recorder.takes import ContinuousTake, EventTake, Take
 from edge_detect.sinks.sink import Sink, StreamInfo
 
-__all__ = ["RecorderSink", "open_recorder_sink"]
+__all__ = ["RecorderSink", "RecorderWaits", "open_recorder_sink"]
 
 _LOG = logging.getLogger(__name__)
 _OPTIONS = ("segment", "keep", "reserve", "events", "pre", "post", *ENCODER_OPTIONS)
-# A disk that hangs for longer than half of this loses pictures; cards hang for seconds when
-# they tidy up.
-_QUEUE_S = 20.0
 _QUEUE_BYTES = 32_000_000
-# With half of that waiting, the pipeline is held up: it leaves pictures out before they are
-# encoded, or reads a file more slowly. It must be able to stop in between.
-_PATIENCE_S = 1.0
 # Thumbnails are made where they hold nobody up, of pictures that wait in the queue.
 _MOST_WAITING_PICTURES = 4
-# Without pictures for this long, what is open is finished.
-_IDLE_S = 10.0
 _LOOK_S = 0.5
-_CLOSE_S = 0.9
 _DEFAULT_RESERVE_BYTES = 500_000_000
 _SHORTEST_SEGMENT_S = 1.0
 _LONGEST_PRE_S = 300.0
+
+
+@dataclass(slots=True, frozen=True)
+class RecorderWaits:
+    """How long a recorder waits for pictures and for the disk, in seconds.
+
+    Attributes:
+        queue_s: Most that waits for the disk. One that hangs for longer than half of this
+            loses pictures; cards hang for seconds when they tidy up.
+        patience_s: With half of that waiting, a picture is held up for so long: the pipeline
+            leaves some out before they are encoded, or reads a file more slowly. It must be
+            able to stop in between.
+        idle_s: Without pictures for so long, what is open is finished.
+        close_s: `close` waits for the disk for so long.
+    """
+
+    queue_s: float = 20.0
+    patience_s: float = 1.0
+    idle_s: float = 10.0
+    close_s: float = 0.9
 
 
 class RecorderSink(Sink):
@@ -60,6 +72,8 @@ class RecorderSink(Sink):
         segment_s: Length of the files.
         keep: What stays.
         rules: Makes it record events only; None records all the time.
+        waits: How long it waits.
+        clock: The computer's.
     """
 
     takes_pictures = True
@@ -71,6 +85,8 @@ class RecorderSink(Sink):
         segment_s: float,
         keep: Keep,
         rules: EventRules | None,
+        waits: RecorderWaits | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.name = f"mp4://{root}"
         self._root = root
@@ -79,7 +95,10 @@ class RecorderSink(Sink):
         self._keep = keep
         self._watch = None if rules is None else _Watch(rules)
         self._session: UnitSession | None = None
+        self._waits = waits or RecorderWaits()
+        self._clock = clock or Clock()
         self._worked = False
+        self._told_foreign = 0
 
     @property
     def wants_picture(self) -> bool:
@@ -99,7 +118,7 @@ class RecorderSink(Sink):
             SinkError: The directory cannot be written, or the disk is full.
         """
         encoder = stream.encoders.get(self._settings)
-        store = Store(self._root, self._keep)
+        store = Store(self._root, self._keep, self._clock)
         try:
             store.open()
         except SinkError as error:
@@ -107,6 +126,7 @@ class RecorderSink(Sink):
             error.transient = error.transient or self._worked
             raise
         self._worked = True
+        self._tell_foreign(store.foreign)
         most_bytes = self._keep.total_bytes
         if self._watch is None:
             take: Take = ContinuousTake(store, self._segment_ns, most_bytes, encoder.request_key)
@@ -114,7 +134,7 @@ class RecorderSink(Sink):
             take = EventTake(
                 self._watch.rules, store, self._segment_ns, most_bytes, encoder.request_key
             )
-        writer = _Writer(self._root, store, take)
+        writer = _Writer(store, take, self._waits)
         thread = UnitThread("edge-recorder", writer.queue, writer.run)
         self._session = UnitSession(encoder, thread, stream)
 
@@ -130,7 +150,7 @@ class RecorderSink(Sink):
             raise ValueError("write_picture needs open before it")
         session.write(picture)
         queue = session.thread.queue
-        queue.wait_for_room(_PATIENCE_S)
+        queue.wait_for_room(self._waits.patience_s)
         sighting = None if self._watch is None else self._watch.look(picture)
         if sighting is not None:
             queue.put_note(sighting)
@@ -144,7 +164,7 @@ class RecorderSink(Sink):
         session, self._session = self._session, None
         if session is None:
             return
-        done = session.close(_CLOSE_S)
+        done = session.close(self._waits.close_s)
         session.thread.check()
         if not done:
             raise SinkError(
@@ -153,15 +173,35 @@ class RecorderSink(Sink):
                 transient=True,
             )
 
+    def _tell_foreign(self, foreign: int) -> None:
+        """Log, once, that there are files that nothing but a person will delete."""
+        if self._keep.limited and foreign > self._told_foreign:
+            self._told_foreign = foreign
+            _LOG.warning(
+                "%s: %d recordings are not in this recorder's ledger, because another program or "
+                "an earlier version made them: keep= neither counts nor deletes them; delete "
+                "them by hand",
+                self._root,
+                foreign,
+            )
+
 
 class _Writer:
-    """What the recorder's thread does."""
+    """What the recorder's thread does.
 
-    def __init__(self, root: Path, store: Store, take: Take) -> None:
-        self.queue = UnitQueue(_QUEUE_S, _QUEUE_BYTES, newest=False)
-        self._root = root
+    Args:
+        store: Where recordings go; closed at the end.
+        take: Makes them.
+        waits: How long to wait for pictures.
+    """
+
+    def __init__(self, store: Store, take: Take, waits: RecorderWaits) -> None:
+        self.queue = UnitQueue(waits.queue_s, _QUEUE_BYTES, newest=False)
+        self._root = store.root
+        self._clock = store.clock
         self._store = store
         self._take = take
+        self._idle_ns = round(waits.idle_s * NS_PER_S)
         self._dropped = 0
 
     def run(self) -> None:
@@ -186,18 +226,18 @@ class _Writer:
             self._store.close()
 
     def _write_all(self) -> None:
-        last_ns = tended_ns = monotonic_ns()
+        last_ns = tended_ns = self._clock.monotonic_ns()
         interval_ns, paused = 0, True
         while True:
             item = self.queue.get(_LOOK_S)
-            now_ns = monotonic_ns()
+            now_ns = self._clock.monotonic_ns()
             if item is not None:
                 self._take.take(item)
                 if isinstance(item, AccessUnit):
                     interval_ns, last_ns, paused = now_ns - last_ns, now_ns, False
             elif self.queue.closed:
                 return
-            elif not paused and now_ns - last_ns > max(_IDLE_S * NS_PER_S, 4 * interval_ns):
+            elif not paused and now_ns - last_ns > max(self._idle_ns, 4 * interval_ns):
                 self._take.pause()
                 paused = True
             if now_ns - tended_ns > NS_PER_S:
@@ -277,12 +317,19 @@ class _Watch:
         self._checked = labels
 
 
-def open_recorder_sink(url: Url) -> RecorderSink:
+def open_recorder_sink(
+    url: Url, waits: RecorderWaits | None = None, clock: Clock | None = None
+) -> RecorderSink:
     """Open `mp4:///var/lib/recordings?segment=60s&keep=10GB&reserve=500MB`.
 
     With `events=person,car&pre=5s&post=10s` events alone are recorded, `events=*` takes any
     class. `keep` is an amount (10GB), an age (7d) or both (10GB,7d); without it nothing is
     ever deleted. The encoder's options are understood too.
+
+    Args:
+        url: Of the sink.
+        waits: How long it waits for pictures and for the disk.
+        clock: The computer's.
 
     Raises:
         SinkError: The URL names no directory.
@@ -295,7 +342,13 @@ def open_recorder_sink(url: Url) -> RecorderSink:
     if segment_s < _SHORTEST_SEGMENT_S:
         raise ConfigError(f"{url.name!r}: option 'segment' must be at least 1s")
     return RecorderSink(
-        Path(url.location), encoder_settings(url), segment_s, _read_keep(url), _read_rules(url)
+        Path(url.location),
+        encoder_settings(url),
+        segment_s,
+        _read_keep(url),
+        _read_rules(url),
+        waits,
+        clock,
     )
 
 

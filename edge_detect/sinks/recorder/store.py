@@ -5,28 +5,38 @@ import fcntl
 import logging
 import os
 import re
-import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import av.error
 
-from edge_detect.core import NS_PER_S, SinkError, monotonic_ns
+from edge_detect.core import NS_PER_S, SinkError
+from edge_detect.core.clock import Clock
 from edge_detect.sinks.files import cannot_write
+from edge_detect.sinks.recorder.disk import (
+    FULL,
+    entries,
+    remove_if_empty,
+    size_of,
+    sync_directory,
+)
+from edge_detect.sinks.recorder.ledger import Entry, Ledger
 
-__all__ = ["Keep", "Store", "cannot_record", "local_time", "wall_ns"]
+__all__ = ["Keep", "Store", "cannot_record"]
 
 _LOG = logging.getLogger(__name__)
-# Only what looks exactly like this is counted and deleted. A name that is taken, after the
-# end of summer time or a jump of the clock, gets a number, which sorts behind it.
+# Only what looks exactly like this and is in the ledger is counted and deleted. A name that is
+# taken, after the end of summer time or a jump of the clock, gets a number.
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_FILE = re.compile(r"(\d\d-\d\d-\d\d)(?:_(\d{1,4}))?\.(?:mp4|jpg|json)(?:\.part)?", re.ASCII)
+_FILE = re.compile(r"(\d\d-\d\d-\d\d(?:_\d{1,4})?)\.(?:mp4|jpg|json)(?:\.part)?", re.ASCII)
+_ENDINGS = ("mp4", "jpg", "json", "mp4.part", "jpg.part", "json.part")
 # Somebody may have deleted recordings by hand: older knowledge is not acted upon.
-_RESCAN_NS = 30 * NS_PER_S
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_RESCAN_S = 30.0
+# Without limits nothing else has it look whether recordings were deleted by hand.
+_MANY = 1000
 
 
 @dataclass(slots=True, frozen=True)
@@ -35,7 +45,7 @@ class Keep:
 
     Attributes:
         total_bytes: Of all recordings together.
-        age_s: Since the end of a recording.
+        age_s: Since the end of a recording; since its beginning if it was cut short.
         reserve_bytes: Stay free on the disk.
     """
 
@@ -53,29 +63,40 @@ class Keep:
 class _Recording:
     """A video and what lies beside it: all files with the same stem."""
 
-    order: tuple[str, str, int]
-    paths: list[Path]
-    size: int
-    ended_s: float
+    entry: Entry
+    paths: list[Path] = field(default_factory=list)
+    size: int = 0
 
 
 class Store:
     """Creates the files of a recorder, and deletes its oldest ones to make room.
 
-    Not for two threads at once.
+    What is its own, and what is oldest, is in its ledger; neither names nor the time of day
+    tell. Not for two threads at once.
 
     Args:
         root: The directory.
         keep: What stays.
+        clock: The computer's.
+        rescan_s: Before it deletes anything, it looks what is there if the last look was
+            longer ago, in seconds.
     """
 
-    def __init__(self, root: Path, keep: Keep) -> None:
+    def __init__(
+        self, root: Path, keep: Keep, clock: Clock | None = None, rescan_s: float = _RESCAN_S
+    ) -> None:
         self.root = root
+        self.clock = clock or Clock()
+        # How many recordings look like its own, but are not in the ledger.
+        self.foreign = 0
         self._keep = keep
+        self._ledger = Ledger(root, self.clock)
         self._recordings: deque[_Recording] = deque()
         self._total_bytes = 0
-        self._scanned_ns = 0
-        self._writing = ("", "", 0)
+        self._rescan_ns = round(rescan_s * NS_PER_S)
+        self._scanned_ns = self.clock.monotonic_ns()
+        self._scanned = 0
+        self._writing = ""
         self._lock = -1
         # What cannot be deleted is somebody else's: it is counted no more.
         self._stuck: set[str] = set()
@@ -98,6 +119,7 @@ class Store:
             raise cannot_write(str(self.root), error) from error
         try:
             self._take_lock()
+            self._ledger.open()
             self._scan()
             self.tend(0)
         except OSError as error:
@@ -125,17 +147,28 @@ class Store:
         Raises:
             OSError: The system refuses.
         """
-        day, second = local_time(captured_ns).strftime("%Y-%m-%d %H-%M-%S").split()
+        if len(self._recordings) > 2 * self._scanned + _MANY:
+            self._scan()
+        day, second = self.clock.local_time(captured_ns).strftime("%Y-%m-%d %H-%M-%S").split()
         folder = self.root / day
         folder.mkdir(parents=True, exist_ok=True)
         for number in range(1, 10_000):
-            path = folder / (f"{second}_{number}.mp4" if number > 1 else f"{second}.mp4")
+            stem = f"{day}/{second}_{number}" if number > 1 else f"{day}/{second}"
+            if self._is_taken(stem):
+                continue
+            path = self.root / f"{stem}.mp4"
             try:
                 file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             except FileExistsError:
                 continue
-            self._writing = (day, second, number if number > 1 else 0)
-            _sync_directory(folder)
+            try:
+                sync_directory(folder)
+                self._note(lambda: self._ledger.begin(stem))  # noqa: B023 - called at once
+            except BaseException:
+                os.close(file)
+                path.unlink(missing_ok=True)
+                raise
+            self._writing = stem
             return path, file
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
@@ -144,17 +177,19 @@ class Store:
 
         Args:
             paths: Of all of its files.
+
+        Raises:
+            OSError: The system refuses to write to the ledger; it is counted all the same.
         """
-        order, self._writing = self._writing, ("", "", 0)
-        recording = _Recording(order, [], 0, time.time())
-        for path in paths:
-            size = _size(path)
-            if size is not None:
-                recording.paths.append(path)
-                recording.size += size
-        if recording.paths:
-            self._recordings.append(recording)
-            self._total_bytes += recording.size
+        stem, self._writing = self._writing, ""
+        found = [(path, size) for path in paths if (size := size_of(path)) is not None]
+        if not found:
+            self._ledger.forget(stem)
+            return
+        size = sum(each for _, each in found)
+        self._recordings.append(_Recording(self._ledger[stem], [path for path, _ in found], size))
+        self._total_bytes += size
+        self._note(lambda: self._ledger.end(stem))
 
     def tend(self, writing_bytes: int) -> None:
         """Delete what need not be kept, and see that there is room.
@@ -167,8 +202,8 @@ class Store:
         """
         keep = self._keep
         if keep.age_s is not None:
-            oldest_s = time.time() - keep.age_s
-            self._delete_while(lambda oldest: oldest.ended_s < oldest_s)
+            most_s, now = keep.age_s, self.clock.moment()
+            self._delete_while(lambda oldest: self._ledger.age_s(oldest.entry, now) > most_s)
         if keep.total_bytes is not None:
             most = keep.total_bytes - writing_bytes
             self._delete_while(lambda _: self._total_bytes > most)
@@ -198,55 +233,74 @@ class Store:
 
     def _delete_while(self, due: Callable[[_Recording], bool]) -> None:
         if self._recordings and due(self._recordings[0]):
-            if monotonic_ns() - self._scanned_ns > _RESCAN_NS:
+            if self.clock.monotonic_ns() - self._scanned_ns > self._rescan_ns:
                 self._scan()
             while self._recordings and due(self._recordings[0]):
                 self._delete(self._recordings.popleft())
 
     def _delete(self, recording: _Recording) -> None:
         self._total_bytes -= recording.size
+        stuck = False
         for path in recording.paths:
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
+                stuck = True
                 if not self._stuck:
                     _LOG.warning("cannot delete old recordings: %s: %s", path, error.strerror)
                 self._stuck.add(str(path))
-        day = recording.order[0]
-        if day != self._writing[0]:
-            _remove_if_empty(self.root / day)
+        stem = recording.entry.stem
+        if not stuck:
+            self._ledger.forget(stem)
+        day = stem.partition("/")[0]
+        if day != self._writing.partition("/")[0]:
+            remove_if_empty(self.root / day)
 
     def _scan(self) -> None:
-        found: dict[tuple[str, str, int], _Recording] = {}
-        for day in _entries(self.root):
+        """Find what there is of the recordings in the ledger, and count others."""
+        files: dict[str, list[os.DirEntry[str]]] = {}
+        for day in entries(self.root):
             if _DAY.fullmatch(day.name) and day.is_dir(follow_symlinks=False):
-                for entry in _entries(Path(day.path)):
-                    self._count(day.name, entry, found)
-        found.pop(self._writing, None)
-        self._recordings = deque(sorted(found.values(), key=lambda each: each.order))
+                for file in entries(Path(day.path)):
+                    match = _FILE.fullmatch(file.name)
+                    if match is not None and file.is_file(follow_symlinks=False):
+                        files.setdefault(f"{day.name}/{match[1]}", []).append(file)
+        self._recordings.clear()
+        for entry in list(self._ledger):
+            found = files.pop(entry.stem, None)
+            if entry.stem == self._writing:
+                continue
+            if found is None:
+                self._ledger.forget(entry.stem)
+            elif (recording := self._measure(entry, found)).paths:
+                self._recordings.append(recording)
+        self.foreign = len(files)
         self._total_bytes = sum(each.size for each in self._recordings)
-        self._scanned_ns = monotonic_ns()
+        self._scanned = len(self._recordings)
+        self._scanned_ns = self.clock.monotonic_ns()
 
-    def _count(
-        self,
-        day: str,
-        entry: os.DirEntry[str],
-        found: dict[tuple[str, str, int], _Recording],
-    ) -> None:
-        match = _FILE.fullmatch(entry.name)
-        if match is None or entry.path in self._stuck:
-            return
-        if not entry.is_file(follow_symlinks=False):
-            return
+    def _measure(self, entry: Entry, files: list[os.DirEntry[str]]) -> _Recording:
+        recording = _Recording(entry)
+        for file in files:
+            if file.path not in self._stuck:
+                with suppress(FileNotFoundError):
+                    recording.size += file.stat(follow_symlinks=False).st_size
+                    recording.paths.append(Path(file.path))
+        return recording
+
+    def _is_taken(self, stem: str) -> bool:
+        """Whether there is a recording of that name, or somebody else's file."""
+        paths = (self.root / f"{stem}.{ending}" for ending in _ENDINGS)
+        return stem in self._ledger or any(map(os.path.lexists, paths))
+
+    def _note(self, write: Callable[[], None]) -> None:
+        """Write to the ledger; on a full disk, old recordings make room for it."""
         try:
-            status = entry.stat(follow_symlinks=False)
-        except FileNotFoundError:
-            return
-        order = (day, match[1], int(match[2] or 0))
-        recording = found.setdefault(order, _Recording(order, [], 0, 0.0))
-        recording.paths.append(Path(entry.path))
-        recording.size += status.st_size
-        recording.ended_s = max(recording.ended_s, status.st_mtime)
+            write()
+        except OSError as error:
+            if error.errno not in FULL or not self.make_room(least_bytes=1):
+                raise
+            write()
 
     def _take_lock(self) -> None:
         try:
@@ -287,7 +341,7 @@ def cannot_record(root: Path, error: OSError | av.error.FFmpegError) -> SinkErro
         error: What the system or FFmpeg said.
     """
     reason = error.strerror or str(error)
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return SinkError(
             f"recording to {root} pauses: {reason}",
             "free some space, or keep less with ?keep=10GB",
@@ -297,55 +351,8 @@ def cannot_record(root: Path, error: OSError | av.error.FFmpegError) -> SinkErro
     return SinkError(refused.message, refused.hint, transient=True)
 
 
-def wall_ns(captured_ns: int) -> int:
-    """Unix time of a CLOCK_MONOTONIC moment, as the system's clock stands now."""
-    return time.time_ns() - monotonic_ns() + captured_ns
-
-
-def local_time(captured_ns: int) -> datetime:
-    """Local time of a CLOCK_MONOTONIC moment, with its offset from UTC."""
-    return datetime.fromtimestamp(wall_ns(captured_ns) / NS_PER_S).astimezone()
-
-
 def _check_writable(folder: Path) -> None:
     if os.statvfs(folder).f_flag & os.ST_RDONLY:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except (FileNotFoundError, PermissionError):
-        # Deleted meanwhile, or somebody else's.
-        return []
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return None
-
-
-def _remove_if_empty(folder: Path) -> None:
-    try:
-        folder.rmdir()
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
-            _LOG.warning("cannot delete the directory %s: %s", folder, error.strerror)
-
-
-def _sync_directory(folder: Path) -> None:
-    """Have the names in a directory survive a power cut."""
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(file)
-    except OSError as error:
-        # Some file systems cannot do that; they have the names safe, or do not care.
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(file)

@@ -1,6 +1,5 @@
 """When recordings begin and end: all the time, or around events."""
 
-import errno
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from edge_detect.core import NS_PER_MS, NS_PER_S
 from edge_detect.sinks.access_units import AccessUnit
+from edge_detect.sinks.recorder.disk import FULL
 from edge_detect.sinks.recorder.events import EventRules, EventStory, Sighting
 from edge_detect.sinks.recorder.file import SegmentFile
 from edge_detect.sinks.recorder.store import Store
@@ -43,19 +43,20 @@ class _Timeline:
     """
 
     def __init__(self) -> None:
-        self._at_ns = 0
-        self._captured_ns = 0
-        self._media_ns = 0
+        self._last: _Timed | None = None
 
-    def at_ns(self, unit: AccessUnit) -> int:
-        """The time of the next unit."""
-        step_ns = unit.media_ns - self._media_ns
-        captured_step_ns = unit.captured_ns - self._captured_ns
-        if not 0 < step_ns <= captured_step_ns + _LONGEST_LEAP_NS:
-            step_ns = captured_step_ns
-        self._at_ns += max(step_ns, NS_PER_MS)
-        self._captured_ns, self._media_ns = unit.captured_ns, unit.media_ns
-        return self._at_ns
+    def next(self, unit: AccessUnit) -> _Timed:
+        """The next unit with its time; the first is at 0."""
+        at_ns = 0
+        if self._last is not None:
+            last = self._last.unit
+            step_ns = unit.media_ns - last.media_ns
+            captured_step_ns = unit.captured_ns - last.captured_ns
+            if not 0 < step_ns <= captured_step_ns + _LONGEST_LEAP_NS:
+                step_ns = captured_step_ns
+            at_ns = self._last.at_ns + max(step_ns, NS_PER_MS)
+        self._last = _Timed(unit, at_ns)
+        return self._last
 
 
 class Take(ABC):
@@ -94,7 +95,7 @@ class Take(ABC):
             SinkError: There is no room left.
         """
         if isinstance(item, AccessUnit):
-            self._last = _Timed(item, self._timeline.at_ns(item))
+            self._last = self._timeline.next(item)
             self._take_unit(self._last)
         elif isinstance(item, Sighting):
             self._take_sighting(item)
@@ -289,7 +290,13 @@ class EventTake(Take):
         self._begin(timed)
         unit = timed.unit
         story = EventStory(
-            self._path, self._rules, unit.source, unit.size, unit.captured_ns, timed.at_ns
+            self._path,
+            self._rules,
+            unit.source,
+            unit.size,
+            unit.captured_ns,
+            timed.at_ns,
+            self._store.clock,
         )
         self._story = story
         if before is not None:
@@ -312,7 +319,7 @@ class EventTake(Take):
         try:
             story.write(frames, captured_ns, end_ns, complete=complete)
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not self._make_room():
+            if error.errno not in FULL or not self._make_room():
                 raise
             story.write(frames, captured_ns, end_ns, complete=complete)
 
