@@ -134,7 +134,7 @@ def test_recordings_of_others_are_left_alone_and_logged_once(tmp_path, caplog) -
             sink.close()
     assert other.exists()
     (said,) = caplog.messages
-    assert "1 recordings are not in this recorder's ledger" in said
+    assert "not in the ledger of this recorder: 1. " in said
     with open_sink(f"mp4://{tmp_path}") as sink:
         sink.open(stream_info())
     assert len(caplog.messages) == 1
@@ -279,7 +279,8 @@ def test_recordings_of_a_killed_process_play_up_to_their_last_second(tmp_path) -
     assert len(recorded) >= 400 - 5 * FRAGMENT
     with open_sink(f"mp4://{tmp_path}?keep=1kB&reserve=0MB") as sink:
         sink.open(stream_info())
-        assert segments(tmp_path) == []
+        # But for one that was killed before its first second was over.
+        assert sum(path.stat().st_size for path in segments(tmp_path)) <= 1000
 
 
 def test_a_full_disk_pauses_or_makes_room_but_spoils_nothing(tmp_path) -> None:

@@ -293,6 +293,17 @@ def test_what_the_recorder_did_not_live_to_finish_is_its_own(tmp_path, open_stor
     assert not path.exists()
 
 
+def test_a_recording_that_never_came_to_be_is_forgotten(tmp_path, open_store, clock) -> None:
+    # The power went between the line in the ledger and the file.
+    store = open_store(tmp_path)
+    made = record(store, lasts_s=0)
+    made.unlink()
+    store = open_store(tmp_path, 100)
+    assert record(store, lasts_s=0) == made
+    assert record(open_store(tmp_path, 100)).exists()
+    assert store.foreign == 0
+
+
 def test_after_the_ledger_was_deleted_nothing_before_is_and_all_after_can_be(
     tmp_path, open_store
 ) -> None:

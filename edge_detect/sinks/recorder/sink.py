@@ -178,9 +178,9 @@ class RecorderSink(Sink):
         if self._keep.limited and foreign > self._told_foreign:
             self._told_foreign = foreign
             _LOG.warning(
-                "%s: %d recordings are not in this recorder's ledger, because another program or "
-                "an earlier version made them: keep= neither counts nor deletes them; delete "
-                "them by hand",
+                "%s: recordings that are not in the ledger of this recorder: %d. Another program "
+                "or an earlier version made them; keep= neither counts nor deletes them, so "
+                "delete them by hand",
                 self._root,
                 foreign,
             )

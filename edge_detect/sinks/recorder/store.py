@@ -154,22 +154,8 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         for number in range(1, 10_000):
             stem = f"{day}/{second}_{number}" if number > 1 else f"{day}/{second}"
-            if self._is_taken(stem):
-                continue
-            path = self.root / f"{stem}.mp4"
-            try:
-                file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-            except FileExistsError:
-                continue
-            try:
-                sync_directory(folder)
-                self._note(lambda: self._ledger.begin(stem))  # noqa: B023 - called at once
-            except BaseException:
-                os.close(file)
-                path.unlink(missing_ok=True)
-                raise
-            self._writing = stem
-            return path, file
+            if not self._is_taken(stem):
+                return self._create(stem)
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
     def finished(self, paths: list[Path]) -> None:
@@ -230,6 +216,23 @@ class Store:
             return False
         self._delete_while(lambda _: self._total_bytes > before - wanted)
         return self._total_bytes < before
+
+    def _create(self, stem: str) -> tuple[Path, int]:
+        path = self.root / f"{stem}.mp4"
+        # First the ledger: a file that is not in it would stay for good after a power cut.
+        self._note(lambda: self._ledger.begin(stem))
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        except OSError:
+            self._ledger.forget(stem)
+            raise
+        self._writing = stem
+        try:
+            sync_directory(path.parent)
+        except OSError:
+            os.close(file)
+            raise
+        return path, file
 
     def _delete_while(self, due: Callable[[_Recording], bool]) -> None:
         if self._recordings and due(self._recordings[0]):
