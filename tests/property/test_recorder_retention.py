@@ -10,11 +10,12 @@ from support.set_clock import DAY_S, SetClock
 
 from edge_detect.sinks.recorder.store import Keep, Store
 
-KEEP_BYTES, KEEP_S = 1000, 7 * DAY_S
+KEEP_BYTES, KEEP_S = 500, 7 * DAY_S
 
 ACTIONS = st.lists(
     st.one_of(
-        st.tuples(st.just("record"), st.integers(1, 400)),
+        st.tuples(st.just("record"), st.integers(100, 300)),
+        st.tuples(st.just("record"), st.integers(100, 300)),
         st.tuples(st.just("cut short"), st.integers(1, 400)),
         st.tuples(st.just("jump"), st.integers(-500, 500)),
         st.tuples(st.just("pass"), st.integers(0, 200)),
@@ -23,6 +24,7 @@ ACTIONS = st.lists(
         st.tuples(st.just("foreign"), st.integers(1, 400)),
         st.tuples(st.just("tear"), st.integers(1, 200)),
     ),
+    min_size=5,
     max_size=25,
 )
 KEEPS = st.sampled_from(
