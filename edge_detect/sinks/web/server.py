@@ -53,9 +53,11 @@ def listen(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-    except socket.gaierror as error:
+    except (socket.gaierror, UnicodeError) as error:
+        # UnicodeError: a label of the name is empty, too long, or of impossible characters.
+        reason = error.strerror if isinstance(error, OSError) else "not a host name"
         raise SinkError(
-            f"{host!r} is no address to listen at: {error.strerror}",
+            f"{host!r} is no address to listen at: {reason}",
             "use http://:8080 for this machine alone, or http://0.0.0.0:8080 for the network",
         ) from error
     listener = socket.socket(family, kind, protocol)
