@@ -26,12 +26,25 @@ def level_of(jpeg):
     return int(image.mean().round())
 
 
+class Clock:
+    """Shows the time that a test sets."""
+
+    def __init__(self, seconds=0.0):
+        self.now_ns = round(seconds * 1e9)
+
+    def __call__(self):
+        return self.now_ns
+
+    def forward(self, seconds):
+        self.now_ns += round(seconds * 1e9)
+
+
 def at_once(function, *arguments):
     function(*arguments)
 
 
 def run(coroutine):
-    return asyncio.run(asyncio.wait_for(coroutine, 10))
+    return asyncio.run(asyncio.wait_for(coroutine, 30))
 
 
 async def waiting(viewer, timeout_s=5.0):
@@ -117,17 +130,37 @@ def test_after_a_break_nothing_is_made_up_for():
     assert pace.due(9_100_000_000)
 
 
-def test_a_viewer_with_a_rate_is_not_due_at_once_again():
+@pytest.mark.parametrize("uptime_s", [0, 3, 1e7])
+def test_a_rate_holds_from_the_first_second_of_the_computer(uptime_s):
+    pace = Pace(0.2)
+    taken_s = []
+    for later_s in range(23):
+        now_ns = round((uptime_s + later_s) * 1e9)
+        if pace.due(now_ns):
+            pace.take(now_ns)
+            taken_s.append(later_s)
+    assert taken_s == [0, 5, 10, 15, 20]
+
+
+@pytest.mark.parametrize("uptime_s", [0, 3, 1e7])
+def test_a_viewer_with_a_rate_is_due_again_when_its_time_has_come(uptime_s):
     async def story():
-        audience = Audience(1)
-        viewer = audience.join(PLAIN, 0.01)
+        clock = Clock(uptime_s)
+        audience = Audience(1, clock)
+        viewer = audience.join(PLAIN, 0.1)
         task = await waiting(viewer)
         assert audience.serve(picture(), at_once)
         await task
-        await waiting(viewer)
-        return audience.is_due()
+        task = await waiting(viewer)
+        clock.forward(8.9)
+        assert not audience.is_due()
+        assert not audience.serve(picture(), at_once)
+        clock.forward(0.2)
+        assert audience.is_due()
+        assert audience.serve(picture(), at_once)
+        await task
 
-    assert run(story()) is False
+    run(story())
 
 
 def test_one_picture_is_on_its_way_at_most_while_the_loop_is_behind():
@@ -229,14 +262,17 @@ def test_a_loop_that_is_behind_finds_few_results_and_one_call(result_of):
 
 def test_a_rate_of_results_leaves_some_out(result_of):
     async def story():
-        feed = Feed(1)
+        clock = Clock()
+        feed = Feed(1, clock)
         listener = feed.join(5)
         for sequence in range(50):
             feed.publish(result_of(sequence=sequence), at_once)
-        first = await listener.next(5)
-        return first[0], await listener.next(0.01)
+            clock.forward(0.02)
+        heard = [(await listener.next(5))[0] for _ in range(6)]
+        return heard, await listener.next(0.01)
 
-    assert run(story()) == (0, None)
+    # Each may come a tenth of an interval early, and the mean rate holds all the same.
+    assert run(story()) == ([0, 9, 19, 29, 39, 49], None)
 
 
 def test_too_many_listeners_are_refused_and_the_end_reaches_all(result_of):

@@ -59,12 +59,16 @@ class Viewer:
     Args:
         rendition: What kind of pictures.
         fps: No more pictures than that a second; None for all.
+        clock: Gives the time in nanoseconds.
         passing: Whether one picture is all that is wanted.
     """
 
-    def __init__(self, rendition: Rendition, fps: float | None, *, passing: bool) -> None:
+    def __init__(
+        self, rendition: Rendition, fps: float | None, clock: Callable[[], int], *, passing: bool
+    ) -> None:
         self.rendition = rendition
         self.passing = passing
+        self._clock = clock
         self._pace = Pace(fps)
         self._waiting = False
         self._ended = False
@@ -99,7 +103,7 @@ class Viewer:
         finally:
             self._waiting = False
         if self._jpeg is not None:
-            self._pace.take(monotonic_ns())
+            self._pace.take(self._clock())
         return self._jpeg
 
     def give(self, jpeg: Jpeg) -> None:
@@ -119,10 +123,12 @@ class Audience:
 
     Args:
         most: How many there may be.
+        clock: Gives the time in nanoseconds, for their rates.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, clock: Callable[[], int] = monotonic_ns) -> None:
         self._most = most
+        self._clock = clock
         self._lock = Lock()
         # Replaced and never changed, so that the pipeline's threads can read it as it is.
         self._viewers: tuple[Viewer, ...] = ()
@@ -157,7 +163,7 @@ class Audience:
                     f"{_MOST_RENDITIONS} different widths and qualities are being watched"
                     " already: leave width= and quality= out"
                 )
-            viewer = Viewer(rendition, fps, passing=passing)
+            viewer = Viewer(rendition, fps, self._clock, passing=passing)
             self._viewers = (*self._viewers, viewer)
             return viewer
 
@@ -173,7 +179,7 @@ class Audience:
 
     def is_due(self) -> bool:
         """Whether anyone would take a picture now; asked for every frame, from any thread."""
-        now_ns = monotonic_ns()
+        now_ns = self._clock()
         return any(viewer.due(now_ns) for viewer in self._viewers)
 
     def serve(self, picture: Picture, call_soon: Callable[..., Any]) -> bool:
@@ -186,7 +192,7 @@ class Audience:
         Returns:
             Whether anyone wanted it.
         """
-        now_ns = monotonic_ns()
+        now_ns = self._clock()
         made: dict[Rendition, Jpeg] = {}
         for viewer in self._viewers:
             if viewer.due(now_ns):

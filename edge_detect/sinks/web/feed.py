@@ -24,9 +24,11 @@ class Listener:
 
     Args:
         fps: No more results than that a second; None for all.
+        clock: Gives the time in nanoseconds.
     """
 
-    def __init__(self, fps: float | None) -> None:
+    def __init__(self, fps: float | None, clock: Callable[[], int]) -> None:
+        self._clock = clock
         self._pace = Pace(fps)
         self._ended = False
         self._waiting: deque[tuple[int, str]] = deque(maxlen=_MOST_WAITING)
@@ -39,7 +41,7 @@ class Listener:
 
     def give(self, sequence: int, text: str) -> None:
         """Hand over a result; the oldest waiting one is forgotten where there are too many."""
-        now_ns = monotonic_ns()
+        now_ns = self._clock()
         if self._pace.due(now_ns):
             self._pace.take(now_ns)
             self._waiting.append((sequence, text))
@@ -71,10 +73,12 @@ class Feed:
 
     Args:
         most: How many listeners there may be.
+        clock: Gives the time in nanoseconds, for their rates.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, clock: Callable[[], int] = monotonic_ns) -> None:
         self._most = most
+        self._clock = clock
         self._listeners: tuple[Listener, ...] = ()
         self._newest: Result | None = None
         self._arriving: deque[Result] = deque(maxlen=_MOST_WAITING)
@@ -95,7 +99,7 @@ class Feed:
         if not self._listeners:
             # Left over from a server that has ended; who looks for it did not come.
             self._arriving.clear()
-        listener = Listener(fps)
+        listener = Listener(fps, self._clock)
         self._listeners = (*self._listeners, listener)
         return listener
 
