@@ -4,34 +4,54 @@ import json
 import logging
 import os
 import re
-import socket
 import subprocess
 import threading
 import time
+from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from itertools import islice, pairwise
 
 import httpx
 import numpy as np
 import pytest
-from support.waiting import wait_for
-from support.web_clients import SIZE, connect, decode, least_difference, read_parts, served
+from support.ports import free_port
+from support.waiting import HANG_S, PROMPT_S, promptly, wait_for
+from support.web_clients import (
+    PATIENT,
+    SIZE,
+    connect,
+    decode,
+    least_difference,
+    read_parts,
+    served,
+)
 
 import edge_detect as ed
-from edge_detect.sinks.web import streams
 from edge_detect.sinks.web.reports import DetectionsReport, StateReport
 
 TOKEN = "correct-horse-battery"  # noqa: S105 - of this test alone
 
 
+@pytest.fixture(scope="module")
+def camera_and_page():
+    """One page for all tests of this file; one who reads nothing may stay as long as it likes."""
+    with served(timeouts=replace(PATIENT, stuck_s=HANG_S)) as running:
+        yield running
+
+
 @pytest.fixture
-def page():
-    """A page that is fed by a camera: the sink, the camera, a client."""
-    with served() as (sink, camera), client_of(sink) as client:
+def page(camera_and_page):
+    """A page that is fed by a camera and that nobody looks at: the sink, the camera, a client."""
+    sink, camera = camera_and_page
+    wait_for(lambda: sink.viewers == 0)
+    wait_for(lambda: not sink.wants_picture)
+    camera.reset()
+    with client_of(sink) as client:
         yield sink, camera, client
 
 
 def client_of(sink, **options):
-    return httpx.Client(base_url=sink.address, timeout=10, **options)
+    return httpx.Client(base_url=sink.address, timeout=PROMPT_S, **options)
 
 
 def our_threads():
@@ -41,7 +61,8 @@ def our_threads():
 def test_state_tells_everything_that_the_pipeline_reports(page):
     _, camera, client = page
     camera.set_source(state="lost", for_s=12.5, reason="unplugged", reconnects=3)
-    time.sleep(0.2)  # the state is kept for a tenth of a second
+    # An answer is kept for a tenth of a second.
+    wait_for(lambda: client.get("/api/state").json()["source"]["state"] == "lost")
     answer = client.get("/api/state")
     assert answer.headers["cache-control"] == "no-store"
     state = answer.json()
@@ -75,22 +96,21 @@ def test_every_detected_frame_is_an_event(page):
         assert next(lines).startswith("retry: ")
         events = [
             (next(lines), next(lines), json.loads(next(lines).removeprefix("data: ")))
-            for _ in range(20)
+            for _ in range(10)
         ]
     sequences = [event["sequence"] for _, _, event in events]
-    assert sequences == list(range(sequences[0], sequences[0] + 20))
+    assert sequences == list(range(sequences[0], sequences[0] + 10))
     assert events[0][:2] == (f"id: {sequences[0]}", "event: detections")
     DetectionsReport.model_validate(events[0][2])
     assert camera.drawn == 0
 
 
-def test_silent_event_streams_are_kept_alive_by_comments(page, monkeypatch):
-    monkeypatch.setattr(streams, "_KEEP_ALIVE_S", 0.5)
-    _, camera, client = page
-    camera.pause()
-    with client.stream("GET", "/api/detections/stream") as answer:
-        comments = (line for line in answer.iter_lines() if line.startswith(":"))
-        assert next(comments)
+def test_silent_event_streams_are_kept_alive_by_comments():
+    with served(timeouts=replace(PATIENT, silence_s=0.1)) as (sink, camera):
+        camera.pause()
+        with client_of(sink) as client, client.stream("GET", "/api/detections/stream") as answer:
+            comments = (line for line in answer.iter_lines() if line.startswith(":"))
+            assert len(list(islice(comments, 3))) == 3
 
 
 def test_nothing_is_drawn_or_encoded_without_a_viewer(page):
@@ -113,57 +133,73 @@ def test_nothing_is_drawn_or_encoded_without_a_viewer(page):
 
 def test_snapshot_is_fresh_and_has_the_boxes_where_they_belong(page):
     _, camera, client = page
+    wait_for(lambda: newest_of(client) >= 0)
+    before = newest_of(client)
     answer = client.get("/snapshot.jpg")
+    since = range(before, newest_of(client) + 1)
     assert answer.headers["content-type"] == "image/jpeg"
-    assert float(answer.headers["x-capture-age-ms"]) < 1000
-    assert re.search(
-        r'filename="edge-detect-\d{8}-\d{6}\.jpg"', answer.headers.get("content-disposition", "")
-    )
     image = decode(answer.content)
     assert image.shape == (SIZE.height, SIZE.width, 3)
-    newest = client.get("/api/detections").json()["sequence"]
-    assert least_difference(camera, newest, image, 92, boxes=True) < 3
-    assert least_difference(camera, newest, image, 92, boxes=False) > 80
+    assert least_difference(camera, since, image, 92, boxes=True) < 3
+    assert least_difference(camera, since, image, 92, boxes=False) > 80
 
 
-def test_snapshot_says_why_there_is_none(page):
-    _, camera, client = page
-    camera.pause()
-    camera.set_source(state="lost", for_s=7.0, reason="the cable is out")
-    started = time.monotonic()
-    answer = client.get("/snapshot.jpg")
-    assert 1.5 < time.monotonic() - started < 5
+def test_a_snapshot_bears_the_time_of_its_capture(page):
+    _, _, client = page
+    asked_s = time.time()
+    headers = client.get("/snapshot.jpg").headers
+    answered_s = time.time()
+    age_s = float(headers["x-capture-age-ms"]) / 1000
+    captured_s = parsedate_to_datetime(headers["last-modified"]).timestamp()
+    assert age_s > 0
+    assert asked_s - age_s - 1.001 < captured_s < answered_s - age_s + 0.001
+    name = time.strftime("edge-detect-%Y%m%d-%H%M%S.jpg", time.localtime(captured_s))
+    assert headers["content-disposition"] == f'inline; filename="{name}"'
+
+
+def test_snapshot_waits_for_a_picture_and_says_why_there_is_none():
+    with (
+        served(timeouts=replace(PATIENT, snapshot_s=0.3)) as (sink, camera),
+        client_of(sink) as client,
+    ):
+        camera.pause()
+        camera.set_source(state="lost", for_s=7.0, reason="the cable is out")
+        started = time.monotonic()
+        answer = client.get("/snapshot.jpg")
+        assert time.monotonic() - started > 0.29
     assert answer.status_code == 503
     assert answer.json()["detail"] == "The camera is lost for 7 s: the cable is out."
 
 
 def test_stream_brings_new_pictures_with_their_length_and_age(page):
     _, camera, client = page
+    started = time.monotonic()
     with client.stream("GET", "/stream.mjpg") as answer:
         assert answer.headers["content-type"].startswith("multipart/x-mixed-replace; boundary=")
-        parts = list(islice(read_parts(answer), 12))
+        parts = list(islice(read_parts(answer), 10))
+    watched_ms = 1000 * (time.monotonic() - started)
     for part in parts:
         assert part.headers["Content-Type"] == "image/jpeg"
-        assert float(part.headers["X-Capture-Age-Ms"]) < 1000
         assert float(part.headers["X-Boxes-Age-Ms"]) == 0
+    # The first one may have been captured already when it was asked for.
+    assert all(0 < float(part.headers["X-Capture-Age-Ms"]) < watched_ms for part in parts[1:])
     pictures = [decode(part.data).astype(int) for part in parts]
     assert all(np.abs(a - b).max() > 50 for a, b in pairwise(pictures))
-    assert camera.slowest_s < 1
+    assert camera.slowest_s < PROMPT_S
 
 
 def test_a_picture_is_complete_as_soon_as_it_is_sent(page):
     """Browsers show a part when its boundary comes; it must not wait for the next picture."""
     sink, _, _ = page
-    with connect(sink, request("/stream.mjpg?fps=0.2")) as connection:
+    rate = 1 / HANG_S
+    with connect(sink, request(f"/stream.mjpg?fps={rate:.4f}")) as connection, promptly():
         data = b""
-        started = time.monotonic()
         while data.count(b"--edge-detect-picture") < 2:
             data += connection.recv(65536)
-        assert time.monotonic() - started < 3
 
 
 def test_width_quality_and_rate_of_the_stream_can_be_chosen(page):
-    _, camera, client = page
+    sink, camera, client = page
     sizes = []
     for query in ("quality=95", "quality=10", "width=160"):
         with client.stream("GET", f"/stream.mjpg?{query}") as answer:
@@ -171,12 +207,14 @@ def test_width_quality_and_rate_of_the_stream_can_be_chosen(page):
             sizes.append((len(part.data), decode(part.data).shape[1]))
     assert sizes[0][0] > 1.5 * sizes[1][0]
     assert [width for _, width in sizes] == [640, 640, 160]
+    wait_for(lambda: sink.viewers == 0)
     drawn, started = camera.drawn, time.monotonic()
-    with client.stream("GET", "/stream.mjpg?fps=5") as answer:
-        list(islice(read_parts(answer), 8))
-        elapsed = time.monotonic() - started
-    assert elapsed > 6 / 5
-    assert camera.drawn - drawn <= elapsed * 5 + 2
+    with client.stream("GET", "/stream.mjpg?fps=10") as answer:
+        list(islice(read_parts(answer), 6))
+    drawn = camera.drawn - drawn
+    elapsed = time.monotonic() - started
+    assert elapsed > (6 - 2) / 10
+    assert drawn <= elapsed * 10 + 2
 
 
 @pytest.mark.parametrize(
@@ -237,11 +275,11 @@ def test_a_viewer_who_reads_nothing_slows_nobody(page):
         parts = read_parts(answer)
         next(parts)
         wait_for(lambda: sink.viewers == 2)
-        started = time.monotonic()
-        for _ in range(50):
-            assert float(next(parts).headers["X-Capture-Age-Ms"]) < 500
-        assert time.monotonic() - started < 50 / 25 * 2
-        assert camera.slowest_s < 0.5
+        with promptly():
+            shown = list(islice(parts, 20))
+        assert all(float(part.headers["X-Capture-Age-Ms"]) < PROMPT_S * 1000 for part in shown)
+        assert camera.slowest_s < PROMPT_S
+        assert sink.viewers == 2
 
 
 def test_nothing_waits_for_a_viewer_who_does_not_read_but_the_picture_it_has_begun(page):
@@ -249,9 +287,9 @@ def test_nothing_waits_for_a_viewer_who_does_not_read_but_the_picture_it_has_beg
     with connect(sink, request("/stream.mjpg?quality=95"), receive_buffer=4096) as stuck:
         wait_for(lambda: camera.drawn > 0)
         first = newest_of(client)
-        wait_for(lambda: newest_of(client) > first + 25)
-        # For a whole second nothing was made for it: what it has not read it will see too
-        # late, but no more than that.
+        wait_for(lambda: newest_of(client) > first + 12)
+        # Meanwhile nothing was made for it: what it has not read it will see too late, but no
+        # more than that.
         assert camera.drawn <= 3
         data = b""
         while data.count(b"X-Capture-Age-Ms") < 10:
@@ -296,6 +334,8 @@ def test_openapi_names_the_units_and_every_route(page):
         "/api/detections/stream",
         "/api/state",
     }
+    missing = description["paths"]["/snapshot.jpg"]["get"]["responses"]["503"]
+    assert "within 2 s" in missing["description"]
     schemas = description["components"]["schemas"]
     assert schemas["PercentilesReport"]["properties"]["p95"]["description"] == "milliseconds"
 
@@ -324,47 +364,45 @@ def test_the_token_is_taken_once_and_then_the_cookie_counts():
         assert httpx.get(f"{sink.address}api/state", headers=bearer).status_code == 200
 
 
-def test_ffmpeg_reads_the_stream():
-    with served() as (sink, _):
-        run = subprocess.run(
-            f"ffmpeg -v error -i {sink.address}stream.mjpg -frames:v 10"
-            " -f rawvideo -pix_fmt bgr24 -".split(),
-            capture_output=True,
-            timeout=30,
-            check=True,
-            env={"PATH": os.environ["PATH"]},
-        )
+def test_ffmpeg_reads_the_stream(page):
+    sink, _, _ = page
+    run = subprocess.run(
+        f"ffmpeg -v error -i {sink.address}stream.mjpg -frames:v 10"
+        " -f rawvideo -pix_fmt bgr24 -".split(),
+        capture_output=True,
+        timeout=HANG_S,
+        check=True,
+        env={"PATH": os.environ["PATH"]},
+    )
     assert len(run.stdout) == 10 * SIZE.width * SIZE.height * 3
 
 
 @pytest.mark.model
 def test_the_page_of_a_pipeline_tells_how_it_is_doing():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    threads, port = our_threads(), free_port()
     pipeline = ed.Pipeline(
         "synthetic://?size=640x360&fps=20&realtime=true",
         model="ssdlite-mobilenet-v2-pedestrian",
         threads=1,
         sinks=[f"http://:{port}"],
     )
-    with pipeline, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+    with pipeline, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
         pipeline.start()
         wait_for(lambda: client.get("/api/detections").status_code == 200)
         with client.stream("GET", "/stream.mjpg") as answer:
             parts = read_parts(answer)
-            assert len(list(islice(parts, 30))) == 30
+            assert len(list(islice(parts, 10))) == 10
+            wait_for(lambda: client.get("/api/state").json()["sinks"][0]["encoded_fps"] > 0)
             state = client.get("/api/state").json()
-            started = time.monotonic()
-            pipeline.stop()
-            assert time.monotonic() - started < 2
+            with promptly():
+                pipeline.stop()
     StateReport.model_validate(state)
     assert state["source"]["state"] == "live"
     assert state["model"]["name"] == "ssdlite-mobilenet-v2-pedestrian"
-    assert state["rates"]["rendered"] > 5
+    assert state["rates"]["rendered"] > 0
     assert state["durations_ms"]["boxes_age"]["n"] > 0
     [sink] = state["sinks"]
     assert (sink["name"], sink["state"], sink["viewers"]) == (f"http://127.0.0.1:{port}", "open", 1)
-    assert sink["encoded_fps"] > 5
+    assert sink["encoded_fps"] > 0
     assert sink["capture_to_encode"]["p50"] > 0
-    assert our_threads() == []
+    assert our_threads() == threads

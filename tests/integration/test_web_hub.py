@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -15,10 +16,11 @@ import httpx
 import pytest
 from support.ports import free_port
 from support.service_views import PlainCamera
-from support.waiting import wait_for
-from support.web_clients import SIZE, decode, read_parts
+from support.waiting import HANG_S, PROMPT_S, promptly, wait_for
+from support.web_clients import PATIENT, SIZE, decode, read_parts
 from support.web_hub import MovingCamera, served_hub
 
+from edge_detect.core.backoff import Backoff
 from edge_detect.service.companion import CameraState
 from edge_detect.service.config.settings import CameraSettings
 from edge_detect.service.web.reports import CamerasReport
@@ -28,21 +30,50 @@ PASSWORD = "correct-horse"  # noqa: S105 - of this test alone
 PREFIXES = ("", "cameras/yard/")
 
 
+@pytest.fixture(scope="module")
+def one_hub():
+    """The page of two cameras that move, for all tests that leave it as it is."""
+    with served_hub(MovingCamera("yard"), MovingCamera("door")) as served:
+        yield served
+
+
 @pytest.fixture
-def hub():
-    """Two cameras that move, and a client."""
+def hub(one_hub):
+    """The page of two cameras that nobody looks at, and a client."""
+    for camera in one_hub.service.cameras:
+        wait_for(lambda sink=camera.sinks[0]: sink.viewers == 0 and not sink.wants_picture)
+        camera.reset()
+    one_hub.service.reasons = []
+    with one_hub.client() as web:
+        yield one_hub, web
+
+
+@pytest.fixture
+def own_hub():
+    """The same for one test, which takes it apart."""
     with served_hub(MovingCamera("yard"), MovingCamera("door")) as served, served.client() as web:
         yield served, web
 
 
+@pytest.fixture
 def our_threads():
-    return [each.name for each in threading.enumerate() if each.name.startswith("edge-web")]
+    """A function that tells the threads of pages that were begun in this test."""
+    before = set(threading.enumerate())
+
+    def names():
+        new = set(threading.enumerate()) - before
+        return [each.name for each in new if each.name.startswith("edge-web")]
+
+    return names
 
 
 def test_each_camera_has_its_page_and_its_interface_below_its_name(hub):
     served, web = hub
     yard, door = served.service.cameras
     door.set_source(state="stalled", for_s=4.0)
+    # An answer is kept for a tenth of a second.
+    path = "/cameras/door/api/state"
+    wait_for(lambda: web.get(path).json()["source"]["state"] == "stalled")
     assert web.get("/cameras/yard").headers["location"] == "yard/"
     for name, state in (("yard", "live"), ("door", "stalled")):
         report = StateReport.model_validate(web.get(f"/cameras/{name}/api/state").json())
@@ -56,8 +87,8 @@ def test_each_camera_has_its_page_and_its_interface_below_its_name(hub):
     with web.stream("GET", "/cameras/door/api/detections/stream") as answer:
         lines = (line for line in answer.iter_lines() if line.startswith("data: "))
         DetectionsReport.model_validate(json.loads(next(lines).removeprefix("data: ")))
-    assert yard.first.slowest_s < 1
-    assert door.first.slowest_s < 1
+    assert yard.first.slowest_s < PROMPT_S
+    assert door.first.slowest_s < PROMPT_S
 
 
 def test_all_that_pages_refer_to_is_there(hub):
@@ -87,8 +118,8 @@ def test_all_cameras_are_told_with_state_rates_latency_and_what_is_seen(hub):
     assert report.ready
 
 
-def test_the_front_page_is_that_of_the_only_camera_or_of_all(hub):
-    served, web = hub
+def test_the_front_page_is_that_of_the_only_camera_or_of_all(own_hub):
+    served, web = own_hub
     assert "overview.js" in web.get("/").text
     served.remove(served.service.cameras[1])
     assert web.get("/").headers["location"] == "cameras/yard/"
@@ -110,8 +141,8 @@ def test_nothing_is_drawn_for_a_camera_that_nobody_looks_at(hub):
     wait_for(lambda: yard.sinks[0].viewers == 0)
 
 
-def test_cameras_come_and_go_and_viewers_of_others_do_not_notice(hub):
-    served, web = hub
+def test_cameras_come_and_go_and_viewers_of_others_do_not_notice(own_hub):
+    served, web = own_hub
     door = served.service.cameras[1]
     with (
         web.stream("GET", "/cameras/yard/stream.mjpg") as stays,
@@ -123,8 +154,8 @@ def test_cameras_come_and_go_and_viewers_of_others_do_not_notice(hub):
         assert len(list(going)) < 10
         assert web.get("/cameras/door/api/state").status_code == 404
         assert door.sinks == []
-        for _ in range(10):
-            assert float(next(staying).headers["X-Capture-Age-Ms"]) < 1000
+        with promptly():
+            assert len(list(islice(staying, 10))) == 10
         served.add(MovingCamera("street"))
         assert web.get("/cameras/street/snapshot.jpg").status_code == 200
         assert [each["name"] for each in web.get("/api/cameras").json()["cameras"]] == [
@@ -135,20 +166,21 @@ def test_cameras_come_and_go_and_viewers_of_others_do_not_notice(hub):
             next(staying)
 
 
-def test_viewers_stay_while_their_camera_is_started_again(hub):
-    served, web = hub
+def test_viewers_stay_while_their_camera_is_started_again(own_hub):
+    served, web = own_hub
     yard = served.service.cameras[0]
     sink = yard.sinks[0]
     with web.stream("GET", "/cameras/yard/stream.mjpg") as answer:
         parts = read_parts(answer)
         next(parts)
+        failed = time.monotonic()
         yard.detach(sink)
         yard.now = CameraState("failed", "the model file is gone", 1)
         report = StateReport.model_validate(web.get("/cameras/yard/api/state").json())
         assert (report.source.state, report.source.reason) == ("lost", "the model file is gone")
         [told, _] = web.get("/api/cameras").json()["cameras"]
         assert (told["state"], told["reason"]) == ("failed", "the model file is gone")
-        assert told["for_s"] < 5
+        assert 0 < told["for_s"] < time.monotonic() - failed
         yard.now = CameraState("running")
         yard.attach(sink)
         for _ in range(5):
@@ -251,11 +283,24 @@ def test_health_tells_what_is_wrong(hub):
     assert web.get("/api/cameras").json()["troubles"] == ["detector 'a' is stuck"]
 
 
-def test_a_port_that_is_taken_is_said_once_and_had_when_it_is_free(caplog):
-    with socket.create_server(("127.0.0.1", 0)) as other:
+class CountingBackoff(Backoff):
+    """Waits shortly, and counts how often."""
+
+    def __init__(self):
+        super().__init__(0.02, 0.02)
+        self.waits = 0
+
+    def next_s(self):
+        self.waits += 1
+        return super().next_s()
+
+
+def test_a_port_that_is_taken_is_said_once_and_had_when_it_is_free(caplog, our_threads):
+    backoff = CountingBackoff()
+    with socket.create_server(("127.0.0.1", free_port())) as other:
         endpoint = f"127.0.0.1:{other.getsockname()[1]}"
-        with served_hub(MovingCamera("yard"), listen=endpoint) as served:
-            time.sleep(1.5)  # two tries or three
+        with served_hub(MovingCamera("yard"), listen=endpoint, backoff=backoff) as served:
+            wait_for(lambda: backoff.waits > 3)
             assert [record.message for record in caplog.records].count(
                 f"web page: port {endpoint.rpartition(':')[2]} of 127.0.0.1 is in use by another"
                 " program; trying again until it works"
@@ -263,8 +308,6 @@ def test_a_port_that_is_taken_is_said_once_and_had_when_it_is_free(caplog):
             assert served.companion.trouble() == ""
             other.close()
             wait_for(lambda: answers(served.address))
-            started = time.monotonic()
-        assert time.monotonic() - started < 1
         assert our_threads() == []
 
 
@@ -274,8 +317,8 @@ def answers(address):
     return False
 
 
-def test_a_server_that_dies_comes_back_for_all_cameras(hub, caplog):
-    served, web = hub
+def test_a_server_that_dies_comes_back_for_all_cameras(own_hub, caplog):
+    served, web = own_hub
     with web.stream("GET", "/cameras/yard/api/detections/stream") as answer:
         next(answer.iter_lines())
         served.companion._server.call_soon(crash)
@@ -283,7 +326,7 @@ def test_a_server_that_dies_comes_back_for_all_cameras(hub, caplog):
     wait_for(lambda: answers(served.address))
     with web.stream("GET", "/cameras/yard/api/detections/stream") as answer:
         lines = (line for line in answer.iter_lines() if line.startswith("data: "))
-        assert len(list(islice(lines, 12))) == 12
+        assert len(list(islice(lines, 5))) == 5
     assert decode(web.get("/cameras/door/snapshot.jpg").content).shape[1] == SIZE.width
     assert served.companion.trouble() == ""
 
@@ -292,15 +335,17 @@ def crash():
     raise SystemExit
 
 
-def test_stopping_takes_less_than_a_second_with_viewers_and_leaves_nothing():
-    camera = MovingCamera("yard")
-    with served_hub(camera, MovingCamera("door")) as served, served.client() as web:
+def test_stopping_waits_for_no_viewer_and_leaves_nothing(our_threads):
+    camera, timeouts = MovingCamera("yard"), replace(PATIENT, stop_s=HANG_S)
+    with (
+        served_hub(camera, MovingCamera("door"), timeouts=timeouts) as served,
+        served.client() as web,
+    ):
         with web.stream("GET", "/cameras/yard/stream.mjpg") as answer:
             parts = read_parts(answer)
             next(parts)
-            started = time.monotonic()
-            served.companion.stop()
-            assert time.monotonic() - started < 1.5
+            with promptly():
+                served.companion.stop()
         assert camera.sinks == []
         assert our_threads() == []
         served.companion.stop()
@@ -323,18 +368,21 @@ def test_the_end_of_the_program_waits_for_no_report(tmp_path):
     # Opening it takes until somebody writes: a disk that hangs.
     os.mkfifo(stuck)
     script = (
-        "import contextlib, httpx, pathlib, sys\n"
+        "import contextlib, httpx, pathlib, sys, threading\n"
+        "from support.waiting import wait_for\n"
         "from support.web_hub import MovingCamera, served_hub\n"
         "folder = pathlib.Path(sys.argv[1])\n"
         "with served_hub(MovingCamera(), state_directory=folder) as served:\n"
         "    with served.client() as web, contextlib.suppress(httpx.ReadTimeout):\n"
-        "        web.get('report', timeout=0.3)\n"
+        "        web.get('report', timeout=httpx.Timeout(60, read=0.3))\n"
         "        sys.exit('it was made')\n"
+        "    names = lambda: [thread.name for thread in threading.enumerate()]\n"
+        "    wait_for(lambda: 'edge-web-report' in names())\n"
     )
     path = os.pathsep.join(map(str, Path(__file__).parents[1:3]))
     subprocess.run(
         [sys.executable, "-c", script, tmp_path],
         env={**os.environ, "PYTHONPATH": path},
         check=True,
-        timeout=20,
+        timeout=HANG_S,
     )

@@ -2,28 +2,35 @@
 
 import logging
 import socket
+import subprocess
+import sys
 import threading
-import time
 
 import httpx
 import psutil
 import pytest
-from support.waiting import wait_for
+from support.ports import free_port
+from support.waiting import HANG_S, PROMPT_S, promptly, wait_for
 from support.web_clients import Camera, connect, read_parts, served
 
 from edge_detect.core import SinkError
 from edge_detect.sinks import open_sink
+from edge_detect.sinks.web.timeouts import Timeouts
 
 
 @pytest.fixture
 def page():
     """A page that is fed by a camera: the sink, the camera, a client."""
-    with served() as (sink, camera), client_of(sink) as client:
+    timeouts = Timeouts(stop_s=HANG_S)
+    with (
+        served(timeouts=timeouts, port=free_port()) as (sink, camera),
+        client_of(sink) as client,
+    ):
         yield sink, camera, client
 
 
 def client_of(sink, **options):
-    return httpx.Client(base_url=sink.address, timeout=10, **options)
+    return httpx.Client(base_url=sink.address, timeout=PROMPT_S, **options)
 
 
 def our_threads():
@@ -52,7 +59,7 @@ def test_a_name_that_is_none_will_never_be_an_address(host):
     assert not caught.value.transient
 
 
-def test_closing_with_viewers_takes_less_than_a_second_and_the_page_opens_again(page):
+def test_closing_waits_for_no_viewer_and_the_page_opens_again(page):
     sink, camera, client = page
     port = httpx.URL(sink.address).port
     with (
@@ -62,19 +69,17 @@ def test_closing_with_viewers_takes_less_than_a_second_and_the_page_opens_again(
     ):
         parts, lines = read_parts(watched), heard.iter_lines()
         next(parts), next(lines)
-        started = time.monotonic()
-        sink.close()
-        assert time.monotonic() - started < 1
+        with promptly():
+            sink.close()
     assert "edge-web" not in our_threads()
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
-    sink._settings = type(sink._settings)(port=port)
     sink.open(camera.stream)
     with client_of(sink) as again:
         assert again.get("/snapshot.jpg").status_code == 200
 
 
-def test_thirty_openings_leave_no_threads_and_no_files_open():
+def test_many_openings_leave_no_threads_and_no_files_open():
     process = psutil.Process()
 
     def cycle():
@@ -85,10 +90,10 @@ def test_thirty_openings_leave_no_threads_and_no_files_open():
 
     cycle()
     files, threads = process.num_fds(), threading.active_count()
-    for _ in range(30):
+    for _ in range(10):
         cycle()
-    assert threading.active_count() <= threads
-    assert process.num_fds() <= files
+    wait_for(lambda: threading.active_count() <= threads)
+    wait_for(lambda: process.num_fds() <= files)
 
 
 def test_a_server_that_dies_is_an_error_that_is_worth_another_try():
@@ -113,3 +118,18 @@ def test_where_the_page_is_and_who_can_see_it_is_said_once(caplog):
     caplog.clear()
     with served(host="0.0.0.0"):  # noqa: S104 - that it is told is the point
         assert "open to everyone" in caplog.text
+
+
+def test_missing_packages_are_named_with_the_line_that_installs_them():
+    program = (
+        "import sys; sys.modules['fastapi'] = None\n"
+        "from edge_detect.core import DependencyError\n"
+        "from edge_detect.sinks import open_sink\n"
+        "try: open_sink('http://:8080')\n"
+        "except DependencyError as error: print(error)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=HANG_S, check=True
+    )
+    assert "'fastapi'" in run.stdout
+    assert "pip install 'edge-detect[web]'" in run.stdout

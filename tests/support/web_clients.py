@@ -4,7 +4,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any, NamedTuple
 
 import cv2
@@ -13,6 +13,7 @@ import numpy as np
 
 from edge_detect.core import (
     Detections,
+    Frame,
     Image,
     Percentiles,
     Picture,
@@ -30,10 +31,14 @@ from edge_detect.render import Overlay
 from edge_detect.sinks import Encoders, Sink, StreamInfo
 from edge_detect.sinks.web.settings import WebSettings
 from edge_detect.sinks.web.sink import WebSink
+from edge_detect.sinks.web.timeouts import Timeouts
 from edge_detect.sources.synthetic import SHAPES, SyntheticSource, open_synthetic
+from support.waiting import PROMPT_S
 
 SIZE = Size(640, 360)
 MS = Percentiles(100, 10.0, 20.0, 30.0)
+# On a busy machine a server needs more than the second that it is given.
+PATIENT = Timeouts(stop_s=PROMPT_S)
 
 
 class Camera:
@@ -66,6 +71,7 @@ class Camera:
                 SinkStatus("rtsp://:8554/live", "failed", "port in use", 2, 0.0, 7, None, MS),
             ),
         )
+        self._at_first = self.status
         self.drawn = 0
         self.encoded: list[int] = []
         self.slowest_s = 0.0
@@ -73,6 +79,7 @@ class Camera:
         self._overlay = Overlay(SHAPES)
         self._running = Event()
         self._running.set()
+        self._feeding = Lock()
         self._stopped = Event()
         self._thread: Thread | None = None
 
@@ -87,12 +94,22 @@ class Camera:
         self.status = replace(self.status, source=replace(self.status.source, **changes))
 
     def pause(self) -> None:
-        """Give no frames."""
+        """Give no frames: the last one has been given when this returns."""
         self._running.clear()
+        with self._feeding:
+            pass
 
     def resume(self) -> None:
         """Give frames again."""
         self._running.set()
+
+    def reset(self) -> None:
+        """Report the first state again, give frames, and begin to count."""
+        self.pause()
+        self.status = self._at_first
+        self.drawn, self.slowest_s = 0, 0.0
+        self.encoded.clear()
+        self.resume()
 
     def start(self, sink: Sink) -> None:
         """Begin to feed a sink that is open."""
@@ -105,7 +122,7 @@ class Camera:
         self._running.set()
         self.source.close()
         if self._thread is not None:
-            self._thread.join(5)
+            self._thread.join(PROMPT_S)
             assert not self._thread.is_alive(), "the sink holds the pipeline's thread"
         if self.error is not None:
             raise self.error
@@ -114,23 +131,27 @@ class Camera:
         while not self._stopped.is_set():
             self._running.wait(1)
             frame = self.source.read()
-            if frame is None or not self._running.is_set():
-                continue
-            detections = found_in(self.source, frame.sequence)
-            result = Result(frame, detections, Timings(0, 1_000_000, 0, monotonic_ns()))
-            try:
-                started_ns = monotonic_ns()
-                sink.write_result(result)
-                if sink.wants_picture:
-                    image = frame.image.copy()
-                    self._overlay.draw(image, detections)
-                    self.drawn += 1
-                    started_ns = monotonic_ns()
-                    sink.write_picture(Picture(frame, image, result))
-                self.slowest_s = max(self.slowest_s, (monotonic_ns() - started_ns) / 1e9)
-            except Exception as error:  # noqa: BLE001 - raised again by `stop`
-                self.error = error
-                return
+            with self._feeding:
+                if frame is None or not self._running.is_set():
+                    continue
+                try:
+                    self._feed(sink, frame)
+                except Exception as error:  # noqa: BLE001 - raised again by `stop`
+                    self.error = error
+                    return
+
+    def _feed(self, sink: Sink, frame: Frame) -> None:
+        detections = found_in(self.source, frame.sequence)
+        result = Result(frame, detections, Timings(0, 1_000_000, 0, monotonic_ns()))
+        started_ns = monotonic_ns()
+        sink.write_result(result)
+        if sink.wants_picture:
+            image = frame.image.copy()
+            self._overlay.draw(image, detections)
+            self.drawn += 1
+            started_ns = monotonic_ns()
+            sink.write_picture(Picture(frame, image, result))
+        self.slowest_s = max(self.slowest_s, (monotonic_ns() - started_ns) / 1e9)
 
 
 def found_in(source: SyntheticSource, sequence: int) -> Detections:
@@ -144,10 +165,12 @@ def found_in(source: SyntheticSource, sequence: int) -> Detections:
 
 
 @contextmanager
-def served(camera: Camera | None = None, **settings: Any) -> Iterator[tuple[WebSink, Camera]]:
+def served(
+    camera: Camera | None = None, timeouts: Timeouts = PATIENT, **settings: Any
+) -> Iterator[tuple[WebSink, Camera]]:
     """A page at a free port of the loopback address, and the camera that feeds it."""
     camera = camera or Camera()
-    sink = WebSink(WebSettings(**{"port": 0, **settings}))
+    sink = WebSink(WebSettings(**{"port": 0, **settings}), timeouts)
     sink.open(camera.stream)
     camera.start(sink)
     try:
@@ -192,7 +215,7 @@ def connect(sink: WebSink, text: bytes = b"", receive_buffer: int = 0) -> socket
     connection = socket.socket()
     if receive_buffer:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    connection.settimeout(10)
+    connection.settimeout(PROMPT_S)
     connection.connect((host, port))
     connection.sendall(text)
     return connection
@@ -206,13 +229,13 @@ def decode(data: bytes) -> Image:
 
 
 def least_difference(
-    camera: Camera, newest: int, image: Image, quality: int, *, boxes: bool
+    camera: Camera, numbers: range, image: Image, quality: int, *, boxes: bool
 ) -> float:
     """How far a picture is from the one of the camera's frames that it resembles most.
 
     Args:
         camera: Which made it.
-        newest: Number of the last frame that it may be.
+        numbers: Of the frames that it may be.
         image: B, G, R.
         quality: Of the JPEG that it came through.
         boxes: Whether the frames are compared with their boxes or without.
@@ -223,9 +246,11 @@ def least_difference(
     url = parse_url(f"synthetic://?size={SIZE}&fps=25&objects=3&seed=5")
     source, overlay = open_synthetic(url, paced=False), Overlay(SHAPES)
     least = 255.0
-    for sequence in range(newest + 1):
+    for sequence in range(numbers.stop):
         frame = source.read()
         assert frame is not None
+        if sequence not in numbers:
+            continue
         drawn = frame.image.copy()
         if boxes:
             overlay.draw(drawn, found_in(camera.source, sequence))

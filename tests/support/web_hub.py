@@ -9,13 +9,16 @@ from typing import Any
 import httpx
 
 from edge_detect.core import PipelineStatus
+from edge_detect.core.backoff import Backoff
 from edge_detect.service.companion import CameraState
 from edge_detect.service.config.settings import WebSettings
 from edge_detect.service.web.companion import WebCompanion
 from edge_detect.sinks import Sink
+from edge_detect.sinks.web.timeouts import Timeouts
 from support.ports import free_port
 from support.service_views import PlainCamera, PlainService
-from support.web_clients import Camera
+from support.waiting import PROMPT_S
+from support.web_clients import PATIENT, Camera
 
 
 @dataclass
@@ -50,6 +53,11 @@ class MovingCamera(PlainCamera):
             camera.stop()
             sink.close()
 
+    def reset(self) -> None:
+        """Run again as at first."""
+        self.now = CameraState("running")
+        self.first.reset()
+
     def set_source(self, **changes: Any) -> None:
         """Report another state of the source."""
         self.first.set_source(**changes)
@@ -76,7 +84,7 @@ class Served:
 
     def client(self, **options: Any) -> httpx.Client:
         """Asks it."""
-        return httpx.Client(base_url=self.address, timeout=10, **options)
+        return httpx.Client(base_url=self.address, timeout=PROMPT_S, **options)
 
     def add(self, camera: PlainCamera) -> None:
         """One camera more, as after a reload."""
@@ -91,14 +99,18 @@ class Served:
 
 @contextmanager
 def served_hub(
-    *cameras: PlainCamera, state_directory: Path | None = None, **settings: Any
+    *cameras: PlainCamera,
+    state_directory: Path | None = None,
+    timeouts: Timeouts = PATIENT,
+    backoff: Backoff | None = None,
+    **settings: Any,
 ) -> Iterator[Served]:
     """The page of some cameras, at a free port of the loopback address."""
     endpoint = settings.pop("listen", None) or f"127.0.0.1:{free_port()}"
     service = PlainService(cameras=list(cameras))
     if state_directory is not None:
         service.state_directory = state_directory
-    companion = WebCompanion(WebSettings(listen=endpoint, **settings))
+    companion = WebCompanion(WebSettings(listen=endpoint, **settings), timeouts, backoff)
     companion.start(service)
     try:
         for camera in cameras:

@@ -22,6 +22,7 @@ from edge_detect.sinks.web.audience import Audience
 from edge_detect.sinks.web.feed import Feed
 from edge_detect.sinks.web.routes import make_camera_app
 from edge_detect.sinks.web.stage import MOST_LISTENERS, Stage
+from edge_detect.sinks.web.timeouts import Timeouts
 
 __all__ = ["CameraPage"]
 
@@ -37,6 +38,7 @@ class CameraPage:
         name: Of its sink: where the page is.
         viewers: Most that may watch its picture at a time.
         call_soon: Runs a function in the server's event loop, while there is one.
+        timeouts: How long pictures and results are waited for.
         changeable: Whether those who see the page may change anything.
 
     Attributes:
@@ -51,6 +53,7 @@ class CameraPage:
         viewers: int,
         call_soon: Callable[..., Any],
         *,
+        timeouts: Timeouts,
         changeable: bool,
     ) -> None:
         self._camera = camera
@@ -59,7 +62,7 @@ class CameraPage:
         stage = Stage(self._audience, self._feed, self._status, camera.name, controls)
         self._stage = stage
         self.sink = PageSink(name, stage, call_soon)
-        self.app = make_camera_app(stage)
+        self.app = make_camera_app(stage, timeouts)
 
     @property
     def camera(self) -> CameraView:

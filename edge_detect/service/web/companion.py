@@ -12,6 +12,7 @@ from edge_detect.service.companion import CameraView, Companion, ServiceView
 from edge_detect.service.config.endpoint import Endpoint
 from edge_detect.service.config.settings import WebSettings
 from edge_detect.sinks.web.settings import WebSettings as PageSettings
+from edge_detect.sinks.web.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from edge_detect.service.web.camera import CameraPage
@@ -23,7 +24,8 @@ __all__ = ["WebCompanion"]
 _log = logging.getLogger(__name__)
 
 _LOOK_S = 0.2
-_STOP_S = 1.5
+# The server's own time, and this: its keeper has nothing else to wait for.
+_STOP_S = 0.5
 
 
 class WebCompanion(Companion):
@@ -34,9 +36,16 @@ class WebCompanion(Companion):
 
     Args:
         settings: Where, and to whom.
+        timeouts: How long clients and the server's end are waited for.
+        backoff: The waits before a port that is taken, or a server that died, is tried again.
     """
 
-    def __init__(self, settings: WebSettings) -> None:
+    def __init__(
+        self,
+        settings: WebSettings,
+        timeouts: Timeouts | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
         endpoint = Endpoint.parse(settings.listen)
         self._endpoint = endpoint
         self._settings = PageSettings(
@@ -49,6 +58,8 @@ class WebCompanion(Companion):
             hosts=tuple(host.lower() for host in settings.hosts),
             viewers=settings.viewers,
         )
+        self._timeouts = timeouts or Timeouts()
+        self._backoff = backoff or Backoff()
         self._ended = Event()
         self._pages: dict[str, CameraPage] = {}
         self._hub: Hub | None = None
@@ -92,6 +103,7 @@ class WebCompanion(Companion):
             f"{self._settings.name}/cameras/{camera.name}/",
             self._settings.viewers,
             self._call_soon,
+            timeouts=self._timeouts,
             changeable=changeable,
         )
         self._pages[camera.name] = page
@@ -111,7 +123,7 @@ class WebCompanion(Companion):
         """Cut all connections and free the port."""
         self._ended.set()
         if self._thread is not None:
-            self._thread.join(_STOP_S)
+            self._thread.join(self._timeouts.stop_s + _STOP_S)
         for page in list(self._pages.values()):
             self.remove_camera(page.camera)
 
@@ -129,13 +141,12 @@ class WebCompanion(Companion):
             server.call_soon(function, *arguments)
 
     def _keep_up(self, hub: "Hub", listener: socket.socket | None) -> None:
-        backoff = Backoff()
         while not self._ended.is_set():
             if listener is not None:
                 began_ns = monotonic_ns()
                 self._serve(hub, listener)
-                backoff.worked_for(monotonic_ns() - began_ns)
-            if self._ended.wait(backoff.next_s()):
+                self._backoff.worked_for(monotonic_ns() - began_ns)
+            if self._ended.wait(self._backoff.next_s()):
                 return
             listener = self._listen()
         if listener is not None:
@@ -146,7 +157,7 @@ class WebCompanion(Companion):
         from edge_detect.service.web.hub import make_gate
         from edge_detect.sinks.web.server import WebServer
 
-        server = WebServer(make_gate(hub, self._settings), listener, hub.end)
+        server = WebServer(make_gate(hub, self._settings), listener, hub.end, self._timeouts)
         server.start()
         self._server = server
         while server.running and not self._ended.wait(_LOOK_S):
@@ -154,7 +165,7 @@ class WebCompanion(Companion):
         if not self._ended.is_set():
             _log.error("the page's server has ended; starting another", exc_info=server.error)
         elif not server.stop():
-            _log.warning("the page's server did not stop within a second")
+            _log.warning("the page's server did not stop within %g s", self._timeouts.stop_s)
         self._server = None
 
     def _listen(self) -> socket.socket | None:

@@ -6,10 +6,10 @@ from typing import Any, cast
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from edge_detect.sinks.web.timeouts import Timeouts
+
 __all__ = ["GuestProtocol", "Guests"]
 
-REQUEST_S = 5.0
-STUCK_S = 15.0
 _MOST_UNFINISHED = 64
 
 
@@ -53,17 +53,19 @@ class Guests:
 class GuestProtocol(H11Protocol):
     """uvicorn's HTTP/1.1 with the timeouts that it lacks.
 
-    A request must be complete 5 s after its beginning, and a client that reads nothing for
-    15 s is cut off.
+    A request must be complete some seconds after its beginning, and a client that reads
+    nothing for a while is cut off.
 
     Args:
         guests: All connections of the server.
+        timeouts: How long a client is waited for.
         arguments: What uvicorn gives to a protocol.
     """
 
-    def __init__(self, guests: Guests, **arguments: Any) -> None:
+    def __init__(self, guests: Guests, timeouts: Timeouts, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._guests = guests
+        self._timeouts = timeouts
         self._request_timer: asyncio.TimerHandle | None = None
         self._stuck_timer: asyncio.TimerHandle | None = None
 
@@ -97,7 +99,7 @@ class GuestProtocol(H11Protocol):
     def pause_writing(self) -> None:
         """Stop sending: the client does not read."""
         super().pause_writing()
-        self._stuck_timer = self.loop.call_later(STUCK_S, self.abort)
+        self._stuck_timer = self.loop.call_later(self._timeouts.stuck_s, self.abort)
 
     def resume_writing(self) -> None:
         """Go on: the client has read everything."""
@@ -109,7 +111,7 @@ class GuestProtocol(H11Protocol):
     def _watch_request(self) -> None:
         unfinished = self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
         if unfinished and self._request_timer is None:
-            self._request_timer = self.loop.call_later(REQUEST_S, self.abort)
+            self._request_timer = self.loop.call_later(self._timeouts.request_s, self.abort)
             self._guests.begins(self)
         elif not unfinished and self._request_timer is not None:
             self._request_timer.cancel()

@@ -27,12 +27,12 @@ from edge_detect.sinks.web.reports import (
 from edge_detect.sinks.web.settings import WebSettings
 from edge_detect.sinks.web.stage import Controls, Stage
 from edge_detect.sinks.web.streams import EventStream, PictureStream, picture_headers
+from edge_detect.sinks.web.timeouts import Timeouts
 
 __all__ = ["VERSION", "make_app", "make_camera_app"]
 
 VERSION = version("edge-detect")
 READ_ONLY = "Nothing can be changed by everybody: give the page a password or a token."
-_SNAPSHOT_S = 2.0
 # However many ask, the pipeline is asked this often.
 _STATE_NS = 100 * NS_PER_MS
 
@@ -43,13 +43,19 @@ Width = Annotated[
 Quality = Annotated[int, Query(ge=10, le=95, description="of the JPEG")]
 
 
-def make_app(settings: WebSettings, stage: Stage) -> ASGIApp:
+def make_app(settings: WebSettings, stage: Stage, timeouts: Timeouts) -> ASGIApp:
     """The page of one camera, behind its gate."""
-    return Gate(make_camera_app(stage), settings)
+    return Gate(make_camera_app(stage, timeouts), settings)
 
 
-def make_camera_app(stage: Stage) -> FastAPI:
-    """The page of one camera and its interface, without a gate; may be mounted anywhere."""
+def make_camera_app(stage: Stage, timeouts: Timeouts | None = None) -> FastAPI:
+    """The page of one camera and its interface, without a gate; may be mounted anywhere.
+
+    Args:
+        stage: What the page shows.
+        timeouts: How long pictures and results are waited for.
+    """
+    timeouts = timeouts or Timeouts()
     app = FastAPI(
         title="edge-detect",
         version=VERSION,
@@ -59,15 +65,15 @@ def make_camera_app(stage: Stage) -> FastAPI:
     )
     pages = {"/": "index.html", "/docs": "docs.html"}
     add_pages(app, read_files("edge_detect.sinks.web"), pages)
-    _add_pictures(app, stage)
-    _add_detections(app, stage.feed)
+    _add_pictures(app, stage, timeouts.snapshot_s)
+    _add_detections(app, stage.feed, timeouts.silence_s)
     state = _add_state(app, stage)
     if stage.controls is not None:
         _add_controls(app, stage.controls, state)
     return app
 
 
-def _add_pictures(app: FastAPI, stage: Stage) -> None:
+def _add_pictures(app: FastAPI, stage: Stage, snapshot_s: float) -> None:
     @app.get(
         "/stream.mjpg",
         response_class=Response,
@@ -91,7 +97,7 @@ def _add_pictures(app: FastAPI, stage: Stage) -> None:
         response_class=Response,
         responses={
             200: {"content": {"image/jpeg": {}}, "description": "A picture taken just now."},
-            503: {"description": "No picture came within 2 s; the text says why."},
+            503: {"description": f"No picture came within {snapshot_s:g} s; the text says why."},
         },
         tags=["picture"],
     )
@@ -99,20 +105,21 @@ def _add_pictures(app: FastAPI, stage: Stage) -> None:
         """The next picture with boxes, as JPEG; `X-Capture-Age-Ms` tells its age."""
         viewer = _join(stage.audience, Rendition(width, quality), None, passing=True)
         try:
-            jpeg = await viewer.next(_SNAPSHOT_S)
+            jpeg = await viewer.next(snapshot_s)
         finally:
             stage.audience.leave(viewer)
         if jpeg is None:
-            raise _busy(_why_no_picture(stage.report()))
-        headers = picture_headers(jpeg)
-        captured = time.time() - (monotonic_ns() - jpeg.captured_ns) / NS_PER_S
+            raise _busy(_why_no_picture(stage.report(), snapshot_s))
+        now_ns = monotonic_ns()
+        headers = picture_headers(jpeg, now_ns)
+        captured = time.time() - (now_ns - jpeg.captured_ns) / NS_PER_S
         name = time.strftime("edge-detect-%Y%m%d-%H%M%S.jpg", time.localtime(captured))
         headers["Last-Modified"] = formatdate(captured, usegmt=True)
         headers["Content-Disposition"] = f'inline; filename="{name}"'
         return Response(jpeg.data, headers=headers, media_type="image/jpeg")
 
 
-def _add_detections(app: FastAPI, feed: Feed) -> None:
+def _add_detections(app: FastAPI, feed: Feed, silence_s: float) -> None:
     @app.get(
         "/api/detections",
         response_model=DetectionsReport,
@@ -140,7 +147,7 @@ def _add_detections(app: FastAPI, feed: Feed) -> None:
         The data of each is what `/api/detections` answers; the id is the number of the frame.
         """
         try:
-            return EventStream(feed, feed.join(fps))
+            return EventStream(feed, feed.join(fps), silence_s)
         except FeedFullError as error:
             raise _busy(str(error)) from error
 
@@ -213,10 +220,10 @@ def _describe(stage: Stage) -> bytes:
     return report.model_dump_json().encode()
 
 
-def _why_no_picture(status: PipelineStatus) -> str:
+def _why_no_picture(status: PipelineStatus, waited_s: float) -> str:
     source = status.source
     if source.state == "live":
-        return f"No picture was made within {_SNAPSHOT_S:g} s, though the camera is live."
+        return f"No picture was made within {waited_s:g} s, though the camera is live."
     reason = f": {source.reason}" if source.reason else ""
     return f"The camera is {source.state} for {source.for_s:.0f} s{reason}."
 

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from edge_detect.core import SinkError
 from edge_detect.sinks.web.connections import GuestProtocol, Guests
+from edge_detect.sinks.web.timeouts import Timeouts
 
 __all__ = ["WebServer", "listen"]
 
@@ -22,7 +23,6 @@ _MOST_CONNECTIONS = 256
 _MOST_HEADER_BYTES = 16 * 1024
 # The page asks every second.
 _KEEP_ALIVE_S = 2
-_STOP_S = 1.0
 # Time for streams to end in good order before connections are cut.
 _GOODBYE_S = 0.05
 _SOCKET_OPTIONS = (
@@ -80,17 +80,23 @@ class WebServer:
         listener: Where; closed at the end.
         end_streams: Called in the event loop when the server stops: whatever answers without
             an end must end now.
+        timeouts: How long clients, and the end of the thread, are waited for.
     """
 
     def __init__(
-        self, app: ASGIApp, listener: socket.socket, end_streams: Callable[[], None]
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        end_streams: Callable[[], None],
+        timeouts: Timeouts | None = None,
     ) -> None:
+        timeouts = timeouts or Timeouts()
         guests = Guests()
         config = uvicorn.Config(
             cast("Any", app),
             loop="asyncio",
             # A class is asked for, but anything that makes protocols does.
-            http=cast("Any", partial(GuestProtocol, guests)),
+            http=cast("Any", partial(GuestProtocol, guests, timeouts)),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -106,6 +112,7 @@ class WebServer:
         )
         self._server = _Server(config, guests, end_streams)
         self._listener = listener
+        self._stop_s = timeouts.stop_s
         self._lock = Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = Thread(target=self._run, name="edge-web", daemon=True)
@@ -130,10 +137,10 @@ class WebServer:
         """End all connections and the thread.
 
         Returns:
-            Whether that happened within a second.
+            Whether that happened in time.
         """
         self._server.should_exit = True
-        self._thread.join(_STOP_S)
+        self._thread.join(self._stop_s)
         return not self._thread.is_alive()
 
     def _run(self) -> None:

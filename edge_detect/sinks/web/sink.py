@@ -11,6 +11,7 @@ from edge_detect.sinks.web.routes import make_app
 from edge_detect.sinks.web.server import WebServer, listen
 from edge_detect.sinks.web.settings import WebSettings
 from edge_detect.sinks.web.stage import MOST_LISTENERS, Stage
+from edge_detect.sinks.web.timeouts import Timeouts
 
 __all__ = ["WebSink"]
 
@@ -27,14 +28,16 @@ class WebSink(Sink):
 
     Args:
         settings: Where, and to whom.
+        timeouts: How long clients and the server's end are waited for.
     """
 
     takes_results = True
     takes_pictures = True
 
-    def __init__(self, settings: WebSettings) -> None:
+    def __init__(self, settings: WebSettings, timeouts: Timeouts | None = None) -> None:
         self.name = settings.name
         self._settings = settings
+        self._timeouts = timeouts or Timeouts()
         self._lock = Lock()
         self._audience = Audience(settings.viewers)
         self._feed = Feed(MOST_LISTENERS)
@@ -69,7 +72,7 @@ class WebSink(Sink):
         """
         audience, feed = Audience(self._settings.viewers), Feed(MOST_LISTENERS)
         stage = Stage(audience, feed, stream.report)
-        app = make_app(self._settings, stage)
+        app = make_app(self._settings, stage, self._timeouts)
         try:
             listener = listen(self._settings.host, self._settings.port)
         except SinkError as error:
@@ -77,7 +80,7 @@ class WebSink(Sink):
             error.transient = error.transient or self._was_open
             raise
         self._port = listener.getsockname()[1]
-        server = WebServer(app, listener, stage.end)
+        server = WebServer(app, listener, stage.end, self._timeouts)
         server.start()
         self._audience, self._feed, self._stream, self._server = audience, feed, stream, server
         if not self._was_open:
@@ -115,7 +118,9 @@ class WebSink(Sink):
         with self._lock:
             server, self._server = self._server, None
         if server is not None and not server.stop():
-            raise SinkError(f"the server of {self.name} did not stop within a second")
+            raise SinkError(
+                f"the server of {self.name} did not stop within {self._timeouts.stop_s:g} s"
+            )
 
     def _serving(self) -> WebServer | None:
         """The server; None when another thread has closed the sink."""

@@ -15,14 +15,12 @@ __all__ = ["EventStream", "PictureStream", "picture_headers"]
 
 _BOUNDARY = "edge-detect-picture"
 _WAIT_S = 5.0
-# Proxies cut connections that are silent for a minute; pages notice sooner that we are gone.
-_KEEP_ALIVE_S = 5.0
 _RETRY_MS = 2000
 
 
-def picture_headers(jpeg: Jpeg) -> dict[str, str]:
-    """What is said about a picture: how old it and its boxes are now, and its size."""
-    age_ms = (monotonic_ns() - jpeg.captured_ns) / NS_PER_MS
+def picture_headers(jpeg: Jpeg, now_ns: int) -> dict[str, str]:
+    """What is said about a picture: how old it and its boxes are at a time, and its size."""
+    age_ms = (now_ns - jpeg.captured_ns) / NS_PER_MS
     return {
         "X-Capture-Age-Ms": f"{age_ms:.1f}",
         "X-Boxes-Age-Ms": f"{jpeg.boxes_age_ns / NS_PER_MS:.1f}",
@@ -58,7 +56,7 @@ class PictureStream(Response):
                 while not viewer.ended:
                     jpeg = await viewer.next(_WAIT_S)
                     if jpeg is not None:
-                        await _send(send, _part(jpeg))
+                        await _send(send, _part(jpeg, monotonic_ns()))
                 await _end(send)
         finally:
             self._audience.leave(viewer)
@@ -70,16 +68,18 @@ class EventStream(Response):
     Args:
         feed: Which the listener leaves at the end.
         listener: Where the results come from.
+        silence_s: Without a result for so long, a comment is sent.
     """
 
     media_type = "text/event-stream"
 
-    def __init__(self, feed: Feed, listener: Listener) -> None:
+    def __init__(self, feed: Feed, listener: Listener, silence_s: float) -> None:
         self.status_code = 200
         self.background = None
         self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         self._feed = feed
         self._listener = listener
+        self._silence_s = silence_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until either side has had enough."""
@@ -90,7 +90,7 @@ class EventStream(Response):
                 await _begin(self, send)
                 await _send(send, f"retry: {_RETRY_MS}\n\n".encode())
                 while not listener.ended:
-                    event = await listener.next(_KEEP_ALIVE_S)
+                    event = await listener.next(self._silence_s)
                     text = ": nothing new\n\n"
                     if event is not None:
                         text = f"id: {event[0]}\nevent: detections\ndata: {event[1]}\n\n"
@@ -101,11 +101,11 @@ class EventStream(Response):
             self._feed.leave(listener)
 
 
-def _part(jpeg: Jpeg) -> bytes:
+def _part(jpeg: Jpeg, now_ns: int) -> bytes:
     headers = {
         "Content-Type": "image/jpeg",
         "Content-Length": str(len(jpeg.data)),
-        **picture_headers(jpeg),
+        **picture_headers(jpeg, now_ns),
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     # The boundary that begins the next part ends this one: browsers show a picture when they
