@@ -48,12 +48,15 @@ def make_app(settings: WebSettings, stage: Stage, timeouts: Timeouts) -> ASGIApp
     return Gate(make_camera_app(stage, timeouts), settings)
 
 
-def make_camera_app(stage: Stage, timeouts: Timeouts | None = None) -> FastAPI:
+def make_camera_app(
+    stage: Stage, timeouts: Timeouts | None = None, clock: Callable[[], int] = monotonic_ns
+) -> FastAPI:
     """The page of one camera and its interface, without a gate; may be mounted anywhere.
 
     Args:
         stage: What the page shows.
         timeouts: How long pictures and results are waited for.
+        clock: Gives the time in nanoseconds.
     """
     timeouts = timeouts or Timeouts()
     app = FastAPI(
@@ -67,7 +70,7 @@ def make_camera_app(stage: Stage, timeouts: Timeouts | None = None) -> FastAPI:
     add_pages(app, read_files("edge_detect.sinks.web"), pages)
     _add_pictures(app, stage, timeouts.snapshot_s)
     _add_detections(app, stage.feed, timeouts.silence_s)
-    state = _add_state(app, stage)
+    state = _add_state(app, stage, clock)
     if stage.controls is not None:
         _add_controls(app, stage.controls, state)
     return app
@@ -152,20 +155,20 @@ def _add_detections(app: FastAPI, feed: Feed, silence_s: float) -> None:
             raise _busy(str(error)) from error
 
 
-def _add_state(app: FastAPI, stage: Stage) -> Callable[[], None]:
+def _add_state(app: FastAPI, stage: Stage, clock: Callable[[], int]) -> Callable[[], None]:
     """Tell the state; returns what has the next answer asked for anew."""
-    kept = (0, b"")
+    kept: tuple[int, bytes] | None = None
 
     def forget() -> None:
         nonlocal kept
-        kept = (0, b"")
+        kept = None
 
     @app.get("/api/state", response_model=StateReport, tags=["state"])
     async def state() -> Response:
         """How camera, model, stages and outputs are doing."""
         nonlocal kept
-        now_ns = monotonic_ns()
-        if now_ns - kept[0] >= _STATE_NS:
+        now_ns = clock()
+        if kept is None or now_ns - kept[0] >= _STATE_NS:
             kept = (now_ns, _describe(stage))
         return Response(kept[1], media_type="application/json")
 
