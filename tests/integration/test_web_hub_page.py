@@ -11,6 +11,9 @@ from support.web_hub import MovingCamera, served_hub
 
 from edge_detect.service.companion import CameraState
 
+# One browser at a time: it wants more memory than all other tests together.
+pytestmark = pytest.mark.xdist_group("chromium")
+
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
 STATES = "[...document.querySelectorAll('.tile .badge')].map((each) => each.innerText).join()"
@@ -45,12 +48,34 @@ def open_tab(browser):
         yield make
 
 
-@pytest.fixture
-def hub():
-    """Three cameras, of which one is lost."""
+@contextlib.contextmanager
+def three_cameras():
+    """The page of three cameras, of which one is lost."""
     cameras = [MovingCamera(name) for name in ("yard", "door", "garage")]
     cameras[2].set_source(state="lost", for_s=125.0, reason="<b>the cable</b> is out")
     with served_hub(*cameras) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def one_hub():
+    """A page for all tests that leave it as it is."""
+    with three_cameras() as served:
+        yield served
+
+
+@pytest.fixture
+def hub(one_hub):
+    """The page, with all cameras detecting."""
+    for camera in one_hub.service.cameras:
+        camera.now = CameraState("running")
+    return one_hub
+
+
+@pytest.fixture
+def own_hub():
+    """A page for one test, which takes it apart."""
+    with three_cameras() as served:
         yield served
 
 
@@ -71,32 +96,42 @@ def test_a_card_for_each_camera_tells_how_it_is_and_shows_its_picture(hub, open_
     assert len(tab.hosts) == 1
 
 
-def test_cards_come_and_go_with_their_cameras(hub, open_tab):
-    page = open_tab().open(hub.address)
+def test_cards_come_and_go_with_their_cameras(own_hub, open_tab):
+    page = open_tab().open(own_hub.address)
     wait_in(page, f"{STATES} === 'Live,Live,Lost'")
-    hub.remove(hub.service.cameras[2])
+    own_hub.remove(own_hub.service.cameras[2])
     wait_in(page, f"{STATES} === 'Live,Live'")
     wait_in(page, "document.getElementById('badge').innerText === '2 live'")
     street = MovingCamera("street", now=CameraState("failed", "no such model"))
-    hub.add(street)
+    own_hub.add(street)
     wait_in(page, f"{STATES} === 'Live,Live,Failed'")
     assert page.locator(".tile").nth(2).locator(".veil-reason").inner_text() == "no such model"
 
 
 def test_a_hidden_overview_asks_for_no_pictures(hub, open_tab):
-    page = open_tab().open(hub.address)
+    tab = open_tab()
+    page = tab.open(hub.address)
     wait_in(page, f"{PAINTED} === 2")
+    wait_for(lambda: a_second_passes(page) or pictures_asked(tab) >= 6)
     page.evaluate("Object.defineProperty(document, 'hidden', { value: true })")
-    yard = hub.service.cameras[0].first
-    drawn = settled(page, yard)
-    page.wait_for_timeout(2500)  # in which two pictures would have come
+    asked = pictures_asked(tab)
+    sink, yard = hub.service.cameras[0].sinks[0], hub.service.cameras[0].first
+    wait_for(lambda: not sink.wants_picture)
+    drawn = yard.drawn
+    for _ in range(4):
+        a_second_passes(page)
+    assert pictures_asked(tab) == asked
     assert yard.drawn == drawn
 
 
-def settled(page, camera):
-    """How many pictures were drawn when those on their way had come."""
-    page.wait_for_timeout(1500)
-    return camera.drawn
+def pictures_asked(tab):
+    """How many pictures of cameras the page has asked for."""
+    return sum("snapshot.jpg" in address for address in tab.asked)
+
+
+def a_second_passes(page):
+    """Wait for a second of the page, whose clock is in a hurry."""
+    page.evaluate("() => new Promise((done) => setTimeout(done, 1000))")
 
 
 def test_a_card_leads_to_its_camera_and_the_name_of_the_program_back(hub, open_tab):

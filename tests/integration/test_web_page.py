@@ -4,16 +4,19 @@ import contextlib
 import re
 import shutil
 from base64 import b64decode
+from dataclasses import replace
 
 import httpx
 import pytest
 from support.chromium import Tab, chromium, wait_in
-from support.waiting import wait_for
-from support.web_clients import Camera, decode, least_difference, served
+from support.ports import free_port
+from support.waiting import PROMPT_S, wait_for
+from support.web_clients import PATIENT, decode, least_difference, served
 
-from edge_detect.sinks.web.settings import WebSettings
-from edge_detect.sinks.web.sink import WebSink
 from edge_detect.sources.synthetic import SHAPES
+
+# One browser at a time: it wants more memory than all other tests together.
+pytestmark = pytest.mark.xdist_group("chromium")
 
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 PHONE = {
@@ -69,51 +72,68 @@ def open_tab(browser):
         yield make
 
 
-def test_the_picture_moves_and_nothing_is_complained_of(open_tab):
-    with served() as (sink, camera):
-        tab = open_tab()
-        page = tab.open(sink.address)
-        wait_in(page, SHOWN)
-        seen = set()
-        wait_for(lambda: seen.add(page.evaluate(SUM)) or len(seen) >= 5)
-        wait_in(page, LIVE)
-        wait_in(page, "document.querySelectorAll('#objects li').length === 3")
-        assert set(page.locator("#objects .name").all_text_contents()) <= set(SHAPES)
-        assert sink.viewers == 1
-        assert tab.complaints == []
-        assert tab.hosts == {httpx.URL(sink.address).netloc.decode()}
-        assert camera.slowest_s < 1
+@pytest.fixture(scope="module")
+def one_site():
+    """One page for all tests that leave its camera as it is."""
+    with served() as running:
+        yield running
 
 
-def test_the_boxes_are_seen_where_they_belong(open_tab):
-    with served() as (sink, camera):
-        page = open_tab().open(sink.address)
-        wait_in(page, SHOWN)
-        image = decode(b64decode(page.evaluate(PNG)))
-        newest = httpx.get(f"{sink.address}api/detections").json()["sequence"]
-        assert least_difference(camera, newest, image, 80, boxes=True) < 10
-        assert least_difference(camera, newest, image, 80, boxes=False) > 80
+@pytest.fixture
+def site(one_site):
+    """A page that nobody looks at, and its camera."""
+    sink, camera = one_site
+    wait_for(lambda: sink.viewers == 0)
+    camera.reset()
+    return sink, camera
 
 
-def test_numbers_and_charts_follow_the_state(open_tab):
-    with served() as (sink, _):
-        page = open_tab().open(sink.address)
-        wait_in(page, LIVE)
-        wait_in(page, "document.querySelector('#rates b').textContent === '25.0'")
-        rates = page.locator("#rates").inner_text()
-        assert re.sub(r"\s+", " ", rates).startswith("Captured 25.0 fps Detected 12.5 fps")
-        boxes = page.locator("#latencies tr", has_text="Age of drawn boxes")
-        assert boxes.locator(".number").all_text_contents() == ["10.0", "20.0"]
-        wait_in(
-            page, "document.querySelector('#rates .line').getAttribute('d').split('L').length > 2"
-        )
-        about = page.locator("#about").inner_text()
-        for text in ("shapes", "LiteRT 2", "0.40", "detect 3\n", "1,234"):
-            assert text in about
-        outputs = page.locator("#outputs tr")
-        assert outputs.count() == 2
-        assert "port in use" in outputs.nth(1).inner_text()
-        assert "edge-detect 0" in page.locator("#version").inner_text()
+def test_the_picture_moves_and_nothing_is_complained_of(site, open_tab):
+    sink, camera = site
+    tab = open_tab()
+    page = tab.open(sink.address)
+    wait_in(page, SHOWN)
+    seen = set()
+    wait_for(lambda: seen.add(page.evaluate(SUM)) or len(seen) >= 5)
+    wait_in(page, LIVE)
+    wait_in(page, "document.querySelectorAll('#objects li').length === 3")
+    assert set(page.locator("#objects .name").all_text_contents()) <= set(SHAPES)
+    assert sink.viewers == 1
+    assert tab.complaints == []
+    assert tab.hosts == {httpx.URL(sink.address).netloc.decode()}
+    assert camera.slowest_s < PROMPT_S
+
+
+def test_the_boxes_are_seen_where_they_belong(site, open_tab):
+    sink, camera = site
+    detections = f"{sink.address}api/detections"
+    wait_for(lambda: httpx.get(detections).status_code == 200)
+    before = httpx.get(detections).json()["sequence"]
+    page = open_tab().open(sink.address)
+    wait_in(page, SHOWN)
+    image = decode(b64decode(page.evaluate(PNG)))
+    since = range(before, httpx.get(detections).json()["sequence"] + 1)
+    assert least_difference(camera, since, image, 80, boxes=True) < 10
+    assert least_difference(camera, since, image, 80, boxes=False) > 80
+
+
+def test_numbers_and_charts_follow_the_state(site, open_tab):
+    sink, _ = site
+    page = open_tab().open(sink.address)
+    wait_in(page, LIVE)
+    wait_in(page, "document.querySelector('#rates b').textContent === '25.0'")
+    rates = page.locator("#rates").inner_text()
+    assert re.sub(r"\s+", " ", rates).startswith("Captured 25.0 fps Detected 12.5 fps")
+    boxes = page.locator("#latencies tr", has_text="Age of drawn boxes")
+    assert boxes.locator(".number").all_text_contents() == ["10.0", "20.0"]
+    wait_in(page, "document.querySelector('#rates .line').getAttribute('d').split('L').length > 2")
+    about = page.locator("#about").inner_text()
+    for text in ("shapes", "LiteRT 2", "0.40", "detect 3\n", "1,234"):
+        assert text in about
+    outputs = page.locator("#outputs tr")
+    assert outputs.count() == 2
+    assert "port in use" in outputs.nth(1).inner_text()
+    assert "edge-detect 0" in page.locator("#version").inner_text()
 
 
 def test_a_lost_camera_is_shown_with_the_reason_and_its_return_too(open_tab):
@@ -138,38 +158,31 @@ def test_a_lost_camera_is_shown_with_the_reason_and_its_return_too(open_tab):
 
 
 def test_the_page_recovers_by_itself_when_the_server_comes_back(open_tab):
-    camera = Camera()
-    sink = WebSink(WebSettings(port=0))
-    sink.open(camera.stream)
-    camera.start(sink)
-    page = open_tab().open(sink.address)
-    wait_in(page, SHOWN)
-    port = httpx.URL(sink.address).port
-    sink.close()
-    page.wait_for_selector("#away:not([hidden])")
-    assert "Trying again" in page.locator("#away").inner_text()
-    assert page.locator("#badge").inner_text() == "No connection"
-    sink._settings = WebSettings(port=port)
-    sink.open(camera.stream)
-    page.wait_for_selector("#away", state="hidden")
-    wait_in(page, SHOWN)
-    before = page.evaluate(SUM)
-    wait_for(lambda: page.evaluate(SUM) != before)
-    wait_in(page, "document.querySelectorAll('#objects li').length === 3")
-    sink.close()
-    camera.stop()
-
-
-def test_a_hidden_page_lets_go_of_the_picture(open_tab):
-    with served() as (sink, camera):
+    with served(port=free_port()) as (sink, camera):
         page = open_tab().open(sink.address)
         wait_in(page, SHOWN)
-        set_hidden(page, hidden=True)
-        wait_for(lambda: sink.viewers == 0)
-        drawn = camera.drawn
-        set_hidden(page, hidden=False)
-        wait_for(lambda: sink.viewers == 1)
-        wait_for(lambda: camera.drawn > drawn + 5)
+        sink.close()
+        page.wait_for_selector("#away:not([hidden])")
+        assert "Trying again" in page.locator("#away").inner_text()
+        assert page.locator("#badge").inner_text() == "No connection"
+        sink.open(camera.stream)
+        page.wait_for_selector("#away", state="hidden")
+        wait_in(page, SHOWN)
+        before = page.evaluate(SUM)
+        wait_for(lambda: page.evaluate(SUM) != before)
+        wait_in(page, "document.querySelectorAll('#objects li').length === 3")
+
+
+def test_a_hidden_page_lets_go_of_the_picture(site, open_tab):
+    sink, camera = site
+    page = open_tab().open(sink.address)
+    wait_in(page, SHOWN)
+    set_hidden(page, hidden=True)
+    wait_for(lambda: sink.viewers == 0)
+    drawn = camera.drawn
+    set_hidden(page, hidden=False)
+    wait_for(lambda: sink.viewers == 1)
+    wait_for(lambda: camera.drawn > drawn + 5)
 
 
 def set_hidden(page, *, hidden):
@@ -183,17 +196,17 @@ def set_hidden(page, *, hidden):
     )
 
 
-def test_the_snapshot_is_saved_under_the_time_of_its_capture(open_tab):
-    with served() as (sink, _):
-        page = open_tab(**DESKTOP, accept_downloads=True).open(sink.address)
-        wait_in(page, SHOWN)
-        with page.expect_download() as download:
-            page.click("#snapshot")
-        assert re.fullmatch(r"edge-detect-\d{8}-\d{6}\.jpg", download.value.suggested_filename)
+def test_the_snapshot_is_saved_under_the_time_of_its_capture(site, open_tab):
+    sink, _ = site
+    page = open_tab(**DESKTOP, accept_downloads=True).open(sink.address)
+    wait_in(page, SHOWN)
+    with page.expect_download() as download:
+        page.click("#snapshot")
+    assert re.fullmatch(r"edge-detect-\d{8}-\d{6}\.jpg", download.value.suggested_filename)
 
 
 def test_a_snapshot_that_cannot_be_had_says_why(open_tab):
-    with served() as (sink, camera):
+    with served(timeouts=replace(PATIENT, snapshot_s=0.3)) as (sink, camera):
         page = open_tab().open(sink.address)
         wait_in(page, LIVE)
         camera.pause()
@@ -204,30 +217,30 @@ def test_a_snapshot_that_cannot_be_had_says_why(open_tab):
 
 
 @pytest.mark.parametrize("path", ["", "docs"])
-def test_a_phone_needs_no_sideways_scrolling(open_tab, path):
-    with served() as (sink, _):
-        page = open_tab(**PHONE).open(f"{sink.address}{path}")
-        page.wait_for_selector("#outputs tr" if not path else "details", state="attached")
-        width, inner = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-        assert width <= inner == 360
+def test_a_phone_needs_no_sideways_scrolling(site, open_tab, path):
+    sink, _ = site
+    page = open_tab(**PHONE).open(f"{sink.address}{path}")
+    page.wait_for_selector("#outputs tr" if not path else "details", state="attached")
+    width, inner = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert width <= inner == 360
 
 
-def test_the_theme_follows_the_system_until_one_is_chosen_and_the_choice_lasts(open_tab):
+def test_the_theme_follows_the_system_until_one_is_chosen_and_the_choice_lasts(site, open_tab):
     ground = "getComputedStyle(document.body).backgroundColor"
-    with served() as (sink, _):
-        page = open_tab(**DESKTOP, color_scheme="dark").open(sink.address)
-        wait_in(page, LIVE)
-        dark = page.evaluate(ground)
-        page.emulate_media(color_scheme="light")
-        light = page.evaluate(ground)
-        assert sum(colors(dark)) < 100
-        assert sum(colors(light)) > 600
-        page.click("#theme")
-        assert page.evaluate(ground) == dark
-        assert page.get_attribute("#theme", "aria-pressed") == "true"
-        page.reload(wait_until="commit")
-        wait_in(page, LIVE)
-        assert page.evaluate(ground) == dark
+    sink, _ = site
+    page = open_tab(**DESKTOP, color_scheme="dark").open(sink.address)
+    wait_in(page, LIVE)
+    dark = page.evaluate(ground)
+    page.emulate_media(color_scheme="light")
+    light = page.evaluate(ground)
+    assert sum(colors(dark)) < 100
+    assert sum(colors(light)) > 600
+    page.click("#theme")
+    assert page.evaluate(ground) == dark
+    assert page.get_attribute("#theme", "aria-pressed") == "true"
+    page.reload(wait_until="commit")
+    wait_in(page, LIVE)
+    assert page.evaluate(ground) == dark
 
 
 def colors(css):
@@ -235,7 +248,7 @@ def colors(css):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_letters_stand_out_from_their_ground(open_tab, scheme):
+def test_letters_stand_out_from_their_ground(site, open_tab, scheme):
     """WCAG 2.1 asks for a contrast of 4.5 for text of this size."""
     pairs = {
         "text": ("card", "ground", "faint"),
@@ -245,17 +258,17 @@ def test_letters_stand_out_from_their_ground(open_tab, scheme):
         "warn": ("card", "warn-ground"),
         "bad": ("card", "bad-ground"),
     }
-    with served() as (sink, _):
-        page = open_tab(**DESKTOP, color_scheme=scheme).open(sink.address)
-        wait_in(page, LIVE)
-        names = {*pairs, *(ground for grounds in pairs.values() for ground in grounds)}
-        tokens = page.evaluate(
-            """(names) => {
-                const style = getComputedStyle(document.documentElement);
-                return names.map((name) => style.getPropertyValue(`--${name}`).trim());
-            }""",
-            sorted(names),
-        )
+    sink, _ = site
+    page = open_tab(**DESKTOP, color_scheme=scheme).open(sink.address)
+    wait_in(page, LIVE)
+    names = {*pairs, *(ground for grounds in pairs.values() for ground in grounds)}
+    tokens = page.evaluate(
+        """(names) => {
+            const style = getComputedStyle(document.documentElement);
+            return names.map((name) => style.getPropertyValue(`--${name}`).trim());
+        }""",
+        sorted(names),
+    )
     hexes = dict(zip(sorted(names), tokens, strict=True))
     for ink, grounds in pairs.items():
         for ground in grounds:
@@ -274,22 +287,22 @@ def contrast(one, other):
     return (light + 0.05) / (dark + 0.05)
 
 
-def test_every_part_of_the_page_has_a_name_for_those_who_cannot_see_it(open_tab):
-    with served() as (sink, _):
-        page = open_tab().open(sink.address)
-        wait_in(page, LIVE)
-        wait_in(page, "/^Live picture: [123] /.test(document.getElementById('picture').ariaLabel)")
-        nameless = page.evaluate(
-            """() => [...document.querySelectorAll("button, a, img, canvas, svg, section")]
-                .filter((each) => each.getAttribute("aria-hidden") !== "true")
-                .filter((each) => !(each.getAttribute("aria-label") || each.getAttribute("alt")
-                    || each.hasAttribute("alt") || each.getAttribute("aria-labelledby")
-                    || each.textContent.trim()))
-                .map((each) => each.outerHTML)"""
-        )
-        assert nameless == []
-        assert page.get_attribute("html", "lang") == "en"
-        assert page.get_attribute("#badge", "role") == "status"
+def test_every_part_of_the_page_has_a_name_for_those_who_cannot_see_it(site, open_tab):
+    sink, _ = site
+    page = open_tab().open(sink.address)
+    wait_in(page, LIVE)
+    wait_in(page, "/^Live picture: [123] /.test(document.getElementById('picture').ariaLabel)")
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll("button, a, img, canvas, svg, section")]
+            .filter((each) => each.getAttribute("aria-hidden") !== "true")
+            .filter((each) => !(each.getAttribute("aria-label") || each.getAttribute("alt")
+                || each.hasAttribute("alt") || each.getAttribute("aria-labelledby")
+                || each.textContent.trim()))
+            .map((each) => each.outerHTML)"""
+    )
+    assert nameless == []
+    assert page.get_attribute("html", "lang") == "en"
+    assert page.get_attribute("#badge", "role") == "status"
 
 
 def test_user_and_password_work_in_the_browser(open_tab):
@@ -311,9 +324,10 @@ def test_a_token_in_the_link_signs_in_and_vanishes_from_the_address(open_tab):
         assert tab.complaints == []
 
 
-def test_another_site_sees_nothing(open_tab):
+def test_another_site_sees_nothing(site, open_tab):
     """A page of another origin on the same machine neither reads nor shows ours."""
-    with served() as (sink, _), served() as (other, _):
+    sink, _ = site
+    with served() as (other, _):
         page = open_tab().open(f"{other.address}docs")
         page.wait_for_selector("details", state="attached")
         address = sink.address
@@ -329,13 +343,13 @@ def test_another_site_sees_nothing(open_tab):
         assert sink.viewers == 0
 
 
-def test_the_documentation_is_drawn_from_openapi_alone(open_tab):
-    with served() as (sink, _):
-        tab = open_tab()
-        page = tab.open(f"{sink.address}docs")
-        page.wait_for_selector("details", state="attached")
-        paths = page.locator("h2 code").all_text_contents()
-        assert paths == list(httpx.get(f"{sink.address}openapi.json").json()["paths"])
-        assert "milliseconds" in (page.locator("details").last.text_content() or "")
-        assert tab.complaints == []
-        assert len(tab.hosts) == 1
+def test_the_documentation_is_drawn_from_openapi_alone(site, open_tab):
+    sink, _ = site
+    tab = open_tab()
+    page = tab.open(f"{sink.address}docs")
+    page.wait_for_selector("details", state="attached")
+    paths = page.locator("h2 code").all_text_contents()
+    assert paths == list(httpx.get(f"{sink.address}openapi.json").json()["paths"])
+    assert "milliseconds" in (page.locator("details").last.text_content() or "")
+    assert tab.complaints == []
+    assert len(tab.hosts) == 1
