@@ -90,7 +90,7 @@ def test_many_openings_leave_no_threads_and_no_files_open():
 
     cycle()
     files, threads = process.num_fds(), threading.active_count()
-    for _ in range(10):
+    for _ in range(5):
         cycle()
     wait_for(lambda: threading.active_count() <= threads)
     wait_for(lambda: process.num_fds() <= files)

@@ -47,6 +47,7 @@ class Camera:
     Attributes:
         status: What `report` answers; tests change it.
         drawn: How many pictures the sink wanted.
+        shown: The newest frame of those, without boxes.
         encoded: Capture times that the sink reported as encoded.
         slowest_s: The longest that one `write_*` took.
         error: What the sink raised, which ends the camera.
@@ -73,6 +74,7 @@ class Camera:
         )
         self._at_first = self.status
         self.drawn = 0
+        self.shown: Frame | None = None
         self.encoded: list[int] = []
         self.slowest_s = 0.0
         self.error: Exception | None = None
@@ -149,6 +151,7 @@ class Camera:
             image = frame.image.copy()
             self._overlay.draw(image, detections)
             self.drawn += 1
+            self.shown = frame
             started_ns = monotonic_ns()
             sink.write_picture(Picture(frame, image, result))
         self.slowest_s = max(self.slowest_s, (monotonic_ns() - started_ns) / 1e9)
@@ -228,34 +231,24 @@ def decode(data: bytes) -> Image:
     return np.asarray(image, np.uint8)
 
 
-def least_difference(
-    camera: Camera, numbers: range, image: Image, quality: int, *, boxes: bool
-) -> float:
-    """How far a picture is from the one of the camera's frames that it resembles most.
+def difference(camera: Camera, image: Image, quality: int, *, boxes: bool) -> float:
+    """How far a picture is from the newest one that a camera has drawn.
 
     Args:
         camera: Which made it.
-        numbers: Of the frames that it may be.
         image: B, G, R.
         quality: Of the JPEG that it came through.
-        boxes: Whether the frames are compared with their boxes or without.
+        boxes: Whether the camera's picture is compared with its boxes or without.
 
     Returns:
         Mean difference of the worst block of 8 by 8 pixels, 0 to 255.
     """
-    url = parse_url(f"synthetic://?size={SIZE}&fps=25&objects=3&seed=5")
-    source, overlay = open_synthetic(url, paced=False), Overlay(SHAPES)
-    least = 255.0
-    for sequence in range(numbers.stop):
-        frame = source.read()
-        assert frame is not None
-        if sequence not in numbers:
-            continue
-        drawn = frame.image.copy()
-        if boxes:
-            overlay.draw(drawn, found_in(camera.source, sequence))
-        _, data = cv2.imencode(".jpg", drawn, (cv2.IMWRITE_JPEG_QUALITY, quality))
-        difference = cv2.absdiff(image, decode(data.tobytes())).mean(axis=2)
-        blocks = difference.reshape(SIZE.height // 8, 8, SIZE.width // 8, 8).mean(axis=(1, 3))
-        least = min(least, float(blocks.max()))
-    return least
+    frame = camera.shown
+    assert frame is not None
+    drawn = frame.image.copy()
+    if boxes:
+        Overlay(SHAPES).draw(drawn, found_in(camera.source, frame.sequence))
+    _, data = cv2.imencode(".jpg", drawn, (cv2.IMWRITE_JPEG_QUALITY, quality))
+    apart = cv2.absdiff(image, decode(data.tobytes())).mean(axis=2)
+    blocks = apart.reshape(SIZE.height // 8, 8, SIZE.width // 8, 8).mean(axis=(1, 3))
+    return float(blocks.max())
