@@ -5,7 +5,6 @@ import logging
 import os
 import re
 import subprocess
-import threading
 import time
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
@@ -14,7 +13,6 @@ from itertools import islice, pairwise
 import httpx
 import numpy as np
 import pytest
-from support.ports import free_port
 from support.waiting import HANG_S, PROMPT_S, promptly, wait_for
 from support.web_clients import (
     PATIENT,
@@ -26,7 +24,6 @@ from support.web_clients import (
     served,
 )
 
-import edge_detect as ed
 from edge_detect.sinks.web.reports import DetectionsReport, StateReport
 
 TOKEN = "correct-horse-battery"  # noqa: S105 - of this test alone
@@ -52,10 +49,6 @@ def page(camera_and_page):
 
 def client_of(sink, **options):
     return httpx.Client(base_url=sink.address, timeout=PROMPT_S, **options)
-
-
-def our_threads():
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("edge-")]
 
 
 def test_state_tells_everything_that_the_pipeline_reports(page):
@@ -376,34 +369,3 @@ def test_ffmpeg_reads_the_stream(page):
         env={"PATH": os.environ["PATH"]},
     )
     assert len(run.stdout) == 10 * SIZE.width * SIZE.height * 3
-
-
-@pytest.mark.model
-def test_the_page_of_a_pipeline_tells_how_it_is_doing():
-    threads, port = our_threads(), free_port()
-    pipeline = ed.Pipeline(
-        "synthetic://?size=640x360&fps=20&realtime=true",
-        model="ssdlite-mobilenet-v2-pedestrian",
-        threads=1,
-        sinks=[f"http://:{port}"],
-    )
-    with pipeline, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-        pipeline.start()
-        wait_for(lambda: client.get("/api/detections").status_code == 200)
-        with client.stream("GET", "/stream.mjpg") as answer:
-            parts = read_parts(answer)
-            assert len(list(islice(parts, 10))) == 10
-            wait_for(lambda: client.get("/api/state").json()["sinks"][0]["encoded_fps"] > 0)
-            state = client.get("/api/state").json()
-            with promptly():
-                pipeline.stop()
-    StateReport.model_validate(state)
-    assert state["source"]["state"] == "live"
-    assert state["model"]["name"] == "ssdlite-mobilenet-v2-pedestrian"
-    assert state["rates"]["rendered"] > 0
-    assert state["durations_ms"]["boxes_age"]["n"] > 0
-    [sink] = state["sinks"]
-    assert (sink["name"], sink["state"], sink["viewers"]) == (f"http://127.0.0.1:{port}", "open", 1)
-    assert sink["encoded_fps"] > 0
-    assert sink["capture_to_encode"]["p50"] > 0
-    assert our_threads() == threads

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
+from itertools import islice
 
 import httpx
 import psutil
@@ -13,8 +14,10 @@ from support.ports import free_port
 from support.waiting import HANG_S, PROMPT_S, promptly, wait_for
 from support.web_clients import Camera, connect, read_parts, served
 
+import edge_detect as ed
 from edge_detect.core import SinkError
 from edge_detect.sinks import open_sink
+from edge_detect.sinks.web.reports import StateReport
 from edge_detect.sinks.web.timeouts import Timeouts
 
 
@@ -133,3 +136,34 @@ def test_missing_packages_are_named_with_the_line_that_installs_them():
     )
     assert "'fastapi'" in run.stdout
     assert "pip install 'edge-detect[web]'" in run.stdout
+
+
+@pytest.mark.model
+def test_the_page_of_a_pipeline_tells_how_it_is_doing():
+    threads, port = our_threads(), free_port()
+    pipeline = ed.Pipeline(
+        "synthetic://?size=640x360&fps=20&realtime=true",
+        model="ssdlite-mobilenet-v2-pedestrian",
+        threads=1,
+        sinks=[f"http://:{port}"],
+    )
+    with pipeline, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+        pipeline.start()
+        wait_for(lambda: client.get("/api/detections").status_code == 200)
+        with client.stream("GET", "/stream.mjpg") as answer:
+            parts = read_parts(answer)
+            assert len(list(islice(parts, 10))) == 10
+            wait_for(lambda: client.get("/api/state").json()["sinks"][0]["encoded_fps"] > 0)
+            state = client.get("/api/state").json()
+            with promptly():
+                pipeline.stop()
+    StateReport.model_validate(state)
+    assert state["source"]["state"] == "live"
+    assert state["model"]["name"] == "ssdlite-mobilenet-v2-pedestrian"
+    assert state["rates"]["rendered"] > 0
+    assert state["durations_ms"]["boxes_age"]["n"] > 0
+    [sink] = state["sinks"]
+    assert (sink["name"], sink["state"], sink["viewers"]) == (f"http://127.0.0.1:{port}", "open", 1)
+    assert sink["encoded_fps"] > 0
+    assert sink["capture_to_encode"]["p50"] > 0
+    assert our_threads() == threads
