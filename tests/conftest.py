@@ -47,16 +47,9 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep each file's tests on one worker, which makes what they share once.
-
-    What takes longest begins first, so that no worker is left with it at the end.
-    """
+    """Begin with what takes longest, so that no worker is left with it at the end."""
     items.sort(key=lambda item: item.path.parent.name != "integration")
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 WriteVideo = Callable[..., Path]

@@ -12,8 +12,6 @@ from support.web_hub import MovingCamera, served_hub
 from edge_detect.service.companion import CameraState
 
 # One browser at a time: it wants more memory than all other tests together.
-pytestmark = pytest.mark.xdist_group("chromium")
-
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
 STATES = "[...document.querySelectorAll('.tile .badge')].map((each) => each.innerText).join()"

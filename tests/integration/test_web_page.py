@@ -16,8 +16,6 @@ from support.web_clients import PATIENT, decode, difference, served
 from edge_detect.sources.synthetic import SHAPES
 
 # One browser at a time: it wants more memory than all other tests together.
-pytestmark = pytest.mark.xdist_group("chromium")
-
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 PHONE = {
     "viewport": {"width": 360, "height": 740},
