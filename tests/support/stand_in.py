@@ -1,14 +1,13 @@
 """The library that stands in for libedgetpu.so.1, compiled here, and models for it."""
 
 import hashlib
-import os
 import shutil
-import subprocess
 from pathlib import Path
 
 from edge_detect.core import Image
 from edge_detect.models import CatalogueEntry, find_model, load_model
 from edge_detect.models.runtime import open_session
+from support.compiled import shared_library
 from support.echo_models import write_model
 
 SOURCE = Path(__file__).parents[1] / "fakes" / "edge_tpu" / "stand_in.c"
@@ -18,7 +17,8 @@ class StandIn:
     """One compiled library, and what it is told to do; see its source.
 
     Args:
-        folder: Where it is compiled, under the name of what it stands in for.
+        folder: Where it is put, under the name of what it stands in for; it finds there what it
+            is told.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -28,12 +28,7 @@ class StandIn:
         for node in self.nodes:
             node.touch()
         self.tell()
-        os.environ["EDGE_TPU_STAND_IN"] = str(self.orders)
-        subprocess.run(
-            ["cc", "-Wall", "-Werror", "-O1", "-shared", "-fPIC", "-o", self.library, SOURCE],
-            check=True,
-            timeout=60,
-        )
+        shutil.copyfile(shared_library([SOURCE], "-Wall", "-Werror", "-O1"), self.library)
 
     def tell(self, *orders: str) -> None:
         """Have it do this, and nothing of what it was told before."""

@@ -2,9 +2,9 @@
  *
  * It has the library's interface: `tflite_plugin_create_delegate` for the runtimes, and
  * `edgetpu_list_devices` and `edgetpu_version` for whoever asks what is there. As a delegate it
- * takes over the operator that models for an Edge TPU consist of. What it then does, a file says
- * that EDGE_TPU_STAND_IN names; it is read anew whenever something is to be done, one word and
- * its value per line:
+ * takes over the operator that models for an Edge TPU consist of. What it then does, the file
+ * `orders` beside it says, or the one that EDGE_TPU_STAND_IN names; it is read whenever something
+ * is to be done, one word and its value per line:
  *
  *   devices N        how many Edge TPUs there are (1), all on USB; the name of the file with
  *                    .usb0, .usb1 and so on stands for their places in the system
@@ -31,7 +31,8 @@
  * The structures below are those of TensorFlow Lite's C interface, as far as they are needed,
  * which has kept their layout since 2.3.
  */
-#define _DEFAULT_SOURCE
+#define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -117,10 +118,22 @@ enum { ALLOW_DYNAMIC_TENSORS = 1 };
 
 static _Thread_local char orders[8192], value_of[256];
 
-/* Read the file anew. */
+/* The file with the orders; what follows its name stands for devices. */
+static const char *path_of_orders(void) {
+  static _Thread_local char path[512];
+  const char *named = getenv("EDGE_TPU_STAND_IN");
+  if (named) return named;
+  Dl_info self;
+  if (!dladdr((const void *)&path_of_orders, &self)) return "";
+  const char *slash = strrchr(self.dli_fname, '/');
+  int length = slash ? (int)(slash - self.dli_fname) + 1 : 0;
+  snprintf(path, sizeof path, "%.*sorders", length, self.dli_fname);
+  return path;
+}
+
+/* Read the file. */
 static void listen_to_orders(void) {
-  const char *path = getenv("EDGE_TPU_STAND_IN");
-  int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+  int file = open(path_of_orders(), O_RDONLY | O_CLOEXEC);
   ssize_t length = file < 0 ? 0 : read(file, orders, sizeof orders - 1);
   orders[length < 0 ? 0 : length] = '\0';
   if (file >= 0) close(file);
@@ -214,7 +227,7 @@ static void be_born_again(long serial) {
   char path[512];
   if (born[serial % (2 * MOST)]) return;
   born[serial % (2 * MOST)] = true;
-  snprintf(path, sizeof path, "%s.usb%ld", getenv("EDGE_TPU_STAND_IN"), serial);
+  snprintf(path, sizeof path, "%s.usb%ld", path_of_orders(), serial);
   unlink(path);
   close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
 }
@@ -302,14 +315,13 @@ const char *edgetpu_version(void) {
 
 struct Device *edgetpu_list_devices(size_t *count) {
   static char paths[MOST][512];
-  const char *folder = getenv("EDGE_TPU_STAND_IN");
   long present = device_count();
   if (is_told("list", "crash", -1)) raise(SIGSEGV);
   if (is_told("list", "hang", -1)) hang();
   *count = present < MOST ? (size_t)present : MOST;
   struct Device *devices = calloc(*count + 1, sizeof *devices);
   for (size_t i = 0; i < *count; i++) {
-    snprintf(paths[i], sizeof paths[i], "%s.usb%zu", folder ? folder : "", i);
+    snprintf(paths[i], sizeof paths[i], "%s.usb%zu", path_of_orders(), i);
     devices[i] = (struct Device){USB, paths[i]};
   }
   return devices;
