@@ -15,7 +15,7 @@ from edge_detect.core.turns import Turns
 from edge_detect.models.accelerator import parse_accelerator
 from edge_detect.models.lanes import Lanes, Place
 from edge_detect.models.loading import open_lanes
-from edge_detect.models.options import LoadOptions, find_with_options
+from edge_detect.models.options import AcceleratorLimits, LoadOptions, find_with_options
 from edge_detect.models.preprocess import ColorOrder, InputBuffer
 from edge_detect.models.selection import Selection
 from edge_detect.models.spec import ModelSpec
@@ -343,6 +343,7 @@ def load_model(
     score_threshold: float | None = None,
     iou_threshold: float | None = None,
     max_detections: int | None = None,
+    limits: AcceleratorLimits | None = None,
 ) -> Detector:
     """Load a model.
 
@@ -365,6 +366,7 @@ def load_model(
         iou_threshold: Overlap above which the lesser of two boxes goes; by default the
             manifest's.
         max_detections: At most so many are reported; by default the manifest's.
+        limits: How long accelerators are waited for; the defaults suit slow boards.
 
     Raises:
         ModelError: There is no such model, or its file or manifest cannot be used.
@@ -388,16 +390,12 @@ def load_model(
             threads=threads,
             cores=None if cores is None else tuple(cores),
             runtime=runtime,
+            limits=limits or AcceleratorLimits(),
         ),
     )
-    spec = entry.spec
+    spec, nms = entry.spec, entry.spec.nms
     thresholds = override(
-        Thresholds(
-            score=spec.nms.score_threshold,
-            iou=spec.nms.iou_threshold,
-            max_detections=spec.nms.max_detections,
-            multi_label=spec.nms.multi_label,
-        ),
+        Thresholds(nms.score_threshold, nms.iou_threshold, nms.max_detections, nms.multi_label),
         score_threshold,
         iou_threshold,
         max_detections,

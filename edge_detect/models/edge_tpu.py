@@ -30,7 +30,6 @@ __all__ = [
 
 EDGE_TPU_LIBRARY = "libedgetpu.so.1"
 
-_ASK_S = 20.0
 _INSTALL = (
     "install libedgetpu1-std in a build for current runtimes (see 'With a Coral' in the README); "
     "`edge-detect doctor` tells more"
@@ -91,22 +90,23 @@ class EdgeTpus:
         raise explain_absence()
 
 
-def ask_library(library: str = EDGE_TPU_LIBRARY) -> EdgeTpus:
+def ask_library(library: str = EDGE_TPU_LIBRARY, *, timeout_s: float = 20.0) -> EdgeTpus:
     """Ask which devices there are, in a process of its own: it may crash or hang.
 
     Args:
         library: Its name or path.
+        timeout_s: Longest wait for its answer.
 
     Raises:
         AcceleratorError: It cannot be loaded, crashes or does not answer.
     """
     command = [sys.executable, "-P", "-m", "edge_detect.models.helper.listing", library]
     try:
-        status, said, _ = run_bounded(command, _ASK_S, helper_environment(), keep_errors=False)
+        status, said, _ = run_bounded(command, timeout_s, helper_environment(), keep_errors=False)
     except OSError as error:
         raise AcceleratorError(f"cannot ask {library}: {error.strerror}") from error
     if status is None:
-        raise AcceleratorError(f"{library} gives no answer within {_ASK_S:g} s", _TAKEN)
+        raise AcceleratorError(f"{library} gives no answer within {timeout_s:g} s", _TAKEN)
     if status < 0:
         killer = signal.Signals(-status).name
         raise AcceleratorError(f"{library} crashes ({killer})", _MISFIT)

@@ -17,7 +17,6 @@ _log = logging.getLogger(__name__)
 
 _LOOK_S = 0.5
 _CLOSE_S = 5.0
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 60.0
 # To load a model for the CPU on a slow board.
 _FALLBACK_S = 5.0
 
@@ -43,6 +42,7 @@ class Lane:
     Attributes:
         device: Its name, such as `edgetpu:usb:0`.
         open: Opens the model there; gives up when the event is set.
+        backoff: How long to wait until it is opened again.
         engine: What was opened; None while it is away.
         free: Its places that nobody has.
         taken: How many of its places somebody has, also of engines before this one.
@@ -51,12 +51,12 @@ class Lane:
 
     device: str
     open: Callable[[Event], Engine]
+    backoff: Backoff = field(default_factory=lambda: Backoff(0.5, 60.0))
     engine: Engine | None = None
     free: list[Place] = field(default_factory=list)
     taken: int = 0
     tried: bool = False
     _since_ns: int = 0
-    _backoff: Backoff = field(default_factory=lambda: Backoff(_FIRST_WAIT_S, _LONGEST_WAIT_S))
 
     def begin(self, engine: Engine) -> None:
         """Take over what was opened."""
@@ -67,12 +67,8 @@ class Lane:
     def end(self) -> Engine | None:
         """Forget the engine; how long it worked decides how soon it is tried again."""
         engine, self.engine, self.free = self.engine, None, []
-        self._backoff.worked_for(monotonic_ns() - self._since_ns)
+        self.backoff.worked_for(monotonic_ns() - self._since_ns)
         return engine
-
-    def next_wait_s(self) -> float:
-        """Seconds until it is tried again."""
-        return self._backoff.next_s()
 
     def take(self, *, spare: bool) -> Place | None:
         """A free place; None if there is none."""
@@ -278,7 +274,7 @@ class Lanes:
         try:
             self._adopt(fallback, fallback.open(self._closing))
         except EdgeDetectError as error:
-            self._fallback_due_s = monotonic() + fallback.next_wait_s()
+            self._fallback_due_s = monotonic() + fallback.backoff.next_s()
             if error.message not in self.away:
                 self.away = f"{self.away}; {error.message}"
             _log.warning("%s: %s", self._model, error.said_of(fallback.device))
@@ -318,7 +314,7 @@ class Lanes:
         if failed is not None:
             # Only now: whoever found the failure has a frame in hand.
             failed.session.close()
-        while not self._closing.wait(lane.next_wait_s()):
+        while not self._closing.wait(lane.backoff.next_s()):
             try:
                 engine = lane.open(self._closing)
             except EdgeDetectError as error:

@@ -7,6 +7,7 @@ from threading import Event
 from typing import Literal
 
 from edge_detect.core import AcceleratorError, ModelError
+from edge_detect.core.backoff import Backoff
 from edge_detect.models.accelerator import Accelerator
 from edge_detect.models.catalogue import CatalogueEntry, find_model
 from edge_detect.models.checksum import check_content
@@ -100,7 +101,11 @@ def _plan_gpu(entry: CatalogueEntry, options: LoadOptions, on_cpu: Lane) -> Plan
         options.library or "",
         compiled=not options.library,
     )
-    on_gpu = Lane("gpu", lambda give_up: _open_in_helper(for_gpu, order, deadline_s, give_up))
+    on_gpu = Lane(
+        "gpu",
+        lambda give_up: _open_in_helper(for_gpu, order, options, deadline_s, give_up),
+        _backoff(options),
+    )
     return Plan([on_gpu], on_cpu, "forgotten", deadline_s)
 
 
@@ -110,7 +115,7 @@ def _plan_tpus(
     deadline_s = options.deadline_s or _DEADLINE_S
     for_tpu = _twin(entry, entry.spec.edgetpu) if entry.spec.edgetpu else entry
     library = options.library or EDGE_TPU_LIBRARY
-    present = ask_library(library)
+    present = ask_library(library, timeout_s=options.limits.list_s)
     devices = choose_devices(wanted, present.devices)
     try:
         _check_file(for_tpu)
@@ -124,6 +129,7 @@ def _plan_tpus(
         Lane(
             f"edgetpu:{device}",
             _tpu_opener(for_tpu, device, nodes, library, options, deadline_s),
+            _backoff(options),
         )
         for device in devices
     ]
@@ -155,7 +161,8 @@ def _tpu_opener(
         if not name:
             # Devices count anew when one is unplugged.
             others = tuple(nodes.values())
-            name, nodes[device] = ask_library(library).locate(nodes[device], others)
+            present = ask_library(library, timeout_s=options.limits.list_s)
+            name, nodes[device] = present.locate(nodes[device], others)
         order = Order(
             str(entry.path.resolve()),
             f"edgetpu:{device}",
@@ -167,16 +174,22 @@ def _tpu_opener(
             node=nodes[device],
             paired=True,
         )
-        return _open_in_helper(entry, order, deadline_s, give_up)
+        return _open_in_helper(entry, order, options, deadline_s, give_up)
 
     return open_on_tpu
 
 
+def _backoff(options: LoadOptions) -> Backoff:
+    return Backoff(options.limits.first_wait_s, options.limits.longest_wait_s)
+
+
 def _open_in_helper(
-    entry: CatalogueEntry, order: Order, deadline_s: float, give_up: Event
+    entry: CatalogueEntry, order: Order, options: LoadOptions, deadline_s: float, give_up: Event
 ) -> Engine:
     _check_file(entry)
-    session = open_in_helper(order, deadline_s=deadline_s, give_up=give_up)
+    session = open_in_helper(
+        order, deadline_s=deadline_s, give_up=give_up, open_s=options.limits.open_s
+    )
     try:
         return Engine(entry, session)
     except BaseException:

@@ -9,11 +9,35 @@ from edge_detect.core.url import Url, parse_url
 from edge_detect.models.accelerator import Accelerator, parse_accelerator
 from edge_detect.models.catalogue import CatalogueEntry, find_model
 
-__all__ = ["LoadOptions", "find_with_options", "parse_cores", "split_options"]
+__all__ = [
+    "AcceleratorLimits",
+    "LoadOptions",
+    "find_with_options",
+    "parse_cores",
+    "split_options",
+]
 
 _MOST_CORES = 1024
 _MOST_THREADS = 64
 _LONGEST_S = 60.0
+
+
+@dataclass(slots=True, frozen=True)
+class AcceleratorLimits:
+    """How long accelerators are waited for, in seconds; one inference has its own deadline.
+
+    Attributes:
+        list_s: For a library to list its devices.
+        open_s: For a device to load a model. An Edge TPU on USB gets its firmware first; on a
+            slow board, Python alone takes seconds.
+        first_wait_s: Until a device that failed is opened again; the wait doubles at each failure.
+        longest_wait_s: The wait never grows beyond this.
+    """
+
+    list_s: float = 20.0
+    open_s: float = 30.0
+    first_wait_s: float = 0.5
+    longest_wait_s: float = 60.0
 
 
 @dataclass(slots=True, frozen=True)
@@ -26,6 +50,7 @@ class LoadOptions:
     threads: int | None = None
     cores: tuple[int, ...] | None = None
     runtime: str | None = None
+    limits: AcceleratorLimits = AcceleratorLimits()
 
     def or_else(self, others: "LoadOptions") -> "LoadOptions":
         """These, and where nothing was said, the others."""
@@ -72,7 +97,7 @@ def split_options(name_or_path: str | Path, options: LoadOptions) -> tuple[str |
 
 
 def _read_options(url: Url) -> LoadOptions:
-    url.check_options(*(each.name for each in fields(LoadOptions)))
+    url.check_options(*(each.name for each in fields(LoadOptions) if each.name != "limits"))
     said = url.options
     threads = url.integer("threads", 1, minimum=1) if "threads" in said else None
     deadline_s = url.number("deadline_s", 1) if "deadline_s" in said else None

@@ -7,33 +7,37 @@ import signal
 import subprocess
 import sys
 import threading
-import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.echo_models import write_model
 from support.stand_in import write_twins
-from support.waiting import wait_for
+from support.waiting import HANG_S, promptly, wait_for
 
 import edge_detect as ed
 from edge_detect.core import AcceleratorError, ModelError
 from edge_detect.models import load_model
+from edge_detect.models.options import AcceleratorLimits
 from edge_detect.sinks import Sink
 
 PICTURE = np.random.default_rng(5).integers(0, 255, (8, 8, 3), np.uint8)
 CAMERA = "synthetic://?size=64x48&fps=60&realtime=true"
-DEADLINE_S = 0.3
+# For an inference, where the device hangs, and where it must not be given up on a busy machine.
+HASTY_S, PATIENT_S = 1.0, 60.0
+QUICK = AcceleratorLimits(first_wait_s=0.1, longest_wait_s=0.4)
 
 
 class Viewer(Sink):
-    """Notes when it saw what."""
+    """Counts what it saw."""
 
     name = "viewer"
     takes_results = takes_pictures = True
 
     def __init__(self):
-        self.pictures, self.results = [], []
+        self.pictures = self.pictures_before_result = 0
+        self.results = []
 
     def open(self, stream):
         pass
@@ -42,10 +46,11 @@ class Viewer(Sink):
         pass
 
     def write_picture(self, picture):
-        self.pictures.append(time.monotonic())
+        self.pictures += 1
 
     def write_result(self, result):
-        self.results.append((time.monotonic(), result.frame.sequence, len(result.detections)))
+        self.pictures_before_result = self.pictures
+        self.results.append(result.frame.sequence)
 
 
 @pytest.fixture
@@ -53,9 +58,16 @@ def twins(tmp_path):
     return write_twins(tmp_path)
 
 
+def load(model, stand_in, deadline_s=PATIENT_S, *, limits=QUICK, **options):
+    library = str(stand_in.library)
+    return load_model(model, library=library, deadline_s=deadline_s, limits=limits, **options)
+
+
 @pytest.fixture
-def detector(twins, stand_in):
-    with load_model(twins, library=str(stand_in.library), deadline_s=DEADLINE_S) as loaded:
+def detector(request, twins, stand_in):
+    """Gives a device up soon where the test has it hang, else late."""
+    how = request.getfixturevalue("how") if "how" in request.fixturenames else ""
+    with load(twins, stand_in, HASTY_S if how in HANGS else PATIENT_S) as loaded:
         yield loaded
 
 
@@ -84,16 +96,16 @@ def break_with(how, stand_in, detector):
         stand_in.tell(f"invoke {how}", "create refuse")
 
 
-FAULTS = ["fail", "hang", "crash", "killed", "frozen"]
+HANGS = ["hang", "frozen"]
+FAULTS = ["fail", "crash", "killed", *HANGS]
 
 
 @pytest.mark.parametrize("how", FAULTS)
 def test_the_frame_whose_device_fails_is_detected_by_the_cpu(detector, stand_in, how):
     wanted = detector(PICTURE)
     break_with(how, stand_in, detector)
-    began = time.monotonic()
-    assert same(detector(PICTURE), wanted)
-    assert time.monotonic() - began < DEADLINE_S + 2
+    with promptly():
+        assert same(detector(PICTURE), wanted)
     assert detector.lanes.devices == ("cpu",)
     assert "edgetpu:usb:0" in detector.lanes.away or "usb:0" in detector.lanes.away
 
@@ -107,7 +119,7 @@ def test_a_device_that_works_again_is_used_again_and_the_cpu_let_go(
     with caplog.at_level(logging.INFO):
         detector(PICTURE)
         stand_in.tell()
-        wait_for(lambda: on_tpu(detector), 30)
+        wait_for(lambda: on_tpu(detector))
     assert same(detector(PICTURE), wanted)
     assert on_tpu(detector)
     assert not detector.lanes.away
@@ -121,39 +133,60 @@ def test_a_device_that_works_again_is_used_again_and_the_cpu_let_go(
 
 @pytest.mark.parametrize(
     ("overlay", "how"),
-    [("latest", "hang"), ("latest", "killed"), *(("exact", how) for how in FAULTS)],
+    [("latest", "hang"), ("latest", "killed"), ("exact", "hang"), ("exact", "killed")],
 )
 def test_viewers_see_pictures_and_detections_go_on_the_whole_time(detector, stand_in, how, overlay):
     viewer = Viewer()
+
+    def see_more(count):
+        pictures, results = viewer.pictures + count, len(viewer.results) + count
+        with promptly():
+            wait_for(lambda: viewer.pictures > pictures and len(viewer.results) > results)
+
     with ed.Pipeline(CAMERA, model=detector, sinks=[viewer], overlay=overlay) as pipeline:
         pipeline.start()
-        wait_for(lambda: len(viewer.results) > 20, 20)
+        see_more(10)
         break_with(how, stand_in, detector)
-        wait_for(lambda: detector.lanes.devices == ("cpu",), 20)
-        seen = len(viewer.results)
-        wait_for(lambda: len(viewer.results) > seen + 20)
+        with promptly():
+            wait_for(lambda: detector.lanes.devices == ("cpu",))
+        see_more(10)
         assert "usb:0" in pipeline.report().model.away
         stand_in.tell()
-        wait_for(lambda: on_tpu(detector), 30)
-        seen = len(viewer.results)
-        wait_for(lambda: len(viewer.results) > seen + 20)
+        wait_for(lambda: on_tpu(detector))
+        see_more(10)
         assert pipeline.report().model.devices == ("edgetpu:usb:0",)
-    gaps = np.diff(viewer.pictures if overlay == "latest" else [each[0] for each in viewer.results])
-    # Without the device: its deadline, and loading the model for the CPU.
-    assert max(gaps) < (1.0 if overlay == "latest" else DEADLINE_S + 2)
-    numbers = [number for _, number, _ in viewer.results]
-    assert numbers == sorted(numbers)
+    assert viewer.results == sorted(viewer.results)
 
 
-def test_no_frame_is_lost_in_mode_every_when_the_device_fails(detector, stand_in):
-    source = "synthetic://?size=64x48&fps=200&frames=200"
+def test_pictures_go_on_while_a_device_hangs_that_is_not_given_up_yet(twins, stand_in):
+    viewer = Viewer()
+    with (
+        load(twins, stand_in, HANG_S) as detector,
+        ed.Pipeline(CAMERA, model=detector, sinks=[viewer], overlay="latest") as pipeline,
+    ):
+        pipeline.start()
+        wait_for(lambda: len(viewer.results) > 5)
+        helper = helper_of(detector)
+        stand_in.tell("invoke hang")
+        wait_for(lambda: viewer.pictures > viewer.pictures_before_result + 30)
+        assert on_tpu(detector)
+        os.kill(helper, signal.SIGKILL)
+        seen = len(viewer.results)
+        wait_for(lambda: len(viewer.results) > seen)
+
+
+def test_no_frame_is_lost_in_mode_every_when_the_device_fails(twins, stand_in):
+    source = "synthetic://?size=64x48&fps=200&frames=100"
     numbers = []
-    with ed.Pipeline(source, model=detector, mode="every") as pipeline:
+    with (
+        load(twins, stand_in, HASTY_S) as detector,
+        ed.Pipeline(source, model=detector, mode="every") as pipeline,
+    ):
         for result in pipeline:
             numbers.append(result.frame.sequence)
-            if len(numbers) == 50:
+            if len(numbers) == 30:
                 break_with("hang", stand_in, detector)
-    assert numbers == list(range(numbers[0], numbers[0] + 200))
+    assert numbers == list(range(numbers[0], numbers[0] + 100))
 
 
 def test_garbage_gives_boxes_within_the_frame_and_ends_nothing(detector, stand_in):
@@ -168,7 +201,7 @@ def test_garbage_gives_boxes_within_the_frame_and_ends_nothing(detector, stand_i
 
 def test_of_two_devices_the_other_goes_on_alone_when_one_fails(twins, stand_in, caplog):
     stand_in.tell("devices 2")
-    with load_model(twins, library=str(stand_in.library), deadline_s=DEADLINE_S) as detector:
+    with load(twins, stand_in, HASTY_S) as detector:
         wanted = detector(PICTURE)
         stand_in.tell("devices 2", "invoke hang 1", "create refuse 1")
         for _ in range(8):
@@ -177,12 +210,12 @@ def test_of_two_devices_the_other_goes_on_alone_when_one_fails(twins, stand_in, 
         assert detector.lanes.devices == ("edgetpu:usb:0",)
         assert "edgetpu:usb:0 takes over" in caplog.text
         stand_in.tell("devices 2")
-        wait_for(lambda: len(detector.lanes.devices) == 2, 30)
+        wait_for(lambda: len(detector.lanes.devices) == 2)
 
 
 def test_when_all_devices_fail_the_cpu_takes_over(twins, stand_in):
     stand_in.tell("devices 2")
-    with load_model(twins, library=str(stand_in.library), deadline_s=DEADLINE_S) as detector:
+    with load(twins, stand_in) as detector:
         wanted = detector(PICTURE)
         stand_in.tell("devices 2", "invoke fail", "create refuse")
         for _ in range(3):
@@ -192,22 +225,22 @@ def test_when_all_devices_fail_the_cpu_takes_over(twins, stand_in):
 
 def test_two_devices_that_vanish_at_once_leave_the_cpu_and_no_frame_is_lost(twins, stand_in):
     stand_in.tell("devices 2")
-    with load_model(twins, library=str(stand_in.library), deadline_s=DEADLINE_S) as detector:
+    with load(twins, stand_in) as detector:
         numbers = []
-        source = "synthetic://?size=64x48&fps=200&frames=200"
+        source = "synthetic://?size=64x48&fps=200&frames=100"
         with ed.Pipeline(source, model=detector, mode="every") as pipeline:
             for result in pipeline:
                 numbers.append(result.frame.sequence)
-                if len(numbers) == 50:
+                if len(numbers) == 30:
                     stand_in.tell("devices 2", "create refuse")
                     for lane in detector.lanes._lanes:
                         os.kill(lane.engine.session.pid, signal.SIGKILL)
-        assert numbers == list(range(numbers[0], numbers[0] + 200))
+        assert numbers == list(range(numbers[0], numbers[0] + 100))
 
 
 def test_a_device_that_comes_and_goes_under_many_cameras_stops_none_of_them(twins, stand_in):
     with (
-        load_model(twins, library=str(stand_in.library), deadline_s=DEADLINE_S) as detector,
+        load(twins, stand_in) as detector,
         contextlib.ExitStack() as running,
     ):
         pipelines = [
@@ -216,25 +249,22 @@ def test_a_device_that_comes_and_goes_under_many_cameras_stops_none_of_them(twin
         ]
         for pipeline in pipelines:
             pipeline.start()
-        for _ in range(6):
-            for lane in detector.lanes._lanes:
-                lane._backoff._nominal_s = 0.02
+        for _ in range(3):
             seen = [pipeline.statistics.rates["detected"].count for pipeline in pipelines]
             wait_for(
                 lambda seen=seen: all(
                     pipeline.statistics.rates["detected"].count > before + 5
                     for pipeline, before in zip(pipelines, seen, strict=True)
-                ),
-                20,
+                )
             )
-            wait_for(lambda: on_tpu(detector), 20)
+            wait_for(lambda: on_tpu(detector))
             os.kill(helper_of(detector), signal.SIGKILL)
 
 
 def test_an_interrupted_wait_leaves_no_answer_for_the_next_picture(detector, stand_in):
     pictures = [np.full((8, 8, 3), value, np.uint8) for value in (40, 200)]
     wanted = [detector(picture) for picture in pictures]
-    stand_in.tell("invoke_ms 300")
+    stand_in.tell("invoke_ms 200")
 
     def interrupt(signum, frame):
         raise KeyboardInterrupt
@@ -242,8 +272,8 @@ def test_an_interrupted_wait_leaves_no_answer_for_the_next_picture(detector, sta
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
         for _ in range(3):
-            signal.setitimer(signal.ITIMER_REAL, 0.1)
             with pytest.raises(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, 0.05)
                 detector(pictures[0])
     finally:
         signal.signal(signal.SIGALRM, before)
@@ -266,54 +296,55 @@ def test_a_device_is_tried_again_although_no_process_could_be_started(
     monkeypatch.setattr(subprocess, "Popen", refuse)
     os.kill(helper_of(detector), signal.SIGKILL)
     assert same(detector(PICTURE), wanted)
-    wait_for(lambda: len(refused) > 1, 20)
+    wait_for(lambda: len(refused) > 1)
     monkeypatch.setattr(subprocess, "Popen", started)
-    wait_for(lambda: on_tpu(detector), 20)
+    wait_for(lambda: on_tpu(detector))
 
 
 def test_a_device_that_does_not_load_takes_no_other_one_with_it(twins, stand_in):
+    before = children()
     stand_in.tell("devices 2", "create refuse 0", "create refuse 1")
     with pytest.raises(AcceleratorError):
         load_model(twins, accelerator="edgetpu", library=str(stand_in.library))
     twins.with_name("echo_edgetpu.tflite").write_bytes(b"")
     with pytest.raises(ModelError):
         load_model(twins, accelerator="edgetpu", library=str(stand_in.library))
-    wait_for(lambda: not children_of(os.getpid()), 10)
+    wait_for(lambda: children() <= before)
 
 
 def test_a_detector_that_is_closed_while_its_device_hangs_leaves_the_device_free(twins, stand_in):
-    detector = load_model(twins, library=str(stand_in.library), deadline_s=1.0)
+    before = children()
+    detector = load(twins, stand_in, HASTY_S)
     stand_in.tell("invoke hang")
     working = threading.Thread(
-        target=lambda: detector.abandon(detector.submit(buffer_of(detector)))
+        target=detector.abandon, args=(detector.submit(buffer_of(detector)),)
     )
     working.start()
-    wait_for(lambda: detector.lanes._lanes[0].taken)
     detector.close()
-    working.join(10)
+    working.join()
     stand_in.tell()
-    wait_for(lambda: not children_of(os.getpid()), 10)
-    with load_model(twins, accelerator="edgetpu", library=str(stand_in.library)) as again:
+    wait_for(lambda: children() <= before)
+    with load(twins, stand_in, accelerator="edgetpu") as again:
         assert on_tpu(again)
 
 
 def test_a_damaged_twin_for_the_cpu_is_no_twin_and_ends_no_live_pipeline(twins, stand_in, caplog):
     twins.write_bytes(twins.read_bytes()[:-8])
-    with load_model(twins, library=str(stand_in.library), deadline_s=DEADLINE_S) as detector:
+    with load(twins, stand_in) as detector:
         assert "truncated or was changed" in caplog.text
         viewer = Viewer()
         with ed.Pipeline(CAMERA, model=detector, sinks=[viewer]) as pipeline:
             pipeline.start()
-            wait_for(lambda: len(viewer.results) > 5, 20)
+            wait_for(lambda: len(viewer.results) > 5)
             break_with("fail", stand_in, detector)
             wait_for(lambda: not detector.lanes.devices)
-            seen = len(viewer.pictures)
-            wait_for(lambda: len(viewer.pictures) > seen + 20)
+            seen = viewer.pictures
+            wait_for(lambda: viewer.pictures > seen + 20)
             with ed.Pipeline(CAMERA, model=detector, sinks=["null://"]) as other:
                 other.start()
                 wait_for(lambda: other.statistics.rates["captured"].count > 5)
             stand_in.tell()
-            wait_for(lambda: on_tpu(detector), 30)
+            wait_for(lambda: on_tpu(detector))
 
 
 def buffer_of(detector):
@@ -322,86 +353,70 @@ def buffer_of(detector):
     return buffer
 
 
-def test_a_device_that_fails_over_and_over_is_tried_with_growing_waits(detector, stand_in, caplog):
-    stand_in.tell("invoke fail")
-    began = time.monotonic()
-    pids = set()
-    while time.monotonic() - began < 3:
-        detector(PICTURE)
-        session = detector.lanes.engine.session
-        pids.add(getattr(session, "pid", None))
-        time.sleep(0.01)
-    assert len(pids) < 8
-    assert len(caplog.records) < 16
-
-
 def test_without_a_twin_for_the_cpu_pictures_go_on_and_detections_come_back(tmp_path, stand_in):
     path = write_model(tmp_path, "edgetpu-custom-op", name="only", top='cpu_twin = "no-such"')
     viewer = Viewer()
     with (
-        load_model(
-            path, accelerator="edgetpu", library=str(stand_in.library), deadline_s=DEADLINE_S
-        ) as detector,
+        load(path, stand_in, HASTY_S, accelerator="edgetpu") as detector,
         ed.Pipeline(CAMERA, model=detector, sinks=[viewer], overlay="latest") as pipeline,
     ):
         pipeline.start()
-        wait_for(lambda: len(viewer.results) > 10, 20)
+        wait_for(lambda: len(viewer.results) > 10)
         break_with("hang", stand_in, detector)
-        wait_for(lambda: not detector.lanes.devices, 20)
-        seen = len(viewer.pictures)
-        wait_for(lambda: len(viewer.pictures) > seen + 30)
-        assert pipeline.statistics.dropped["detect"] > 0
+        wait_for(lambda: not detector.lanes.devices)
+        seen = viewer.pictures
+        with promptly():
+            wait_for(lambda: viewer.pictures > seen + 30)
+        wait_for(lambda: pipeline.statistics.dropped["detect"] > 0)
         stand_in.tell()
-        wait_for(lambda: detector.lanes.devices, 30)
+        wait_for(lambda: detector.lanes.devices)
         seen = len(viewer.results)
         wait_for(lambda: len(viewer.results) > seen + 10)
-    assert max(np.diff(viewer.pictures)) < 1.0
 
 
-def test_a_pipeline_stops_although_the_device_hangs(detector, stand_in):
-    with ed.Pipeline(CAMERA, model=detector, sinks=["null://"]) as pipeline:
+def test_a_pipeline_stops_although_the_device_hangs(twins, stand_in):
+    with (
+        load(twins, stand_in, HASTY_S, limits=replace(QUICK, open_s=HANG_S)) as detector,
+        ed.Pipeline(CAMERA, model=detector, sinks=["null://"]) as pipeline,
+    ):
         pipeline.start()
-        wait_for(lambda: pipeline.statistics.rates["detected"].count > 5, 20)
+        wait_for(lambda: pipeline.statistics.rates["detected"].count > 5)
         stand_in.tell("invoke hang", "create hang")
-        began = time.monotonic()
-        pipeline.stop()
-        assert time.monotonic() - began < 3
+        with promptly():
+            pipeline.stop()
 
 
 def test_a_detector_closes_although_its_device_never_opens_again(twins, stand_in):
-    detector = load_model(twins, library=str(stand_in.library), deadline_s=DEADLINE_S)
+    before = children()
+    detector = load(twins, stand_in, HASTY_S, limits=replace(QUICK, open_s=HANG_S))
     stand_in.tell("invoke hang", "create hang")
     detector(PICTURE)
-    began = time.monotonic()
-    detector.close()
-    assert time.monotonic() - began < 2
-    wait_for(lambda: "edge-accelerator" not in {each.name for each in threading.enumerate()}, 10)
-    assert not children_of(os.getpid())
+    with promptly():
+        detector.close()
+        wait_for(lambda: "edge-accelerator" not in {each.name for each in threading.enumerate()})
+    assert children() <= before
 
 
-def test_twenty_failures_leave_no_descriptor_process_or_thread(detector, stand_in):
+def test_failures_leave_no_descriptor_process_or_thread(detector, stand_in):
     def resources():
         return (
             len(os.listdir("/proc/self/fd")),  # noqa: PTH208
-            len(children_of(os.getpid())),
+            len(children()),
             threading.active_count(),
         )
 
-    # A device that had worked for long is tried again at once.
     def fail_once():
         os.kill(helper_of(detector), signal.SIGKILL)
         detector(PICTURE)
-        for lane in detector.lanes._lanes:
-            lane._backoff._nominal_s = 0.01
-        wait_for(lambda: on_tpu(detector), 30)
+        wait_for(lambda: on_tpu(detector))
         detector(PICTURE)
 
     fail_once()
     before = resources()
-    for _ in range(20):
+    for _ in range(4):
         fail_once()
     # Fewer may be left than in a moment in which something was just coming to its end.
-    wait_for(lambda: all(now <= then for now, then in zip(resources(), before, strict=True)), 10)
+    wait_for(lambda: all(now <= then for now, then in zip(resources(), before, strict=True)))
 
 
 PROGRAM = """
@@ -433,7 +448,7 @@ def test_a_helper_ends_with_the_program_however_that_ends(twins, stand_in, doing
     finally:
         program.kill()
         program.communicate(timeout=10)
-    wait_for(lambda: not Path(f"/proc/{helper}").exists(), 10)
+    wait_for(lambda: not Path(f"/proc/{helper}").exists())
 
 
 def test_a_model_file_that_is_gone_when_the_device_comes_back_leaves_the_cpu_at_work(
@@ -443,33 +458,36 @@ def test_a_model_file_that_is_gone_when_the_device_comes_back_leaves_the_cpu_at_
     twins.with_name("echo_edgetpu.tflite").unlink()
     stand_in.tell()
     wanted = detector(PICTURE)
-    wait_for(lambda: "is not here" in detector.lanes.away, 20)
+    wait_for(lambda: "is not here" in detector.lanes.away)
     assert same(detector(PICTURE), wanted)
 
 
 def test_an_edge_tpu_that_is_missing_at_first_is_used_once_it_works(twins, stand_in):
     stand_in.tell("create refuse")
-    with load_model(twins, library=str(stand_in.library)) as detector:
+    with load(twins, stand_in) as detector:
         assert detector.lanes.devices == ("cpu",)
         wanted = detector(PICTURE)
         stand_in.tell()
-        wait_for(lambda: on_tpu(detector), 30)
+        wait_for(lambda: on_tpu(detector))
         assert same(detector(PICTURE), wanted)
 
 
 def test_all_devices_away_and_no_twin_is_an_error_that_may_pass(tmp_path, stand_in):
     path = write_model(tmp_path, "edgetpu-custom-op", name="only", top='cpu_twin = "no-such"')
-    with load_model(
-        path, accelerator="edgetpu", library=str(stand_in.library), deadline_s=DEADLINE_S
-    ) as detector:
+    with load(path, stand_in, accelerator="edgetpu") as detector:
         break_with("fail", stand_in, detector)
         with pytest.raises(AcceleratorError, match="nothing stands in for it") as caught:
             detector(PICTURE)
         assert caught.value.transient
 
 
-def children_of(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+def children() -> set[str]:
+    """Processes that any thread of this one has started."""
+    found = set()
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found.update((task / "children").read_text().split())
+    return found
 
 
 def state_of(pid: int) -> str:

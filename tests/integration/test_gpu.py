@@ -10,6 +10,7 @@ from support.waiting import wait_for
 from edge_detect.models import find_model, load_model
 from edge_detect.models.engine import Engine
 from edge_detect.models.gpu import open_compiled
+from edge_detect.models.options import AcceleratorLimits
 
 PICTURE = np.random.default_rng(5).integers(0, 255, (8, 8, 3), np.uint8)
 BUNDLED = ["yolov3-tiny-coco", "ssdlite-mobilenet-v2-pedestrian"]
@@ -98,14 +99,18 @@ def test_a_library_for_the_gpu_that_is_missing_leaves_the_cpu_with_one_warning(m
 def test_a_gpu_that_fails_later_is_replaced_by_the_cpu_until_it_works(model, stand_in, how):
     stand_in.tell("take all")
     with load_model(
-        model, accelerator="gpu", library=str(stand_in.library), deadline_s=0.3
+        model,
+        accelerator="gpu",
+        library=str(stand_in.library),
+        deadline_s=1.0 if how == "hang" else 60.0,
+        limits=AcceleratorLimits(first_wait_s=0.1, longest_wait_s=0.4),
     ) as detector:
         wanted = detector(PICTURE)
         stand_in.tell("take all", f"invoke {how}")
         assert same(detector(PICTURE), wanted)
         assert detector.lanes.devices == ("cpu",)
         stand_in.tell("take all")
-        wait_for(lambda: detector.lanes.devices == ("gpu",), 30)
+        wait_for(lambda: detector.lanes.devices == ("gpu",))
         assert same(detector(PICTURE), wanted)
 
 

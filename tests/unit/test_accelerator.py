@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.echo_models import change_manifest, write_model
-from support.stand_in import write_twins
+from support.echo_models import write_model
 
 from edge_detect.core import AcceleratorError, ConfigError, ModelError
 from edge_detect.models import load_model
@@ -178,13 +177,6 @@ def test_a_model_without_a_twin_is_refused_for_an_edge_tpu(tmp_path):
     with pytest.raises(ModelError, match="not compiled for an Edge TPU") as caught:
         load_model(write_model(tmp_path), accelerator="edgetpu")
     assert "edgetpu_compiler" in caught.value.hint
-
-
-def test_twins_that_differ_in_their_labels_are_refused(tmp_path, stand_in):
-    path = write_twins(tmp_path)
-    change_manifest(tmp_path / "echo_edgetpu.tflite", '["thing"]', '["things"]')
-    with pytest.raises(ModelError, match="named as twins, but differ"):
-        load_model(path, library=str(stand_in.library))
 
 
 def test_every_test_that_the_table_of_faults_names_is_there():

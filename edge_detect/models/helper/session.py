@@ -19,8 +19,6 @@ from edge_detect.models.helper.wire import (
 
 __all__ = ["HelperSession", "open_in_helper"]
 
-# An Edge TPU on USB gets its firmware first; on a slow board, Python alone takes seconds.
-_OPEN_S = 30.0
 _MISFIT = "its library may not fit the runtime: `edge-detect doctor` tells more"
 _ERRORS = {error.__name__: error for error in (DependencyError, ModelError)}
 
@@ -118,13 +116,16 @@ class HelperSession:
         return AcceleratorError(f"the process of {self.device} {self._process.outcome()}")
 
 
-def open_in_helper(order: Order, *, deadline_s: float, give_up: Event) -> HelperSession:
+def open_in_helper(
+    order: Order, *, deadline_s: float, give_up: Event, open_s: float = 30.0
+) -> HelperSession:
     """Open a model in a process of its own.
 
     Args:
         order: What is to be opened.
         deadline_s: For one inference.
         give_up: Ends the wait when it is set.
+        open_s: Longest wait for the model to be ready.
 
     Raises:
         AcceleratorError: The device or its library failed, or did not answer.
@@ -136,7 +137,7 @@ def open_in_helper(order: Order, *, deadline_s: float, give_up: Event) -> Helper
     except (OSError, RuntimeError) as error:
         raise AcceleratorError(f"{order.device}: no process can be started: {error}") from error
     try:
-        described, memory = _hear(process, order, give_up)
+        described, memory = _hear(process, order, give_up, open_s)
     except (OSError, LookupError, ValueError) as error:
         process.kill()
         raise AcceleratorError(f"{order.device}: its process cannot be used: {error}") from error
@@ -146,12 +147,14 @@ def open_in_helper(order: Order, *, deadline_s: float, give_up: Event) -> Helper
     return HelperSession(process, described, memory, order.device, deadline_s)
 
 
-def _hear(process: HelperProcess, order: Order, give_up: Event) -> tuple[Description, Memory]:
+def _hear(
+    process: HelperProcess, order: Order, give_up: Event, open_s: float
+) -> tuple[Description, Memory]:
     """What a helper has to say once it has opened the model, or failed to."""
     try:
-        told, descriptors = process.receive_memory(_OPEN_S, give_up)
+        told, descriptors = process.receive_memory(open_s, give_up)
     except TimeoutError as error:
-        raise AcceleratorError(f"{order.device} was not ready within {_OPEN_S:g} s") from error
+        raise AcceleratorError(f"{order.device} was not ready within {open_s:g} s") from error
     if not told:
         hint = _MISFIT if order.library else ""
         raise AcceleratorError(f"the process of {order.device} {process.outcome()}", hint)
