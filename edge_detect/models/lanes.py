@@ -65,9 +65,10 @@ class Lane:
         self.free = [Place(self, engine, slot) for slot in slots]
 
     def end(self) -> Engine | None:
-        """Forget the engine; how long it worked decides how soon it is tried again."""
+        """Forget the engine, if there is one; how long it worked decides how soon it is tried."""
         engine, self.engine, self.free = self.engine, None, []
-        self.backoff.worked_for(monotonic_ns() - self._since_ns)
+        if engine is not None:
+            self.backoff.worked_for(monotonic_ns() - self._since_ns)
         return engine
 
     def take(self, *, spare: bool) -> Place | None:

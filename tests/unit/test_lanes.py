@@ -38,3 +38,12 @@ def test_a_device_that_fails_over_and_over_is_tried_with_growing_waits(caplog):
         lanes.close()
     assert np.all(np.diff(tried_s)[:5] >= 0.01 * 2.0 ** np.arange(5))
     assert len(caplog.records) == 1
+
+
+def test_a_device_that_never_opened_keeps_its_growing_waits_however_long_the_system_is_up():
+    lane = Lane("cpu", refuse, Backoff(1.0, 60.0))
+    for _ in range(4):
+        lane.backoff.next_s()
+    # As when a frame is given back while the device that it stands in for is there.
+    assert lane.end() is None
+    assert lane.backoff.next_s() >= 8
