@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_opener
@@ -23,6 +23,15 @@ Progress = Callable[[int, int | None], None]
 
 _CHUNK_BYTES = 1 << 16
 _TRANSIENT_STATUS = {408, 425, 429, 500, 502, 503, 504}
+_LONGEST_WAIT_S = 10.0
+
+
+class _Waits(NamedTuple):
+    """The times that `pull` was given, in seconds."""
+
+    timeout_s: float
+    budget_s: float
+    first_s: float
 
 
 def pull(
@@ -32,6 +41,7 @@ def pull(
     progress: Progress | None = None,
     timeout_s: float = 15.0,
     budget_s: float = 30.0,
+    first_wait_s: float = 0.5,
 ) -> Path:
     """Fetch the file of a catalogued model into the user's folder.
 
@@ -45,6 +55,7 @@ def pull(
         progress: Called with the bytes that are here, and the size of the file or None.
         timeout_s: Longest wait for a connection and for each piece of data.
         budget_s: No new attempt begins after so many seconds without any new data.
+        first_wait_s: Wait before a second attempt; doubles at each one without new data.
 
     Returns:
         Where the file lies now.
@@ -61,6 +72,7 @@ def pull(
     if not source:
         raise ModelError(f"model {spec.name!r} comes with the package and is not downloaded")
     _check_scheme(source)
+    waits = _Waits(timeout_s, budget_s, min(first_wait_s, timeout_s))
     folder = user_models_path()
     target, part = folder / spec.file, folder / f"{spec.file}.part"
     try:
@@ -69,12 +81,12 @@ def pull(
             if target.exists() and not content_mismatch(target, spec):
                 return target
             resumed = _size(part) > 0
-            _fetch_all(source, part, progress, timeout_s, budget_s)
+            _fetch_all(source, part, progress, waits)
             mismatch = content_mismatch(part, spec)
             if mismatch and resumed:
                 # The older piece may be of another file: begin once more without it.
                 _forget(part)
-                _fetch_all(source, part, progress, timeout_s, budget_s)
+                _fetch_all(source, part, progress, waits)
                 mismatch = content_mismatch(part, spec)
             if mismatch:
                 _forget(part)
@@ -89,26 +101,24 @@ def pull(
     return target
 
 
-def _fetch_all(
-    url: str, part: Path, progress: Progress | None, timeout_s: float, budget_s: float
-) -> None:
+def _fetch_all(url: str, part: Path, progress: Progress | None, waits: _Waits) -> None:
     """Download into `part`, trying again with back-off while that may help."""
     opener = build_opener(_HttpOnly)
-    delay_s = min(0.5, timeout_s)
-    deadline = time.monotonic() + budget_s
+    delay_s = waits.first_s
+    deadline = time.monotonic() + waits.budget_s
     while True:
         before = _size(part)
         try:
-            _fetch_rest(opener, url, part, progress, timeout_s)
+            _fetch_rest(opener, url, part, progress, waits.timeout_s)
         except DownloadError as error:
             now = time.monotonic()
             if _size(part) > before:
                 # New data came: the connection is bad, not dead.
-                deadline, delay_s = now + budget_s, min(0.5, timeout_s)
+                deadline, delay_s = now + waits.budget_s, waits.first_s
             if not error.transient or now + delay_s > deadline:
                 raise
             time.sleep(delay_s)
-            delay_s = min(2 * delay_s, 10.0)
+            delay_s = min(2 * delay_s, _LONGEST_WAIT_S)
         else:
             return
 

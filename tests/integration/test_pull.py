@@ -8,17 +8,22 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from support.echo_models import MODELS, change_manifest, write_model
+from support.ports import free_port
+from support.waiting import HANG_S, promptly
 
 from edge_detect.core import DownloadError, ModelError
-from edge_detect.models import Verification, find_model, load_model, pull, verify
+from edge_detect.models import Verification, find_model, load_model, verify
+from edge_detect.models import pull as patient_pull
 
 # A real model with ballast behind it, so that it travels in many pieces.
 CONTENT = (MODELS / "echo-uint8.tflite").read_bytes() + os.urandom(300_000)
 ADDRESS = "http://127.0.0.1:9/echo.tflite"
+pull = partial(patient_pull, first_wait_s=0.02)
 
 
 @dataclass
@@ -239,10 +244,8 @@ def test_a_missing_file_is_not_asked_for_again(folder, url, script):
 
 
 def test_a_dead_server_ends_within_the_budget(folder):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
     with pytest.raises(DownloadError, match="Connection refused") as error:
-        pull("echo", url=f"http://127.0.0.1:{port}/echo.tflite", timeout_s=0.1, budget_s=0.3)
+        pull("echo", url=f"http://127.0.0.1:{free_port()}/echo.tflite", budget_s=0.2)
     assert error.value.transient
     assert left_in(folder) == ["echo.toml"]
 
@@ -250,7 +253,7 @@ def test_a_dead_server_ends_within_the_budget(folder):
 def test_a_server_that_never_answers_ends_within_the_budget(folder):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        with pytest.raises(DownloadError, match="timed out"):
+        with pytest.raises(DownloadError, match="timed out"), promptly():
             pull("echo", url=f"http://127.0.0.1:{port}/echo.tflite", timeout_s=0.2, budget_s=0.3)
 
 
@@ -261,15 +264,15 @@ def test_a_server_that_falls_silent_half_way_leaves_a_part(folder):
             connection.recv(4096)
             head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(CONTENT)}\r\n\r\n".encode()
             connection.sendall(head + CONTENT[:1000])
-            release.wait(10)
+            release.wait(HANG_S)
 
     release = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=answer, args=(listener, release))
         thread.start()
         port = listener.getsockname()[1]
-        with pytest.raises(DownloadError, match="timed out"):
-            pull("echo", url=f"http://127.0.0.1:{port}/echo.tflite", timeout_s=0.2, budget_s=0)
+        with pytest.raises(DownloadError, match="timed out"), promptly():
+            pull("echo", url=f"http://127.0.0.1:{port}/echo.tflite", timeout_s=1.0, budget_s=0)
         release.set()
         thread.join()
     assert (folder / "echo.tflite.part").read_bytes() == CONTENT[:1000]
