@@ -124,6 +124,7 @@ def measure_tuning(
     runtime: str | None = None,
     most_threads: int | None = None,
     limit_s: float = 20.0,
+    rounds: int = _MOST_ROUNDS,
 ) -> TuneReport:
     """Measure one model with 1, 2, … threads, and the best of these on cores of its own.
 
@@ -132,6 +133,7 @@ def measure_tuning(
         runtime: See `open_session`.
         most_threads: By default, as many as there are cores, and not more than eight.
         limit_s: About how long it may take; slow boards have fewer rounds.
+        rounds: At most so many of them, at least three.
 
     Raises:
         ModelError: The file is missing, is not what its manifest says, or does not run here.
@@ -154,7 +156,7 @@ def measure_tuning(
 
         most = most_threads or min(_MOST_THREADS, len(usable))
         free = [contender(threads) for threads in range(1, most + 1)]
-        _alternate(free, deadline_ns(0.75))
+        _alternate(free, rounds, deadline_ns(0.75))
         if len(free[0].rounds_ms) < _LEAST_ROUNDS:
             raise EdgeDetectError(
                 f"{entry.name} is too slow here to be tuned within {limit_s:.0f} s",
@@ -164,12 +166,12 @@ def measure_tuning(
         best = free[choose([each.rounds_ms for each in free])]
         candidates = [each.against(free[0]) for each in free]
         taken = candidates[free.index(best)]
-        rounds = len(best.rounds_ms)
+        done = len(best.rounds_ms)
         if taken.threads < len(usable):
             loose = _Contender(best.session)
             cores = tuple(sorted(order_of_cores(usable)[: taken.threads]))
             kept = contender(taken.threads, cores)
-            _alternate([loose, kept], deadline_ns(1.0))
+            _alternate([loose, kept], rounds, deadline_ns(1.0))
             if len(kept.rounds_ms) >= _LEAST_ROUNDS:
                 candidates.append(kept.against(loose, taken.gain))
                 taken = candidates[-1] if choose([loose.rounds_ms, kept.rounds_ms]) else taken
@@ -180,7 +182,7 @@ def measure_tuning(
             default_threads=default_threads(),
             threads=taken.threads,
             cores=taken.cores,
-            rounds=rounds,
+            rounds=done,
             candidates=tuple(candidates),
             busy_cores=others_s * NS_PER_S / (monotonic_ns() - began_ns),
         )
@@ -238,9 +240,9 @@ def _cpu_of_others_s() -> float:
     return ticks / os.sysconf("SC_CLK_TCK") - time.process_time()
 
 
-def _alternate(contenders: Sequence[_Contender], until_ns: int) -> None:
+def _alternate(contenders: Sequence[_Contender], rounds: int, until_ns: int) -> None:
     """Let each run once a round, in turns from the first and from the last."""
-    for number in range(_MOST_ROUNDS):
+    for number in range(rounds):
         found = {}
         for contender in contenders if number % 2 == 0 else reversed(contenders):
             if monotonic_ns() > until_ns:
