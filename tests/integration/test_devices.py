@@ -2,14 +2,15 @@
 
 import json
 import os
-import subprocess
+import shutil
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
 from fakes.sysfs import FakeSystem
-from support.stand_in import StandIn
+from support.compiled import shared_library
+from support.waiting import promptly
 
 from edge_detect.app.cli import main
 from edge_detect.app.devices import lines_of
@@ -32,11 +33,6 @@ def system(tmp_path: Path) -> FakeSystem:
     return FakeSystem(tmp_path / "root")
 
 
-@pytest.fixture(scope="module")
-def stand_in(tmp_path_factory) -> StandIn:
-    return StandIn(tmp_path_factory.mktemp("library"))
-
-
 def library(folder: Path, listing: str, version: str = "COMPILER=12.2.0") -> str:
     """A libedgetpu that does this when it is asked for its devices."""
     source = folder / "library.c"
@@ -50,9 +46,7 @@ def library(folder: Path, listing: str, version: str = "COMPILER=12.2.0") -> str
         void edgetpu_free_devices(void *devices) {{ (void)devices; }}
         """
     )
-    built = folder / "libedgetpu.so.1"
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", built, source], check=True)
-    return str(built)
+    return str(shutil.copyfile(shared_library([source]), folder / "libedgetpu.so.1"))
 
 
 def raspberry_pi_5(system: FakeSystem) -> None:
@@ -164,11 +158,21 @@ def test_the_doctor_takes_the_same_judgement(system, tmp_path) -> None:
 
 def test_a_library_that_hangs_holds_nothing_but_its_own_line(system, tmp_path) -> None:
     raspberry_pi_5(system)
-    found = survey(library(tmp_path, "alarm(9); for (;;) pause()"), root=system.root, patience_s=4)
+    hanging = library(tmp_path, "alarm(30); for (;;) pause()")
+    found = survey(hanging, root=system.root, list_s=0.5)
     assert found.library_judgement.state is State.FAIL
-    assert found.library_judgement.fact == "no answer within 4 s"
+    assert "gives no answer within 0.5 s" in found.library_judgement.fact
     assert found.runtimes[0].judgement.state is State.OK
     assert found.accelerators == ["cpu"]
+
+
+def test_a_list_is_there_in_time_whatever_hangs(system, tmp_path) -> None:
+    raspberry_pi_5(system)
+    hanging = library(tmp_path, "alarm(30); for (;;) pause()")
+    with promptly():
+        found = survey(hanging, root=system.root, patience_s=0.5, list_s=3.0)
+    assert found.library_judgement.state is State.FAIL
+    assert found.library_judgement.fact == "no answer within 0.5 s"
 
 
 def test_a_build_of_long_ago_is_told(system, tmp_path) -> None:

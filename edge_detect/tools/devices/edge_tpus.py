@@ -100,14 +100,15 @@ def find_edge_tpus(root: Path = Path("/")) -> list[EdgeTpu]:
     ]
 
 
-def hear_library(library: str) -> EdgeTpuLibrary:
+def hear_library(library: str, *, timeout_s: float = 20.0) -> EdgeTpuLibrary:
     """Ask the library in a process of its own.
 
     Args:
         library: Its name or path.
+        timeout_s: Longest wait for its answer.
     """
     try:
-        found = ask_library(library)
+        found = ask_library(library, timeout_s=timeout_s)
     except AcceleratorError as error:
         missing = error.message.startswith(_MISSING)
         return EdgeTpuLibrary(problem=error.message, hint=error.hint, missing=missing)

@@ -96,7 +96,11 @@ class Devices:
 
 
 def survey(
-    library: str = EDGE_TPU_LIBRARY, *, root: Path = Path("/"), patience_s: float = 40.0
+    library: str = EDGE_TPU_LIBRARY,
+    *,
+    root: Path = Path("/"),
+    patience_s: float = 40.0,
+    list_s: float = 20.0,
 ) -> Devices:
     """Look at everything at a time.
 
@@ -104,9 +108,10 @@ def survey(
         library: Name or path of libedgetpu.
         root: Where `sys`, `proc` and `dev` are.
         patience_s: Longest time for libraries to answer; those that do not are listed with that.
+        list_s: The same for libedgetpu alone.
     """
     # What a library does to its process, and how long it takes, is nobody's business but its own.
-    heard = _Question(lambda _: hear_library(library))
+    heard = _Question(lambda _: hear_library(library, timeout_s=list_s))
     tried = _Question(try_gpu)
     running = {name: _Question(_looker(name)) for name in RUNTIMES}
     until_s = monotonic() + patience_s
