@@ -420,34 +420,39 @@ def test_failures_leave_no_descriptor_process_or_thread(detector, stand_in):
 
 
 PROGRAM = """
-import sys, time
-import numpy as np
-from edge_detect.models import load_model
-detector = load_model(sys.argv[1], accelerator="edgetpu", library=sys.argv[2], deadline_s=60)
-print(detector.lanes.engine.session.pid, flush=True)
+import logging, sys
+from threading import Event
+from edge_detect.models.helper.session import open_in_helper
+from edge_detect.models.helper.wire import Order
+logging.basicConfig(level=logging.DEBUG, stream=sys.stdout)
+order = Order(sys.argv[1], "edgetpu:usb:0", library=sys.argv[2], options={"device": "usb:0"})
+session = open_in_helper(order, deadline_s=90, give_up=Event())
+print("helper", session.pid, flush=True)
 sys.stdin.readline()
-detector(np.zeros((8, 8, 3), np.uint8))
+session.invoke()
 """
 
 
 @pytest.mark.parametrize("doing", ["waiting", "hanging"])
 def test_a_helper_ends_with_the_program_however_that_ends(twins, stand_in, doing):
+    compiled = twins.with_name("echo_edgetpu.tflite")
     program = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(twins), str(stand_in.library)],
+        [sys.executable, "-c", PROGRAM, str(compiled), str(stand_in.library)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     try:
-        helper = int(program.stdout.readline())
+        told = (line.split() for line in program.stdout)
+        helper = next(words[1] for words in told if words[0] == "helper")
         if doing == "hanging":
-            stand_in.tell("invoke hang")
+            stand_in.tell("chatter about to hang", "invoke hang")
             program.stdin.write("\n")
             program.stdin.flush()
-            wait_for(lambda: "do_sys_pause" in wchan(helper) or state_of(helper) == "S")
+            assert any("about to hang" in line for line in program.stdout)
     finally:
         program.kill()
-        program.communicate(timeout=10)
+        program.communicate()
     wait_for(lambda: not Path(f"/proc/{helper}").exists())
 
 
@@ -488,11 +493,3 @@ def children() -> set[str]:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             found.update((task / "children").read_text().split())
     return found
-
-
-def state_of(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-
-
-def wchan(pid: int) -> str:
-    return Path(f"/proc/{pid}/wchan").read_text()
