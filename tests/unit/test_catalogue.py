@@ -79,7 +79,7 @@ def test_a_misspelt_name_gets_the_nearest_and_the_list():
 
 def test_a_model_without_its_file_says_how_to_get_it():
     with pytest.raises(ModelError, match=f"file of model '{ABSENT}' is not here") as error:
-        load_model(ABSENT)
+        load_model(ABSENT, accelerator="cpu")
     assert error.value.hint == f"fetch it with: edge-detect models pull {ABSENT}"
 
 
