@@ -31,4 +31,4 @@ def test_no_file_descriptor_is_left_open():
     for _ in range(20):
         with without_announcements(b"x"):
             os.write(2, b"x\n")
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
