@@ -13,9 +13,13 @@ class Turns:
     """Lets threads use one thing in the order in which they asked.
 
     A plain lock goes to whichever thread the system happens to wake, which starves some.
+
+    Args:
+        look_s: Who waits looks so often whether to give up.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, look_s: float = _LOOK_S) -> None:
+        self._look_s = look_s
         self._lock = Lock()
         self._taken = False
         self._waiting: deque[Lock] = deque()
@@ -24,7 +28,7 @@ class Turns:
         """Wait for one's turn.
 
         Args:
-            give_up: Asked twice a second whether to wait no longer.
+            give_up: Called every `look_s` seconds; true ends the wait.
 
         Returns:
             Whether it is one's turn; then `give_back` must follow.
@@ -36,7 +40,7 @@ class Turns:
             turn = Lock()
             turn.acquire()
             self._waiting.append(turn)
-        while not turn.acquire(timeout=_LOOK_S):
+        while not turn.acquire(timeout=self._look_s):
             if give_up():
                 return self._leave(turn)
         return True

@@ -2,7 +2,7 @@
 
 from threading import Event, Thread
 
-from support.waiting import wait_for
+from support.waiting import HANG_S, wait_for
 
 from edge_detect.core.turns import Turns
 
@@ -26,27 +26,27 @@ def test_turns_go_to_those_who_wait_in_the_order_in_which_they_asked():
         wait_for(lambda waiting=name + 1: len(turns._waiting) == waiting)
     turns.give_back()
     for thread in threads:
-        thread.join(5)
+        thread.join(HANG_S)
     assert order == [0, 1, 2, 3, 4]
     assert turns.take(never)
 
 
 def test_who_gives_up_waiting_holds_nobody_back():
-    turns, gave_up = Turns(), Event()
+    turns, gave_up = Turns(0.01), Event()
     assert turns.take(never)
     results = []
     impatient = Thread(target=lambda: results.append(turns.take(gave_up.is_set)))
     impatient.start()
     wait_for(lambda: len(turns._waiting) == 1)
     gave_up.set()
-    impatient.join(5)
+    impatient.join(HANG_S)
     assert results == [False]
     turns.give_back()
     assert turns.take(never)
 
 
 def test_a_turn_that_comes_to_one_who_has_just_given_up_goes_on_to_the_next():
-    turns = Turns()
+    turns = Turns(0.01)
     assert turns.take(never)
 
     def give_up():
