@@ -48,7 +48,8 @@ def read_clock(image: Image, now_ns: int) -> int | None:
         now_ns: CLOCK_MONOTONIC; the time read is the latest one before it that fits.
 
     Returns:
-        CLOCK_MONOTONIC in nanoseconds, or None where no clock can be read.
+        CLOCK_MONOTONIC in nanoseconds, or None where no clock can be read, or only a time
+        before the clock began.
     """
     side = _side(image)
     squares = _corner(image, side).reshape(_ROWS, side, _COLUMNS, side, 3)
@@ -62,7 +63,7 @@ def read_clock(image: Image, now_ns: int) -> int | None:
         return None
     now = now_ns // _NS_PER_US
     clock = now - ((now - low) & ((1 << _CLOCK_BITS) - 1))
-    return clock * _NS_PER_US
+    return clock * _NS_PER_US if clock >= 0 else None
 
 
 def _side(image: Image) -> int:

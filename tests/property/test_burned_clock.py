@@ -33,6 +33,12 @@ def test_a_picture_without_a_clock_has_none(color):
     assert read_clock(image, 10**15) is None
 
 
+def test_a_clock_of_before_the_start_of_this_machine_is_none():
+    image = np.full((240, 320, 3), 90, np.uint8)
+    burn_clock(image, 5_000_000_000)
+    assert read_clock(image, 3_000_000_000) is None
+
+
 def test_a_picture_too_small_for_a_clock_is_a_mistake():
     with pytest.raises(ValueError, match="88x8"):
         burn_clock(np.zeros((8, 80, 3), np.uint8), 0)

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from edge_detect.core import ConfigError, Size
 from edge_detect.core.url import parse_url
-from edge_detect.sources.csi import timeline
 from edge_detect.sources.csi.options import (
     CsiOptions,
     default_lores,
@@ -194,35 +193,49 @@ def test_the_sensors_time_is_understood_on_either_clock(stamp_ns, captured_ns) -
     assert sensor_time(stamp_ns, NOW, ASLEEP) == captured_ns
 
 
+@pytest.mark.parametrize("stamp_ns", [0, -SECOND, 2 * SECOND - ASLEEP])
+def test_a_stamp_of_before_the_start_of_the_machine_is_none(stamp_ns) -> None:
+    assert sensor_time(stamp_ns, 2 * SECOND, 0) == 2 * SECOND
+
+
+class Clock:
+    """The machine's clock, set by hand; it was never suspended."""
+
+    def __init__(self, now_ns: int) -> None:
+        self.now_ns = now_ns
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+
 @pytest.fixture
-def clock(monkeypatch):
-    """The machine's clock, set by hand."""
-    now = [NOW]
-    monkeypatch.setattr(timeline, "monotonic_ns", lambda: now[0])
-    monkeypatch.setattr(timeline.time, "clock_gettime_ns", lambda _: now[0])
-    return now
+def clock() -> Clock:
+    return Clock(NOW)
 
 
-def test_lost_frames_are_gaps_in_the_numbers(clock) -> None:
-    line = TimeLine()
+@pytest.fixture
+def line(clock) -> TimeLine:
+    return TimeLine(clock, clock)
+
+
+@pytest.mark.parametrize("begin_ns", [0, NOW])
+def test_lost_frames_are_gaps_in_the_numbers(clock, line, begin_ns) -> None:
     places = []
     for elapsed_ms in (0, 33, 67, 200, 233):
-        stamp_ns = NOW + elapsed_ms * 1_000_000
-        clock[0] = stamp_ns + 5_000_000
+        stamp_ns = begin_ns + (elapsed_ms + 1) * 1_000_000
+        clock.now_ns = stamp_ns + 5_000_000
         places.append(line.place(stamp_ns, 33_333))
     assert [sequence for _, sequence, _ in places] == [0, 1, 2, 6, 7]
     assert [media_ns // 1_000_000 for _, _, media_ns in places] == [0, 33, 67, 200, 233]
 
 
-def test_times_grow_even_where_the_clock_of_the_stamps_changes(clock) -> None:
-    line = TimeLine()
+def test_times_grow_even_where_the_clock_of_the_stamps_changes(line) -> None:
     first = line.place(None, 33_333)
     second = line.place(NOW - 30_000_000, 33_333)
     assert second[0] > first[0]
     assert (first[1], second[1]) == (0, 1)
 
 
-def test_without_a_frame_duration_every_frame_counts_as_the_next(clock) -> None:
-    line = TimeLine()
+def test_without_a_frame_duration_every_frame_counts_as_the_next(line) -> None:
     line.place(NOW - SECOND, None)
     assert line.place(NOW, None)[1] == 1

@@ -109,3 +109,9 @@ def test_a_drivers_time_counts_only_if_it_is_on_our_clock() -> None:
     assert captured_at(1_700_000_000_000_000_000, now) == now
     assert captured_at(now - 2_000_000_000, now) == now
     assert captured_at(None, now) == now
+
+
+def test_a_time_of_zero_is_none_also_on_a_machine_that_has_just_started() -> None:
+    now = 500_000_000
+    assert captured_at(0, now) == now
+    assert captured_at(1, now) == 1

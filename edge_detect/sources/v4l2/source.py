@@ -216,13 +216,14 @@ def captured_at(stamp_ns: int | None, now_ns: int) -> int:
     """The capture time of a frame.
 
     Args:
-        stamp_ns: What the driver says, if it uses CLOCK_MONOTONIC; drivers err.
+        stamp_ns: What the driver says, if it uses CLOCK_MONOTONIC; drivers err, and some say
+            0 for nothing, which is a recent time on a machine that has just started.
         now_ns: CLOCK_MONOTONIC now.
 
     Returns:
         The driver's time if it can be true, else now.
     """
-    plausible = stamp_ns is not None and now_ns - NS_PER_S < stamp_ns <= now_ns
+    plausible = stamp_ns is not None and max(0, now_ns - NS_PER_S) < stamp_ns <= now_ns
     return stamp_ns if stamp_ns is not None and plausible else now_ns
 
 
