@@ -22,6 +22,7 @@ class Controls:
         thresholds: What is reported.
         selection: Which of it is.
         max_fps: At most so many detections a second; None for no limit.
+        clock: CLOCK_MONOTONIC, in nanoseconds.
 
     Attributes:
         enabled: Whether anything is detected.
@@ -29,12 +30,20 @@ class Controls:
         selection: Which of it is.
     """
 
-    def __init__(self, thresholds: Thresholds, selection: Selection, max_fps: float | None) -> None:
+    def __init__(
+        self,
+        thresholds: Thresholds,
+        selection: Selection,
+        max_fps: float | None,
+        clock: Callable[[], int] = monotonic_ns,
+    ) -> None:
         self.enabled = True
         self.thresholds = thresholds
         self.selection = selection
         self._max_fps: float | None = None
-        self._interval_ns = self._due_ns = 0
+        self._interval_ns = 0
+        self._clock = clock
+        self._due_ns = clock()
         self.set_max_fps(max_fps)
 
     @property
@@ -74,8 +83,8 @@ class Controls:
             check: Called ten times a second; raises to end the wait.
         """
         while (interval_ns := self._interval_ns) and (
-            left_ns := min(self._due_ns - monotonic_ns(), interval_ns)
+            left_ns := min(self._due_ns - self._clock(), interval_ns)
         ) > 0:
             check()
             sleep(min(_LOOK_S, left_ns / NS_PER_S))
-        self._due_ns = max(self._due_ns, monotonic_ns() - interval_ns) + interval_ns
+        self._due_ns = max(self._due_ns, self._clock() - interval_ns) + interval_ns

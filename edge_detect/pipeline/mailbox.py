@@ -1,6 +1,7 @@
 """The only way from one thread to the next: a bounded box that drops or holds back."""
 
 from collections import deque
+from collections.abc import Callable
 from threading import Condition
 from typing import Generic, TypeVar
 
@@ -30,18 +31,27 @@ class Mailbox(Generic[T]):
         capacity: Items that may wait; 1 makes it a slot.
         lossy: Whether a full box drops its oldest item instead of holding back the writer.
         writers: How many writers must call `finish` before the box is finished.
+        clock: CLOCK_MONOTONIC, in nanoseconds.
     """
 
-    def __init__(self, capacity: int = 1, *, lossy: bool, writers: int = 1) -> None:
+    def __init__(
+        self,
+        capacity: int = 1,
+        *,
+        lossy: bool,
+        writers: int = 1,
+        clock: Callable[[], int] = monotonic_ns,
+    ) -> None:
         if capacity < 1:
             raise ValueError(f"capacity must be at least 1, got {capacity}")
         self.capacity = capacity
         self._lossy = lossy
+        self._clock = clock
         self._items: deque[T] = deque()
         self._changed = Condition()
         self._unfinished = writers
         self._aborted = False
-        self._taken_ns = 0
+        self._taken_ns: int | None = None
 
     def __len__(self) -> int:
         return len(self._items)
@@ -76,7 +86,7 @@ class Mailbox(Generic[T]):
             self._wait(timeout_s)
             item = self._items.popleft()
             self._changed.notify_all()
-            self._taken_ns = monotonic_ns()
+            self._taken_ns = self._clock()
             return item
 
     def wait(self) -> None:
@@ -91,10 +101,10 @@ class Mailbox(Generic[T]):
     def busy_ns(self, now_ns: int) -> int:
         """For how long the reader has been at work on what it took; 0 while it waits here."""
         taken_ns = self._taken_ns
-        return now_ns - taken_ns if taken_ns else 0
+        return 0 if taken_ns is None else now_ns - taken_ns
 
     def _wait(self, timeout_s: float | None) -> None:
-        self._taken_ns = 0
+        self._taken_ns = None
         while not self._items and not self._aborted:
             if not self._unfinished:
                 raise Closed

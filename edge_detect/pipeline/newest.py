@@ -26,7 +26,7 @@ class Newest:
         self._result: Result | None = None
         self._usual_ns = 0
         self._interval_ns = _FIRST_INTERVAL_NS
-        self._last_ns = 0
+        self._last_ns: int | None = None
 
     def put(self, result: Result) -> None:
         """Replace the newest result."""
@@ -60,9 +60,9 @@ class Newest:
         return None if old else result
 
     def _patience_ns(self, frame: Frame) -> int:
-        since_ns, self._last_ns = frame.captured_ns - self._last_ns, frame.captured_ns
-        if 0 < since_ns < NS_PER_S:
-            self._interval_ns += (since_ns - self._interval_ns) // _WEIGHT
+        last_ns, self._last_ns = self._last_ns, frame.captured_ns
+        if last_ns is not None and 0 < frame.captured_ns - last_ns < NS_PER_S:
+            self._interval_ns += (frame.captured_ns - last_ns - self._interval_ns) // _WEIGHT
         return min(_LONGEST_NS, round(self._interval_ns * _PATIENCE))
 
     def _behind(self, frame: Frame, patience_ns: int) -> bool:

@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+from support.waiting import HANG_S
 
 from edge_detect.core import NS_PER_MS, NS_PER_S, Detections, Frame, Result, Timings, monotonic_ns
 from edge_detect.pipeline.newest import Newest
@@ -46,20 +47,27 @@ def test_pictures_that_come_rarely_wait_longer(newest) -> None:
     for number in range(40):
         newest.put(result_of(frame_of(number, start_ns + number * NS_PER_S // 10), after_ms=45))
         newest.result_for(frame_of(number, start_ns + number * NS_PER_S // 10))
-    frame = frame_of(40, start_ns + NS_PER_S)
+    # At 30 fps, a detector that takes 45 ms would not be waited for.
+    frame = frame_of(40, start_ns + 4 * NS_PER_S)
     own = result_of(frame)
-    later = threading.Timer((frame.captured_ns - monotonic_ns()) / NS_PER_S + 0.045, newest.put)
-    later.args = [own]
+    later = threading.Timer(0.05, newest.put, [own])
     later.start()
     assert newest.result_for(frame) is own
     later.join()
 
 
+def test_the_first_picture_tells_nothing_of_the_time_between_two() -> None:
+    """Also where it was taken within a second of the machine's start."""
+    usual_ns = Newest()._patience_ns(frame_of(0, 1000 * NS_PER_S))
+    assert Newest()._patience_ns(frame_of(0, NS_PER_S // 2)) == usual_ns
+
+
 def test_nobody_waits_for_a_slow_detector(newest) -> None:
-    for sequence in range(1, 30):
-        newest.put(result_of(frame_of(sequence), after_ms=80))
     # A frame of the future would be waited for until then.
-    frame = frame_of(30, monotonic_ns() + NS_PER_S // 2)
+    future_ns = monotonic_ns() + round(HANG_S * NS_PER_S)
+    for sequence in range(1, 30):
+        newest.put(result_of(frame_of(sequence, future_ns), after_ms=80))
+    frame = frame_of(30, future_ns + NS_PER_MS)
     assert newest.result_for(frame).frame.sequence == 29
     assert monotonic_ns() < frame.captured_ns
 
