@@ -34,6 +34,7 @@ class Outlet:
         retry: Whether a failed sink leaves the rest of the pipeline alone, and is opened
             again with growing waits where its error is transient. False passes every error.
         given_up: Called when the sink has failed for good, with the error.
+        backoff: How long to wait before each try; None for half a second to half a minute.
 
     Attributes:
         sink: The sink.
@@ -47,7 +48,12 @@ class Outlet:
     """
 
     def __init__(
-        self, sink: Sink, *, retry: bool, given_up: Callable[[EdgeDetectError], None]
+        self,
+        sink: Sink,
+        *,
+        retry: bool,
+        given_up: Callable[[EdgeDetectError], None],
+        backoff: Backoff | None = None,
     ) -> None:
         self.sink = sink
         self.encoded = RateMeter()
@@ -57,7 +63,7 @@ class Outlet:
         self.on_encoded: Callable[[int, int], None] = _nothing
         self._retry = retry
         self._given_up = given_up
-        self._backoff = Backoff()
+        self._backoff = Backoff() if backoff is None else backoff
         self._state: SinkState = "closed"
         self._reason = ""
         self._failures = 0

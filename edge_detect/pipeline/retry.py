@@ -23,8 +23,8 @@ __all__ = ["WatchedSource", "watch_source"]
 
 _log = logging.getLogger(__name__)
 
-# A source that gives nothing for so long is stalled; even cameras in the dark are faster.
-_STALLED_NS = 2 * NS_PER_S
+# Even cameras in the dark are faster.
+_STALLED_S = 2.0
 
 
 class WatchedSource(Source):
@@ -40,6 +40,8 @@ class WatchedSource(Source):
         source: The source where it is open already.
         reason: Why it is not; then it is tried again after a while.
         retry: False lets every error pass, for work through files.
+        backoff: How long to wait before each try; None for half a second to half a minute.
+        stalled_s: A live source that gives nothing for so long is stalled.
     """
 
     def __init__(
@@ -50,6 +52,8 @@ class WatchedSource(Source):
         *,
         reason: str = "",
         retry: bool,
+        backoff: Backoff | None = None,
+        stalled_s: float = _STALLED_S,
     ) -> None:
         self.name = name
         self.size: Size | None = None
@@ -57,11 +61,12 @@ class WatchedSource(Source):
         self.live = retry
         self._open_source = open_source
         self._retry = retry
-        self._backoff = Backoff()
+        self._backoff = Backoff() if backoff is None else backoff
+        self._stalled_ns = round(stalled_s * NS_PER_S)
         self._closed = Event()
         self._state: SourceState = "connecting"
         self._reason = reason
-        self._busy_since_ns = 0
+        self._busy_since_ns: int | None = None
         self._since_ns = self._opened_ns = self._last_frame_ns = monotonic_ns()
         self._reconnects = 0
         self._next_sequence = self._base_sequence = 0
@@ -88,7 +93,7 @@ class WatchedSource(Source):
                 self._lose(error)
                 continue
             finally:
-                self._busy_since_ns = 0
+                self._busy_since_ns = None
             if frame is not None:
                 return self._pass(frame)
             if source is not None:
@@ -110,13 +115,13 @@ class WatchedSource(Source):
         """
         since_ns, source = self._busy_since_ns, self._source
         resting = source is not None and source.resting
-        return now_ns - since_ns if since_ns and not resting else 0
+        return 0 if since_ns is None or resting else now_ns - since_ns
 
     def status(self) -> SourceStatus:
         """What is known about it now; may be asked from any thread."""
         now_ns = monotonic_ns()
         state, since_ns = self._state, self._since_ns
-        if state == "live" and self._retry and now_ns - self._last_frame_ns > _STALLED_NS:
+        if state == "live" and self._retry and now_ns - self._last_frame_ns > self._stalled_ns:
             state, since_ns = "stalled", self._last_frame_ns
         return SourceStatus(
             self.name,

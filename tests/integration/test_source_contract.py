@@ -7,7 +7,7 @@ into the table.
 import contextlib
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +18,10 @@ import numpy as np
 import pytest
 from support.servers.programs import Program, silent_port
 from support.source_contract import CHECKS, Case
+from support.waiting import HANG_S
+
+from edge_detect.core.url import parse_url
+from edge_detect.sources.csi.source import CsiLimits, CsiSource, read_picamera2_url
 
 PICTURES = [np.full((48, 64, 3), 20 * number, np.uint8) for number in range(10)]
 
@@ -25,7 +29,9 @@ PICTURES = [np.full((48, 64, 3), 20 * number, np.uint8) for number in range(10)]
 class Setup(Protocol):
     """Makes a case; `write_video` and `folder` are for those that read files."""
 
-    def __call__(self, write_video: "WriteVideo", folder: Path) -> AbstractContextManager[Case]: ...
+    def __call__(
+        self, write_video: "WriteVideo", folder: Path, servers: "Servers"
+    ) -> AbstractContextManager[Case]: ...
 
 
 class WriteVideo(Protocol):
@@ -34,16 +40,46 @@ class WriteVideo(Protocol):
     def __call__(self, name: str, pictures: list[np.ndarray], **options: object) -> Path: ...
 
 
+class Servers:
+    """The programs that the tests of this module share, each with its arguments."""
+
+    def __init__(self) -> None:
+        self._running: dict[tuple[str, ...], Program] = {}
+
+    def get(self, *command: str) -> Program:
+        """A server that runs."""
+        if command not in self._running:
+            self._running[command] = Program(*command)
+        return self._running[command]
+
+    def start_again(self, *command: str) -> None:
+        """Replace a server that was killed by one at the same port."""
+        killed = self._running.pop(command)
+        killed.close()
+        self._running[command] = Program(*command, "--port", str(killed.port))
+
+    def close(self) -> None:
+        """End all."""
+        for program in self._running.values():
+            program.close()
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Servers]:
+    with contextlib.closing(Servers()) as running:
+        yield running
+
+
 @contextmanager
-def synthetic(write_video: WriteVideo, folder: Path) -> Iterator[Case]:
+def synthetic(write_video: WriteVideo, folder: Path, servers: Servers) -> Iterator[Case]:
     url = "synthetic://?size=64x48&realtime=true&fps="
-    yield Case(f"{url}100", f"{url}0.05")
+    yield Case(f"{url}100", f"{url}{1 / HANG_S}")
 
 
 @contextmanager
-def file_loop(write_video: WriteVideo, folder: Path) -> Iterator[Case]:
+def file_loop(write_video: WriteVideo, folder: Path, servers: Servers) -> Iterator[Case]:
     clip = write_video("clip.mp4", PICTURES, fps=50)
-    slow = write_video("slow.mkv", PICTURES[:2], times_ms=[0, 60_000])
+    slow = write_video("slow.mkv", PICTURES[:2], times_ms=[0, round(1000 * HANG_S)])
     away = clip.with_suffix(".away")
 
     def lose() -> None:
@@ -57,45 +93,45 @@ def file_loop(write_video: WriteVideo, folder: Path) -> Iterator[Case]:
 
 
 @contextmanager
-def images(write_video: WriteVideo, folder: Path) -> Iterator[Case]:
+def images(write_video: WriteVideo, folder: Path, servers: Servers) -> Iterator[Case]:
     for number, picture in enumerate(PICTURES):
         cv2.imwrite(str(folder / f"{number}.png"), picture)
     url = f"images://{folder}/*.png?loop=true&realtime=true&fps="
-    yield Case(f"{url}100", f"{url}0.05")
+    yield Case(f"{url}100", f"{url}{1 / HANG_S}")
 
 
 @contextmanager
 def network(
-    script: str, url: str, *arguments: str, write_video: WriteVideo, folder: Path
+    script: str, url: str, *arguments: str, write_video: WriteVideo, folder: Path, servers: Servers
 ) -> Iterator[Case]:
-    with ExitStack() as stack:
-        server = stack.enter_context(contextlib.closing(Program(script, *arguments)))
-
-        def restore() -> None:
-            again = Program(script, *arguments, "--port", str(server.port))
-            stack.enter_context(contextlib.closing(again))
-
-        quiet_url = f"{url.format(stack.enter_context(silent_port()))}?open_timeout=30"
-        yield Case(url.format(server.port), quiet_url, server.kill, restore)
+    server = servers.get(script, *arguments)
+    with silent_port() as silent:
+        quiet_url = f"{url.format(silent)}?open_timeout={HANG_S:g}"
+        restore = partial(servers.start_again, script, *arguments)
+        yield Case(url.format(server.port), quiet_url, server.kill, restore, cycles=15)
 
 
 @contextmanager
-def picamera2(write_video: WriteVideo, folder: Path) -> Iterator[Case]:
+def picamera2(write_video: WriteVideo, folder: Path, servers: Servers) -> Iterator[Case]:
     """A CSI camera, by an imitation of the library that no other machine has."""
     forget_picamera2()
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(Path(__file__).parents[1] / "fakes" / "picamera2"))
         patch.setenv("FAKE_CSI_LOCKS", str(folder))
-        sensor = import_module("csi_hardware").board.sensors[0]
-        # A turn of the original's event loop, which every close waits for, is 0.2 s.
-        patch.setattr(import_module("picamera2.picamera2"), "_TURN_S", 0.01)
+        board = import_module("csi_hardware").board
+        board.turn_s = 0.01
+        sensor = board.sensors[0]
         url = "picamera2://0?size=320x240&fps="
         lose, restore = (partial(setattr, sensor, "plugged", each) for each in (False, True))
         try:
-            # Two hundred take it half a minute, and are in its own tests.
-            yield Case(f"{url}100", f"{url}0.05", lose, restore, cycles=10)
+            yield Case(f"{url}100", f"{url}{1 / HANG_S}", lose, restore, 10, open_csi_camera)
         finally:
             forget_picamera2()
+
+
+def open_csi_camera(url: str) -> CsiSource:
+    """A camera whose loss is noticed soon."""
+    return CsiSource(*read_picamera2_url(parse_url(url)), CsiLimits(silence_s=0.5))
 
 
 def forget_picamera2() -> None:
@@ -118,6 +154,6 @@ SOURCES: dict[str, Setup] = {
 
 @pytest.mark.parametrize("setup", SOURCES.values(), ids=SOURCES)
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_a_live_source_keeps_its_promises(check, setup, write_video, tmp_path) -> None:
-    with setup(write_video=write_video, folder=tmp_path) as case:
+def test_a_live_source_keeps_its_promises(check, setup, write_video, tmp_path, servers) -> None:
+    with setup(write_video=write_video, folder=tmp_path, servers=servers) as case:
         check(case)

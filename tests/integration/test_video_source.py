@@ -1,5 +1,7 @@
 """Video files of all sorts, written and read by the real codecs."""
 
+import subprocess
+import sys
 import threading
 import time
 import wave
@@ -7,8 +9,9 @@ import wave
 import av
 import numpy as np
 import pytest
+from support.waiting import HANG_S, promptly, wait_for
 
-from edge_detect.core import ConfigError, SourceError, monotonic_ns
+from edge_detect.core import ConfigError, SourceError
 from edge_detect.sources import open_source
 
 
@@ -22,6 +25,11 @@ def read_all(source):
 def number_of(frame) -> int:
     """Which of the grey steps a frame shows."""
     return round(float(frame.image.mean()) / 10)
+
+
+def test_importing_the_registry_loads_no_decoder() -> None:
+    code = "import sys, edge_detect.sources; sys.exit('av' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_every_frame_comes_once_in_order_with_its_time(write_video, grey_steps) -> None:
@@ -90,7 +98,8 @@ def test_paced_frames_are_never_early_and_keep_their_pace(write_video, grey_step
         for frame in frames
     ]
     assert min(late) > -1_000_000
-    assert min(late[5:]) < 100_000_000
+    # A busy machine may hold some of them up, but not all.
+    assert min(abs(late[index + 4] - late[index]) for index in range(6)) < 40_000_000
 
 
 def test_after_a_pause_of_the_reader_there_is_no_burst(write_video, grey_steps) -> None:
@@ -98,39 +107,39 @@ def test_after_a_pause_of_the_reader_there_is_no_burst(write_video, grey_steps) 
     with open_source(f"file://{path}?realtime=true") as source:
         source.read()
         # The reader itself is slow here; this is the condition under test, not a wait.
-        time.sleep(0.6)
-        started = monotonic_ns()
-        for _ in range(5):
-            source.read()
-        assert monotonic_ns() - started > 0.15e9
+        time.sleep(0.4)
+        after = [source.read().captured_ns for _ in range(5)]
+        # The first is late and moves the time line; the others are due one by one after it.
+        assert after[-1] - after[0] > 0.15e9
 
 
 def test_close_ends_a_waiting_read_at_once(write_video, grey_steps) -> None:
-    path = write_video("clip.mkv", grey_steps[:3], times_ms=[0, 30_000, 60_000])
+    hang_ms = round(HANG_S * 1000)
+    path = write_video("clip.mkv", grey_steps[:3], times_ms=[0, hang_ms, 2 * hang_ms])
     source = open_source(path, paced=True)
     source.read()
     results = []
     reader = threading.Thread(target=lambda: results.append(source.read()))
     reader.start()
-    started = time.monotonic()
-    source.close()
-    reader.join(5)
-    assert time.monotonic() - started < 0.5
+    wait_for(lambda: source.resting)
+    with promptly():
+        source.close()
+        reader.join(HANG_S)
     assert results == [None]
     source.close()
     assert source.read() is None
 
 
 def test_close_is_safe_while_another_thread_decodes(write_video) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (10, 480, 640, 3)).astype(np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (5, 240, 320, 3)).astype(np.uint8)
     path = write_video("clip.mp4", list(noise))
-    for _ in range(20):
+    for _ in range(10):
         source = open_source(f"file://{path}?loop=true")
         reader = threading.Thread(target=read_all, args=(source,))
         reader.start()
         source.close()
-        reader.join(5)
-        assert not reader.is_alive()
+        with promptly():
+            reader.join(HANG_S)
 
 
 @pytest.mark.parametrize(("matrix", "tag"), [("601", 6), ("709", 1)])

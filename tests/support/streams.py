@@ -1,7 +1,7 @@
 """What tests of network streams have in common."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,9 +14,11 @@ LOGIN = "admin:p%40ss%3Aw%2Frd%20%25%3F%23"
 
 
 @contextmanager
-def connected(url: str) -> Iterator[tuple[Source, Frame]]:
+def connected(
+    url: str, open_url: Callable[[str], Source] = open_source
+) -> Iterator[tuple[Source, Frame]]:
     """A source and the first frame that it gave."""
-    with open_source(url) as source:
+    with open_url(url) as source:
         frame = source.read()
         assert frame is not None
         yield source, frame

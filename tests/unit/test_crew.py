@@ -4,6 +4,7 @@ import signal
 import threading
 
 import pytest
+from support.waiting import HANG_S
 
 from edge_detect.core import SinkError, StageError
 from edge_detect.pipeline.crew import Crew
@@ -25,7 +26,7 @@ def test_first_error_is_kept_with_its_stage_and_ends_the_others():
     crew.add("reader", box.get, closed.set)
     crew.add("writer", fail, nothing)
     crew.start()
-    assert crew.join(5)
+    assert crew.join(HANG_S)
     assert closed.is_set()
     assert isinstance(crew.error, SinkError)
     assert crew.error.stage == "writer"
@@ -40,7 +41,7 @@ def test_unforeseen_exception_becomes_a_stage_error_with_its_cause():
 
     crew.add("detect", fail, nothing)
     crew.start()
-    assert crew.join(5)
+    assert crew.join(HANG_S)
     assert isinstance(crew.error, StageError)
     assert crew.error.exit_code == 70
     assert "ZeroDivisionError" in str(crew.error)
@@ -55,7 +56,7 @@ def test_error_while_closing_is_reported_too():
 
     crew.add("video", nothing, fail)
     crew.start()
-    assert crew.join(5)
+    assert crew.join(HANG_S)
     assert isinstance(crew.error, SinkError)
 
 
@@ -71,12 +72,12 @@ def test_box_added_after_the_stop_is_aborted_at_once():
 def test_join_says_who_is_still_at_work():
     crew = Crew()
     release = threading.Event()
-    crew.add("stuck", lambda: release.wait(30), nothing)
+    crew.add("stuck", lambda: release.wait(HANG_S), nothing)
     crew.start()
     assert not crew.join(0.05)
     assert crew.alive() == ["stuck"]
     release.set()
-    assert crew.join(5)
+    assert crew.join(HANG_S)
     assert crew.alive() == []
 
 
@@ -101,5 +102,5 @@ def test_a_wait_that_a_signal_ends_forgets_no_thread():
         signal.signal(signal.SIGALRM, before)
     assert not crew.join(0.05)
     release.set()
-    assert crew.join(5)
+    assert crew.join(HANG_S)
     assert not crew.running

@@ -6,9 +6,10 @@ from contextlib import suppress
 
 import pytest
 from support.stream_info import stream_of
-from support.waiting import wait_for
+from support.waiting import HANG_S, promptly, wait_for
 
 from edge_detect.core import EdgeDetectError, Picture, Result, SinkError
+from edge_detect.core.backoff import Backoff
 from edge_detect.pipeline.mailbox import Closed, Mailbox
 from edge_detect.pipeline.outlet import Outlet
 from edge_detect.sinks import Sink, StreamInfo
@@ -48,7 +49,6 @@ def start():
     threads: list[threading.Thread] = []
 
     def run(outlet: Outlet) -> Mailbox[Result | Picture]:
-        outlet._backoff._first_s = outlet._backoff._nominal_s = 0.01
         outlet.open(stream_of())
         box: Mailbox[Result | Picture] = Mailbox(4, lossy=True)
         boxes.append(box)
@@ -60,8 +60,8 @@ def start():
     for box in boxes:
         box.abort()
     for thread in threads:
-        thread.join(5)
-        assert not thread.is_alive()
+        with promptly():
+            thread.join(HANG_S)
 
 
 def quietly(work: Callable, box: Mailbox) -> Callable[[], None]:
@@ -72,6 +72,10 @@ def quietly(work: Callable, box: Mailbox) -> Callable[[], None]:
     return run
 
 
+def quick() -> Backoff:
+    return Backoff(0.01, 0.1)
+
+
 def transient(text: str = "server away") -> SinkError:
     return SinkError(text, transient=True)
 
@@ -79,7 +83,7 @@ def transient(text: str = "server away") -> SinkError:
 def test_a_sink_that_fails_for_the_moment_is_closed_and_opened_again(start, result_of) -> None:
     sink = ScriptedSink(None, transient(), opens=(None, transient("still away"), None))
     given_up: list[EdgeDetectError] = []
-    outlet = Outlet(sink, retry=True, given_up=given_up.append)
+    outlet = Outlet(sink, retry=True, given_up=given_up.append, backoff=quick())
     box = start(outlet)
     box.put(result_of(sequence=0))
     wait_for(lambda: sink.log == ["open", 0])
@@ -115,7 +119,7 @@ def test_a_defect_in_a_sink_is_reported_as_one_and_stays_its_own(start, result_o
 
 def test_a_sink_that_is_away_at_the_start_is_waited_for(start, result_of) -> None:
     sink = ScriptedSink(opens=(transient(), None))
-    outlet = Outlet(sink, retry=True, given_up=pytest.fail)
+    outlet = Outlet(sink, retry=True, given_up=pytest.fail, backoff=quick())
     box = start(outlet)
     wait_for(lambda: outlet.open_now)
     box.put(result_of(sequence=7))

@@ -1,20 +1,21 @@
 """CSI cameras, against an imitation of picamera2 that fails where the original would."""
 
 import logging
-import os
-import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.waiting import HANG_S, promptly, wait_for
 
 from edge_detect.core import ConfigError, Size, SourceError
+from edge_detect.core.url import parse_url
 from edge_detect.sources import open_source
-from edge_detect.sources.csi import source as csi
+from edge_detect.sources.csi.source import CsiLimits, CsiSource, read_picamera2_url
 
 FAKES = Path(__file__).parents[1] / "fakes" / "picamera2"
 PACKAGES = ("csi_hardware", "libcamera", "picamera2")
@@ -35,8 +36,7 @@ def hardware(monkeypatch, tmp_path):
     monkeypatch.setenv("FAKE_CSI_LOCKS", str(tmp_path))
     forget_packages()
     module = import_module("csi_hardware")
-    # A turn of the original's event loop, which every close waits for, is 0.2 s.
-    monkeypatch.setattr(import_module("picamera2.picamera2"), "_TURN_S", 0.01)
+    module.board.turn_s = 0.01
     memory = module.board.cma_left
     yield module
     assert module.board.outstanding() == 0
@@ -49,25 +49,20 @@ def sensor(hardware):
     return hardware.board.sensors[0]
 
 
-def until(condition, timeout_s: float = 5.0) -> None:
-    """Wait for a condition, and fail if it does not come about."""
-    give_up = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < give_up, "waited in vain"
-        time.sleep(0.002)
+def open_within(limits: CsiLimits) -> CsiSource:
+    """The small camera, which is waited for no longer than the limits say."""
+    return CsiSource(*read_picamera2_url(parse_url(SMALL)), limits)
 
 
-def read_in_thread(source) -> tuple[threading.Thread, list]:
-    """Read once in another thread; the list gets the result and the moment."""
+@contextmanager
+def reading(source: CsiSource):
+    """Read once in another thread, which must come to its end; the list gets the result."""
     results: list = []
-
-    def read() -> None:
-        results.append(source.read())
-        results.append(time.monotonic())
-
-    thread = threading.Thread(target=read, daemon=True)
+    thread = threading.Thread(target=lambda: results.append(source.read()), daemon=True)
     thread.start()
-    return thread, results
+    yield results
+    with promptly():
+        thread.join(HANG_S)
 
 
 def test_frames_are_numbered_and_timed_by_the_sensor(hardware) -> None:
@@ -136,17 +131,18 @@ def test_without_lores_inference_uses_the_picture(hardware) -> None:
         assert source.read().small is None
 
 
-def test_a_slow_reader_gets_the_newest_frame_and_knows_what_it_missed(hardware) -> None:
+def test_a_slow_reader_gets_the_newest_frame_and_knows_what_it_missed(hardware, sensor) -> None:
     with open_source(SMALL) as source:
         first = source.read()
         number = hardware.number_of(first.image)
-        for _ in range(4):
-            time.sleep(0.15)
+        for _ in range(3):
+            exposures, before_ns = sensor.exposures, time.monotonic_ns()
+            # All buffers have been filled twice over.
+            wait_for(lambda seen=exposures: sensor.exposures > seen + 10)
             frame = source.read()
-            age_ns = time.monotonic_ns() - frame.captured_ns
-            assert age_ns < 100e6
+            assert frame.captured_ns > before_ns
             assert (hardware.number_of(frame.image) - number - frame.sequence) % 8 == 0
-    assert frame.sequence > 40
+    assert frame.sequence > 3 * 8
 
 
 def test_frames_without_a_sensors_time_count_from_their_arrival(hardware, sensor) -> None:
@@ -220,27 +216,25 @@ def test_a_camera_without_a_rate_to_set_is_taken_as_it_is(hardware, sensor) -> N
 
 @pytest.mark.parametrize("unplugged", [True, False])
 def test_close_ends_a_read_at_once(hardware, sensor, unplugged) -> None:
-    source = open_source(SMALL if unplugged else "picamera2://0?size=320x240&fps=0.2")
     if unplugged:
+        source = open_within(CsiLimits(silence_s=HANG_S))
         source.read()
         sensor.plugged = False
-    thread, results = read_in_thread(source)
-    until(source._reading.locked)
-    closed = time.monotonic()
-    source.close()
-    thread.join(5)
-    assert results[0] is None
-    assert results[1] - closed < 0.5
+    else:
+        source = open_source("picamera2://0?size=320x240&fps=0.01")
+    with reading(source) as results:
+        wait_for(source._reading.locked)
+        source.close()
+    assert results == [None]
 
 
 def test_close_at_any_moment_of_a_read_is_safe(hardware) -> None:
-    for attempt in range(40):
+    for attempt in range(20):
         source = open_source(SMALL)
-        thread, _ = read_in_thread(source)
-        time.sleep(attempt * 0.0006)
-        source.close()
-        thread.join(5)
-        assert not thread.is_alive()
+        with reading(source):
+            # Any moment will do: within a wait, a copy, or between.
+            time.sleep(attempt * 0.0012)
+            source.close()
         assert hardware.board.outstanding() == 0
         assert source.read() is None
 
@@ -248,13 +242,11 @@ def test_close_at_any_moment_of_a_read_is_safe(hardware) -> None:
 def test_close_waits_for_a_reader_that_looks_into_a_buffer(hardware) -> None:
     source = open_source(SMALL)
     hardware.board.mapping_s = 0.15
-    thread, results = read_in_thread(source)
-    until(lambda: hardware.board.mapped)
-    closed = time.monotonic()
-    source.close()
-    thread.join(5)
+    with reading(source) as results:
+        wait_for(lambda: hardware.board.mapped)
+        source.close()
+        assert not hardware.board.mapped
     assert results[0].image.shape == (240, 320, 3)
-    assert results[1] - closed < 0.5
 
 
 def test_a_source_that_is_closed_stays_closed(hardware) -> None:
@@ -264,12 +256,8 @@ def test_a_source_that_is_closed_stays_closed(hardware) -> None:
     assert source.read() is None
 
 
-def test_a_camera_that_falls_silent_is_lost_and_can_be_opened_again(
-    hardware, sensor, monkeypatch
-) -> None:
-    monkeypatch.setattr(csi, "_SILENCE_S", 0.2)
-    monkeypatch.setattr(csi, "_SILENCE_FRAMES", 1)
-    with open_source(SMALL) as source:
+def test_a_camera_that_falls_silent_is_lost_and_can_be_opened_again(hardware, sensor) -> None:
+    with open_within(CsiLimits(silence_s=0.2, silence_frames=1)) as source:
         source.read()
         sensor.plugged = False
         with pytest.raises(SourceError, match=r"picamera2://0 has given no frame for 0\.2 s") as it:
@@ -278,7 +266,7 @@ def test_a_camera_that_falls_silent_is_lost_and_can_be_opened_again(
         assert it.value.transient
         # The frame that comes after all must not be handed to nobody.
         sensor.plugged = True
-        until(lambda: source._camera.completed_requests)
+        wait_for(lambda: source._camera.completed_requests)
         assert hardware.board.outstanding() == 0
     with open_source(SMALL) as again:
         assert again.read() is not None
@@ -327,22 +315,6 @@ def test_a_camera_in_use_is_told_from_a_broken_one(hardware) -> None:
     with open_source(SMALL), pytest.raises(SourceError, match="in use by another") as caught:
         open_source(SMALL)
     assert caught.value.transient
-    program = (
-        "import picamera2, sys; camera = picamera2.Picamera2(); print('open', flush=True);"
-        "sys.stdin.read()"
-    )
-    environment = os.environ | {"PYTHONPATH": str(FAKES)}
-    with subprocess.Popen(
-        [sys.executable, "-c", program],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=environment,
-    ) as other:
-        assert other.stdout.readline() == b"open\n"
-        with pytest.raises(SourceError, match="in use by another program"):
-            open_source(SMALL)
-        other.stdin.close()
-        assert other.wait(10) == 0
     open_source(SMALL).close()
 
 
@@ -357,31 +329,29 @@ def test_the_cameras_are_listed_for_a_number_that_is_none(hardware) -> None:
         open_source("picamera2://front")
 
 
-def test_a_driver_that_hangs_does_not_keep_close(hardware, sensor, monkeypatch, caplog) -> None:
-    monkeypatch.setattr(csi, "_CLOSE_WAIT_S", 0.3)
-    source = open_source(SMALL)
+def test_a_driver_that_hangs_does_not_keep_close(hardware, sensor, caplog) -> None:
+    source = open_within(CsiLimits(close_s=0.3))
     source.read()
     sensor.driver_hangs.set()
-    began = time.monotonic()
-    source.close()
-    assert time.monotonic() - began < 3
+    with promptly():
+        source.close()
     assert "picamera2://0 does not close" in caplog.text
     with pytest.raises(SourceError, match="in use"):
         open_source(SMALL)
     sensor.driver_hangs.clear()
-    until(lambda: hardware.board.cma_left == 64 << 20)
-    until(lambda: sensor._lock is None)
+    wait_for(lambda: hardware.board.cma_left == 64 << 20)
+    wait_for(lambda: sensor._lock is None)
 
 
-def test_two_hundred_openings_leave_no_thread_and_no_descriptor(hardware) -> None:
+def test_many_openings_leave_no_thread_and_no_descriptor(hardware) -> None:
     def count() -> tuple[int, int]:
         return threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
 
     open_source(SMALL).close()
     before = count()
-    for turn in range(200):
+    for turn in range(25):
         with open_source(SMALL) as source:
-            if turn % 10 == 0:
+            if turn % 5 == 0:
                 assert source.read() is not None
     assert count() <= before
 

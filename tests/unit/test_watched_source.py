@@ -4,9 +4,10 @@ import threading
 
 import numpy as np
 import pytest
-from support.waiting import wait_for
+from support.waiting import HANG_S, PROMPT_S, promptly, wait_for
 
 from edge_detect.core import ConfigError, Frame, Size, SourceError, monotonic_ns
+from edge_detect.core.backoff import Backoff
 from edge_detect.pipeline.retry import WatchedSource
 from edge_detect.sources import Source, open_source
 
@@ -38,7 +39,12 @@ class ScriptedSource(Source):
         self.closed.set()
 
 
-def watched(*outcomes: Source | SourceError, retry: bool = True) -> WatchedSource:
+def watched(
+    *outcomes: Source | SourceError,
+    retry: bool = True,
+    first_s: float = 0.01,
+    stalled_s: float = 2.0,
+) -> WatchedSource:
     """A watched source that opens one of the outcomes after the other."""
     waiting = list(outcomes)
 
@@ -48,9 +54,11 @@ def watched(*outcomes: Source | SourceError, retry: bool = True) -> WatchedSourc
             raise outcome
         return outcome
 
-    source = WatchedSource("camera", open_next, open_next(), retry=retry)
-    source._backoff._first_s = source._backoff._nominal_s = 0.01
-    return source
+    backoff = Backoff(first_s, 10 * first_s)
+    first = open_next()
+    return WatchedSource(
+        "camera", open_next, first, retry=retry, backoff=backoff, stalled_s=stalled_s
+    )
 
 
 def gone(text: str = "unplugged") -> SourceError:
@@ -80,18 +88,17 @@ def test_the_state_tells_why_and_since_when_a_source_is_lost(caplog) -> None:
     wait_for(lambda: source.status().reason == "no such device")
     status = source.status()
     assert status.state == "lost"
-    assert 0 <= status.for_s < 5
+    assert 0 <= status.for_s < PROMPT_S
     assert status.size == Size(4, 2)
-    source.close()
-    reader.join(1)
-    assert not reader.is_alive()
+    with promptly():
+        source.close()
+        reader.join(HANG_S)
     # Once for each reason, not once for each try.
     assert sum("no such device" in record.message for record in caplog.records) == 1
 
 
-def test_a_source_that_gives_nothing_is_stalled_before_it_is_lost(monkeypatch) -> None:
-    monkeypatch.setattr("edge_detect.pipeline.retry._STALLED_NS", 1_000_000)
-    with watched(ScriptedSource(1, None)) as source:
+def test_a_source_that_gives_nothing_is_stalled_before_it_is_lost() -> None:
+    with watched(ScriptedSource(1, None), stalled_s=0.001) as source:
         assert source.status().state == "connecting"
         source.read()
         wait_for(lambda: source.status().state == "stalled")
@@ -133,14 +140,13 @@ def test_errors_that_are_not_the_sources_pass() -> None:
 
 
 def test_waiting_for_the_next_try_ends_at_once_when_closed() -> None:
-    source = watched(ScriptedSource(0, gone()), *[gone()] * 1000)
-    source._backoff._first_s = source._backoff._nominal_s = 30.0
+    source = watched(ScriptedSource(0, gone()), *[gone()] * 1000, first_s=2 * HANG_S)
     reader = threading.Thread(target=source.read)
     reader.start()
     wait_for(lambda: source.status().reason != "")
-    source.close()
-    reader.join(1)
-    assert not reader.is_alive()
+    with promptly():
+        source.close()
+        reader.join(HANG_S)
 
 
 def test_a_looped_test_camera_is_lost_and_found_with_its_file(write_video, grey_steps) -> None:
@@ -150,7 +156,8 @@ def test_a_looped_test_camera_is_lost_and_found_with_its_file(write_video, grey_
     def open_file() -> Source:
         return open_source(f"file://{path}?loop=true&realtime=true")
 
-    with WatchedSource("camera", open_file, open_file(), retry=True) as source:
+    backoff = Backoff(0.05, 0.2)
+    with WatchedSource("camera", open_file, open_file(), retry=True, backoff=backoff) as source:
         stop = threading.Event()
 
         def read_on() -> None:
@@ -166,4 +173,4 @@ def test_a_looped_test_camera_is_lost_and_found_with_its_file(write_video, grey_
         wait_for(lambda: source.status().state == "live")
         assert source.status().reconnects == 1
         stop.set()
-        reader.join(1)
+        reader.join(HANG_S)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from edge_detect.core import ConfigError, Frame, Image, Size, SourceError
@@ -17,7 +18,7 @@ from edge_detect.sources.csi.pixels import StreamCopier
 from edge_detect.sources.csi.timeline import TimeLine
 from edge_detect.sources.source import Source
 
-__all__ = ["CsiSource", "open_picamera2", "read_picamera2_url"]
+__all__ = ["CsiLimits", "CsiSource", "open_picamera2", "read_picamera2_url"]
 
 _log = logging.getLogger(__name__)
 
@@ -26,15 +27,25 @@ _log = logging.getLogger(__name__)
 # a camera is configured once and never again, and has no raw stream.
 _BUFFERS = 4
 _DEFAULT_FPS = 30.0
-# A camera that gives nothing for so long, or for so many frames if those take longer, counts
-# as lost.
-_SILENCE_S = 5.0
-_SILENCE_FRAMES = 10
 # An answer to a request that was being given while it was cancelled.
 _LAST_MOMENT_S = 0.3
-# How long `close` waits for the drivers: some never answer again after a cable came loose.
-_CLOSE_WAIT_S = 5.0
 _HINT = "check the cable; `rpicam-hello --list-cameras` tells what the system sees"
+
+
+@dataclass(slots=True, frozen=True)
+class CsiLimits:
+    """How long a camera is waited for.
+
+    Attributes:
+        silence_s: A camera that gives nothing for so long counts as lost.
+        silence_frames: The same in frames, where these take longer.
+        close_s: How long `close` waits for the drivers: some never answer again after a cable
+            came loose.
+    """
+
+    silence_s: float = 5.0
+    silence_frames: int = 10
+    close_s: float = 5.0
 
 
 class CsiSource(Source):
@@ -43,6 +54,7 @@ class CsiSource(Source):
     Args:
         number: Of the camera, by picamera2's order.
         options: What is wanted of it.
+        limits: How long it is waited for.
 
     Raises:
         DependencyError: picamera2 is missing or does not fit.
@@ -52,8 +64,9 @@ class CsiSource(Source):
 
     live = True
 
-    def __init__(self, number: int, options: CsiOptions) -> None:
+    def __init__(self, number: int, options: CsiOptions, limits: CsiLimits | None = None) -> None:
         self.name = f"picamera2://{number}"
+        self._limits = CsiLimits() if limits is None else limits
         self._library = load_library()
         self._closed = threading.Event()
         self._closing = threading.Lock()
@@ -111,7 +124,7 @@ class CsiSource(Source):
         self._closed.set()
         closer = threading.Thread(target=self._shut, name="edge-csi-close", daemon=True)
         closer.start()
-        closer.join(_CLOSE_WAIT_S)
+        closer.join(self._limits.close_s)
         if closer.is_alive():
             _log.warning("%s does not close: its driver does not answer", self.name)
 
@@ -144,7 +157,8 @@ class CsiSource(Source):
         camera.set_controls(controls)
         camera.start()
         self.size = self._main.size
-        self._silence_s = max(_SILENCE_S, _SILENCE_FRAMES / (self.fps or _DEFAULT_FPS))
+        silent_frames_s = self._limits.silence_frames / (self.fps or _DEFAULT_FPS)
+        self._silence_s = max(self._limits.silence_s, silent_frames_s)
         small = f" and {self._lores.size}" if self._lores else ""
         _log.info("%s gives %s %s%s", self.name, self._main.format, self.size, small)
 

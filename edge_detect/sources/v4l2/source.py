@@ -22,9 +22,8 @@ __all__ = ["V4l2Source", "captured_at", "open_v4l2", "read_v4l2_url"]
 
 _log = logging.getLogger(__name__)
 
-# A camera that gives nothing for so long counts as gone; auto-exposure in the dark may
-# stretch a frame to a second.
-_SILENCE_NS = 5 * NS_PER_S
+# Auto-exposure in the dark may stretch a frame to a second.
+_SILENCE_S = 5.0
 _CLOSE_WAIT_S = 0.4
 # Of a driver that ran out of buffers, a frame older than so many periods is not worth showing.
 _STALE_PERIODS = 2
@@ -41,6 +40,7 @@ class V4l2Source(Source):
         device: Path of the device node, or of a link to it as in /dev/v4l/by-id.
         wanted: Size, rate and pixel format; what is None is chosen.
         controls: Settings of the camera by name, as `v4l2-ctl --list-ctrls` shows them.
+        silence_s: A camera that gives nothing for so long counts as lost.
 
     Attributes:
         fourcc: Pixel format that is captured.
@@ -54,7 +54,12 @@ class V4l2Source(Source):
     live = True
 
     def __init__(
-        self, device: str, wanted: Wanted, controls: tuple[tuple[str, int], ...] = ()
+        self,
+        device: str,
+        wanted: Wanted,
+        controls: tuple[tuple[str, int], ...] = (),
+        *,
+        silence_s: float = _SILENCE_S,
     ) -> None:
         self.name = f"v4l2://{device}"
         self.damaged = 0
@@ -62,8 +67,9 @@ class V4l2Source(Source):
         self._stream: CaptureStream | None = None
         self._wake = Wake()
         self._fd = -1
-        self._last_ns = 0
-        self._origin_ns = 0
+        self._silence_s = silence_s
+        self._last_ns = -1
+        self._origin_ns: int | None = None
         try:
             self._open(device, wanted, controls)
         except OSError as error:
@@ -119,7 +125,7 @@ class V4l2Source(Source):
         self._stream = CaptureStream(self._fd, self._wake)
 
     def _next(self) -> Frame | None:
-        give_up_ns = monotonic_ns() + _SILENCE_NS
+        give_up_ns = monotonic_ns() + round(self._silence_s * NS_PER_S)
         damaged_before = self.damaged
         may_refuse_stale = True
         while self._stream is not None and not self._wake.is_set:
@@ -154,15 +160,15 @@ class V4l2Source(Source):
         # Drivers that compute times from the camera's clock let them run back now and then.
         captured_ns = max(captured_at(filled.stamp_ns, now_ns), self._last_ns + 1)
         self._last_ns = captured_ns
-        self._origin_ns = self._origin_ns or captured_ns
+        if self._origin_ns is None:
+            self._origin_ns = captured_ns
         media_ns = captured_ns - self._origin_ns
         return Frame(image, captured_ns, filled.sequence, self.name, media_ns)
 
     def _silent(self, damaged: int) -> SourceError:
-        seconds = _SILENCE_NS // NS_PER_S
         found = f"only {damaged} damaged pictures" if damaged else "no frames"
         return SourceError(
-            f"{self.name} gave {found} in {seconds} s",
+            f"{self.name} gave {found} in {self._silence_s:g} s",
             "check the cable and the power supply; MJPG at a smaller size needs less of the bus",
             transient=True,
         )

@@ -95,6 +95,7 @@ class Board:
         heap_error: What opening the device for memory ends with; None: nothing.
         mapping_s: How long a buffer's mapping takes.
         mapped: How many buffers the application looks into.
+        turn_s: A turn of the library's event loop, which every close waits for.
     """
 
     def __init__(self) -> None:
@@ -104,6 +105,7 @@ class Board:
         self.heap_error = None
         self.mapping_s = 0.0
         self.mapped = 0
+        self.turn_s = 0.2
 
     def allocate(self, size: int) -> mmap.mmap:
         """Take a buffer out of the contiguous memory.

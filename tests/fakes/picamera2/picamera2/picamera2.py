@@ -16,7 +16,6 @@ from .job import Job
 from .request import CompletedRequest
 
 _log = logging.getLogger(__name__)
-_TURN_S = 0.2
 
 
 class _Descriptor:
@@ -286,7 +285,7 @@ class Picamera2:
 
     def _event_loop(self):
         while not self._abort.is_set():
-            if self._notified.wait(_TURN_S):
+            if self._notified.wait(csi_hardware.board.turn_s):
                 self._notified.clear()
                 self._process_requests()
 
