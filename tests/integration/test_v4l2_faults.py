@@ -13,15 +13,22 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "fakes" / "v4l2_device"))
 
 from fake_camera import PICTURES, FakeCamera, color_error, read_numbers
-from in_front import environment, in_front_of, main
-from support.waiting import wait_for
+from in_front import environment, in_front_of
+from support.waiting import HANG_S, promptly, wait_for
 
 from edge_detect.core import SourceError
+from edge_detect.core.url import parse_url
 from edge_detect.sources import open_source
+from edge_detect.sources.v4l2.source import V4l2Source, read_v4l2_url
 
 YUYV = "mode YUYV 320 240 640 153600 30 15"
 NV12 = "mode NV12 320 240 320 115200 30"
 MJPG = "mode MJPG 320 240 0 120000 30 15"
+
+
+def open_within(camera: FakeCamera, silence_s: float) -> V4l2Source:
+    """A camera that counts as lost when it is silent for so long."""
+    return V4l2Source(*read_v4l2_url(parse_url(camera.url())), silence_s=silence_s)
 
 
 @in_front_of(MJPG, YUYV)
@@ -78,13 +85,12 @@ def test_a_camera_that_we_use_ourselves_is_in_use(camera) -> None:
 
 @in_front_of(YUYV)
 def test_a_camera_that_is_unplugged_is_lost_at_once_and_found_when_it_is_back(camera) -> None:
-    source = open_source(camera.url())
+    source = open_within(camera, HANG_S)
     read_numbers(source, 3)
+    # The reader waits for a frame, mostly.
     threading.Timer(0.2, camera.unplug).start()
-    start = time.monotonic()
-    with pytest.raises(SourceError, match="lost") as caught:
-        read_numbers(source, 1000)
-    assert time.monotonic() - start < 2
+    with promptly(), pytest.raises(SourceError, match="lost") as caught:
+        read_numbers(source, 10_000)
     assert caught.value.transient
     source.close()
     with pytest.raises(SourceError, match="no camera") as caught:
@@ -117,16 +123,18 @@ def test_a_camera_is_found_by_its_name_under_another_number(camera) -> None:
 @in_front_of(YUYV)
 def test_a_camera_that_hesitates_is_waited_for_and_a_silent_one_is_lost(camera) -> None:
     with open_source(camera.url()) as source:
+        assert source._silence_s == 5
         source.read()
         camera.go_wrong("stall")
-        threading.Timer(1.5, camera.go_wrong).start()
-        assert source.read().captured_ns > 0
-        wait_for(lambda: source.read().media_ns > 1_500_000_000)
+        threading.Timer(0.5, camera.go_wrong).start()
+        assert source.read() is not None
+        wait_for(lambda: source.read().media_ns > 500_000_000)
+    with open_within(camera, 0.5) as source:
         camera.go_wrong("stall")
         start = time.monotonic()
-        with pytest.raises(SourceError, match="no frames in 5 s") as caught:
-            read_numbers(source, 1000)
-        assert 4.9 < time.monotonic() - start < 10
+        with promptly(), pytest.raises(SourceError, match=r"no frames in 0\.5 s") as caught:
+            read_numbers(source, 10_000)
+        assert time.monotonic() - start > 0.49
         assert caught.value.transient
 
 
@@ -173,8 +181,8 @@ def test_raw_pictures_that_are_too_short_are_skipped_and_counted(camera) -> None
 @in_front_of(MJPG)
 def test_a_camera_that_gives_only_damaged_pictures_is_lost(camera) -> None:
     camera.go_wrong("empty")
-    with open_source(camera.url()) as source:
-        with pytest.raises(SourceError, match=r"only \d+ damaged pictures in 5 s") as caught:
+    with open_within(camera, 0.5) as source:
+        with pytest.raises(SourceError, match=r"only \d+ damaged pictures in 0\.5 s") as caught:
             source.read()
         assert caught.value.transient
 
@@ -195,7 +203,8 @@ def test_the_program_goes_on_when_its_camera_is_back(tmp_path) -> None:
     command += ["--model", "ssdlite-mobilenet-v2-pedestrian", "--sink", str(results), "--quiet"]
 
     def lines() -> list[dict]:
-        return [json.loads(line) for line in results.read_text().splitlines()]
+        # The last line may be half written.
+        return [json.loads(line) for line in results.read_text().split("\n")[:-1]]
 
     with log.open("w") as errors:
         program = subprocess.Popen(command, env=environment(tmp_path), stderr=errors)
@@ -205,9 +214,9 @@ def test_the_program_goes_on_when_its_camera_is_back(tmp_path) -> None:
             wait_for(lambda: "lost" in log.read_text())
             before = len(lines())
             camera.plug(MJPG)
-            wait_for(lambda: len(lines()) > before + 5, 30)
+            wait_for(lambda: len(lines()) > before + 5, 60)
             program.send_signal(signal.SIGINT)
-            assert program.wait(20) == 0
+            assert program.wait(60) == 0
         finally:
             program.kill()
             program.wait(10)
@@ -246,6 +255,3 @@ def test_the_made_up_driver_tells_who_misuses_it(tmp_path) -> None:
     assert "DQBUF without STREAMON" in violations
     assert "QBUF of buffer 0, which is not the program's" in violations
     assert "was left open" in violations
-
-
-main(globals())

@@ -4,7 +4,10 @@ The camera itself runs in `kernel.c`, which a process loads with LD_PRELOAD in t
 kernel's driver. Here are the files that describe it.
 """
 
+import functools
+import hashlib
 import subprocess
+import tempfile
 from pathlib import Path
 
 import cv2
@@ -13,6 +16,7 @@ import numpy as np
 from edge_detect.sources import Source
 
 HERE = Path(__file__).parent
+CACHE = HERE.parents[2] / ".cache" / "fakes"
 PICTURES = 16
 # Blue, green, red of four patches in every picture.
 PATCHES = ((200, 60, 40), (50, 180, 60), (40, 50, 210), (120, 130, 125))
@@ -20,13 +24,22 @@ _CAPTURE, _STREAMING, _DEVICE_CAPS = 0x1, 0x04000000, 0x80000000
 _FLAGS = _CAPTURE | _STREAMING
 
 
-def build(folder: Path) -> Path:
-    """Compile the driver; needs gcc, libc6-dev and linux-libc-dev."""
-    library = folder / "fake_v4l2.so"
+@functools.cache
+def build() -> Path:
+    """Compile the driver, unless that was done before; needs gcc, libc6-dev, linux-libc-dev."""
     # Only the functions that take the place of the C library's may be seen by other code.
     flags = "-std=gnu11 -Wall -Wextra -Werror -O1 -fPIC -fvisibility=hidden -shared"
     sources = sorted(HERE.glob("*.c"))
-    subprocess.run(["gcc", *flags.split(), "-o", library, *sources], check=True)
+    parts = [flags.encode(), *(path.read_bytes() for path in sorted(HERE.glob("*.[ch]")))]
+    digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+    library = CACHE / f"fake_v4l2-{digest}.so"
+    if not library.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        # In one step, as several processes may be at it.
+        with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+            made = Path(folder) / library.name
+            subprocess.run(["gcc", *flags.split(), "-o", made, *sources], check=True)
+            made.replace(library)
     return library
 
 
@@ -81,11 +94,12 @@ class FakeCamera:
         return file.read_text() if file.exists() else ""
 
     def picture(self, fourcc: str, width: int, height: int, stride: int) -> None:
-        """Make the pictures of one mode."""
+        """Make the pictures of one mode, unless they are there."""
         folder = self.folder / f"{fourcc}-{width}x{height}"
-        folder.mkdir(exist_ok=True)
-        for number in range(PICTURES):
-            data = ENCODERS[fourcc](picture(number, width, height), stride)
+        if folder.exists():
+            return
+        folder.mkdir()
+        for number, data in enumerate(_pictures(fourcc, width, height, stride)):
             (folder / str(number)).write_bytes(data)
 
 
@@ -100,6 +114,11 @@ def picture(number: int, width: int, height: int) -> np.ndarray:
     left = number * (width - block) // PICTURES
     image[3 * band :, left : left + block] = (30, 200, 220)
     return image
+
+
+@functools.lru_cache(maxsize=16)
+def _pictures(fourcc: str, width: int, height: int, stride: int) -> list[bytes]:
+    return [ENCODERS[fourcc](picture(number, width, height), stride) for number in range(PICTURES)]
 
 
 def number_in(image: np.ndarray) -> int:
