@@ -10,12 +10,10 @@ import pytest
 from support.servers import pattern
 from support.servers.programs import Proxy, http_server, rtsp_server, silent_port
 from support.streams import PASSWORD, USER, connected, read_error
-from support.waiting import wait_for
+from support.waiting import HANG_S, promptly, wait_for
 
 from edge_detect.core import SourceError
 from edge_detect.sources import open_source
-
-SLOWNESS_S = 1.0
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +38,13 @@ def read_to_the_end(source) -> tuple[SourceError, float]:
 def test_a_camera_that_is_killed_is_a_loss_that_may_pass() -> None:
     with (
         rtsp_server() as server,
-        connected(f"rtsp://127.0.0.1:{server.port}/live") as (source, _),
+        connected(f"rtsp://127.0.0.1:{server.port}/live?read_timeout={HANG_S:g}") as (source, _),
     ):
         server.kill()
-        error, seconds = read_to_the_end(source)
+        # By the end of the connection, not by its silence.
+        with promptly():
+            error, _ = read_to_the_end(source)
         assert error.transient
-        assert seconds < 1 + SLOWNESS_S
         # Whoever asks again is told again.
         with pytest.raises(SourceError):
             source.read()
@@ -57,11 +56,12 @@ def test_a_camera_that_freezes_is_noticed_by_its_silence(start) -> None:
         path = f"rtsp://127.0.0.1:{server.port}/live"
         if start is http_server:
             path = f"http://127.0.0.1:{server.port}/mjpeg"
-        with connected(f"{path}?read_timeout=1.5") as (source, _):
+        with connected(f"{path}?read_timeout=1") as (source, _):
             server.freeze()
-            error, seconds = read_to_the_end(source)
+            with promptly():
+                error, seconds = read_to_the_end(source)
             assert error.transient
-            assert 0.5 < seconds < 1.5 + SLOWNESS_S
+            assert seconds > 0.3
         server.thaw()
         with connected(path) as (_, frame):
             assert pattern.read(frame.image) is not None
@@ -77,7 +77,6 @@ def test_a_camera_may_come_back_with_another_size_and_codec() -> None:
     for arguments, size in (
         (("--codec", "h265", "--size", "640x368"), (640, 368)),
         (("--codec", "mjpeg", "--size", "160x120"), (160, 120)),
-        (("--profile", "high", "--size", "320x240", "--fps", "15"), (320, 240)),
     ):
         with (
             rtsp_server(*arguments, "--port", str(server.port)),
@@ -87,14 +86,14 @@ def test_a_camera_may_come_back_with_another_size_and_codec() -> None:
             assert pattern.read(frame.image) is not None
 
 
-def watch(url: str, seconds: float, done) -> tuple[int, int]:
-    """Read a bad stream, connecting again when it is lost, until `done` or for some seconds.
+def watch(url: str, done) -> tuple[int, int]:
+    """Read a bad stream, connecting again when it is lost, until `done` or for a minute.
 
     Returns:
         How many pictures came, and how many of them were damaged.
     """
     came = damaged = 0
-    end = time.monotonic() + seconds
+    end = time.monotonic() + 60
     while time.monotonic() < end and not done(came):
         with open_source(url) as source, contextlib.suppress(SourceError):
             while time.monotonic() < end and not done(came):
@@ -109,14 +108,15 @@ def test_garbage_in_the_bytes_crashes_nothing_and_little_of_it_is_shown(kind) ->
     with contextlib.ExitStack() as stack:
         if kind.startswith("rtsp"):
             codec = "mjpeg" if kind == "rtsp-mjpeg" else "h264"
-            server = stack.enter_context(rtsp_server("--codec", codec))
+            server = stack.enter_context(rtsp_server("--codec", codec, "--fps", "90"))
             path = "rtsp://127.0.0.1:{}/live"
         else:
             server = stack.enter_context(http_server())
-            path = f"http://127.0.0.1:{{}}/{kind}"
+            path = f"http://127.0.0.1:{{}}/{kind}?fps=90"
         proxy = stack.enter_context(contextlib.closing(Proxy(server.port, damage=0.05)))
-        url = f"{path.format(proxy.port)}?read_timeout=1&open_timeout=2"
-        came, damaged = watch(url, 20, lambda came: came >= 60 and proxy.damaged >= 8)
+        url = path.format(proxy.port)
+        url += f"{'&' if '?' in url else '?'}read_timeout=1&open_timeout=2"
+        came, damaged = watch(url, lambda came: came >= 60 and proxy.damaged >= 8)
         assert proxy.damaged >= 8
         assert came >= 60
         # Nothing tells of the damage within a JPEG picture. In H.264 the decoder notices nearly
@@ -133,15 +133,17 @@ def test_garbage_in_the_bytes_crashes_nothing_and_little_of_it_is_shown(kind) ->
         ("loop", "cannot open"),
         ("html", "cannot open|no video"),
         ("empty", "cannot open|no video"),
-        ("silent?open_timeout=1", "no video within 1 s"),
-        ("garbage?open_timeout=1", "no video within 1 s|no video that"),
+        ("silent?open_timeout=0.5", "no video within 0.5 s"),
+        ("garbage?open_timeout=0.5", "no video within 0.5 s|no video that"),
     ],
 )
 def test_what_is_no_camera_on_the_web_is_a_clear_error_in_time(web, path, fact) -> None:
-    start = time.monotonic()
-    with open_source(f"{web}/{path}") as source, pytest.raises(SourceError, match=fact) as caught:
+    with (
+        open_source(f"{web}/{path}") as source,
+        promptly(),
+        pytest.raises(SourceError, match=fact) as caught,
+    ):
         source.read()
-    assert time.monotonic() - start < 1.5 + SLOWNESS_S
     assert caught.value.transient
     assert caught.value.hint
 
@@ -158,10 +160,9 @@ def test_a_wrong_path_and_a_closed_port_are_clear_errors() -> None:
 @pytest.mark.parametrize("scheme", ["rtsp", "rtsps", "http", "https"])
 def test_a_half_open_server_is_left_after_the_timeout(scheme) -> None:
     with silent_port() as port:
-        start = time.monotonic()
-        error = read_error(f"{scheme}://127.0.0.1:{port}/live?open_timeout=1")
-        assert time.monotonic() - start < 1.5 + SLOWNESS_S
-        assert "showed no video within 1 s" in error.message
+        with promptly():
+            error = read_error(f"{scheme}://127.0.0.1:{port}/live?open_timeout=0.3")
+        assert "showed no video within 0.3 s" in error.message
         assert error.transient
         wait_for(lambda: not stream_threads())
 
@@ -172,12 +173,11 @@ def test_a_redirect_cannot_reach_local_files(web, write_video, grey_steps) -> No
 
 
 @pytest.mark.parametrize("kind", ["basic", "digest", "http"])
-def test_a_refused_login_is_final_and_no_text_holds_the_password(kind, caplog, capfd) -> None:
+def test_a_refused_login_is_final_and_no_text_holds_the_password(kind, web, caplog, capfd) -> None:
     caplog.set_level(logging.DEBUG)
     with contextlib.ExitStack() as stack:
         if kind == "http":
-            server = stack.enter_context(http_server())
-            place = f"127.0.0.1:{server.port}/private/mjpeg"
+            place = f"{web.removeprefix('http://')}/private/mjpeg"
         else:
             digest = ("--digest",) if kind == "digest" else ()
             login = ("--user", USER, "--password", PASSWORD)
@@ -219,6 +219,7 @@ def test_a_reader_that_gives_up_waiting_leaves_no_thread_behind() -> None:
         reader.start()
         wait_for(stream_threads)
         source.close()
-        reader.join(1)
-        assert not reader.is_alive()
-        wait_for(lambda: not stream_threads(), 5)
+        # Not before the connection's own thread, which ends by its timeout.
+        reader.join()
+        assert stream_threads()
+        wait_for(lambda: not stream_threads())

@@ -5,7 +5,8 @@
     /mjpeg?fps=30&size=320x240&style=S   multipart JPEG; styles: see _PARTS
     /mjpeg?zoom=1                        every other five pictures are twice as wide
     /live.ts?fps=30&size=320x240         endless MPEG-TS with H.264; fps=0: as fast as it goes
-    /clip.mp4 /clip.ts /cut.mp4          two seconds at 25 fps; the last breaks off half way
+    /clip.mp4 /clip.ts                   one second at 25 fps
+    /cut.mp4                             three seconds that break off after one
     /private/mjpeg                       the same for user "admin", password "p@ss:w/rd %?#"
     /local?path=P                        a redirect to a file of the client
     /forbidden /missing /loop /silent /garbage /html /empty
@@ -122,7 +123,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def clip(self) -> None:
         path = self.path.partition("?")[0]
-        data = make_clip("mpegts" if path == "/clip.ts" else "mp4")
+        cut = path == "/cut.mp4"
+        data = make_clip("mpegts" if path == "/clip.ts" else "mp4", 3 if cut else 1)
         begin = 0
         if wanted := self.headers.get("Range"):
             begin = int(wanted.removeprefix("bytes=").partition("-")[0])
@@ -133,7 +135,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("Content-Length", str(len(data) - begin))
         self.end_headers()
-        end = len(data) // 2 if path == "/cut.mp4" else len(data)
+        end = len(data) // 3 if cut else len(data)
         self.wfile.write(data[begin:end])
         self.close_connection = True
 
@@ -199,13 +201,13 @@ def write_pattern(
 
 
 @functools.cache
-def make_clip(container: str) -> bytes:
-    """Two seconds at 25 fps."""
+def make_clip(container: str, seconds: int) -> bytes:
+    """A recording at 25 fps."""
     options = {"movflags": "faststart"} if container == "mp4" else {}
     # A real file: an MP4 whose head comes first is written twice.
     with tempfile.NamedTemporaryFile() as file:
         with av.open(file.name, "w", format=container, options=options) as output:
-            write_pattern(output, 320, 240, 25, iter(range(50)))
+            write_pattern(output, 320, 240, 25, iter(range(25 * seconds)))
         return Path(file.name).read_bytes()
 
 
