@@ -1,13 +1,16 @@
 """The whole chain on real video with a real model, and what it does when something breaks."""
 
+import fcntl
 import json
 import os
 import threading
-import time
+from itertools import islice
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from support.waiting import promptly, wait_for
 
 import edge_detect as ed
 from edge_detect.core import SinkError, SourceError, StageError, bundled_path
@@ -30,14 +33,27 @@ def lines_of(path):
     return [json.loads(line) for line in Path(path).read_text().splitlines()]
 
 
-def test_every_frame_of_a_file_is_detected_in_order(detector, tmp_path):
+@pytest.fixture(scope="module")
+def short_clip(tmp_path_factory):
+    """The first 40 pictures of the clip."""
+    path = tmp_path_factory.mktemp("clip") / "street.mp4"
+    with av.open(str(CLIP)) as whole, av.open(str(path), "w") as part:
+        stream = part.add_stream_from_template(whole.streams.video[0])
+        for packet in islice(whole.demux(video=0), 40):
+            packet.stream = stream
+            part.mux(packet)
+    return path
+
+
+def test_every_frame_of_a_file_is_detected_in_order(detector, short_clip, tmp_path):
     lines = tmp_path / "found.jsonl"
-    with ed.Pipeline(CLIP, model=detector, sinks=[lines], mode="every") as pipeline:
+    with ed.Pipeline(short_clip, model=detector, sinks=[lines], mode="every") as pipeline:
         sequences = [result.frame.sequence for result in pipeline]
-    with ed.open_source(CLIP, paced=False) as source:
+    with ed.open_source(short_clip, paced=False) as source:
         frames = 0
         while source.read() is not None:
             frames += 1
+    assert frames == 40
     assert sequences == list(range(frames))
     assert [line["sequence"] for line in lines_of(lines)] == sequences
     assert pipeline.statistics.dropped == {}
@@ -57,23 +73,20 @@ def test_pipeline_finds_what_the_detector_finds_alone(detector):
 
 def test_live_mode_keeps_the_sources_pace_and_counts_what_it_drops():
     slow = "yolov3-tiny-coco"
-    source = "synthetic://?size=640x480&fps=300&frames=450&realtime=true"
+    source = "synthetic://?size=640x480&fps=300&frames=300&realtime=true"
     with ed.Pipeline(source, model=slow, threads=1, mode="live") as pipeline:
-        sequences = [result.frame.sequence for result in pipeline]
+        results = list(pipeline)
         statistics = pipeline.statistics
-    assert statistics.rates["captured"].count == 450
+    sequences = [result.frame.sequence for result in results]
+    assert statistics.rates["captured"].count == 300
     assert sequences == sorted(set(sequences))
-    assert 1.4 < statistics.elapsed_s < 3
-    assert sum(statistics.dropped.values()) >= 450 - len(sequences) > 0
-
-
-def test_stale_frames_do_not_pile_up_behind_a_slow_detector():
-    source = "synthetic://?size=640x480&fps=300&frames=900&realtime=true"
-    with ed.Pipeline(source, model="yolov3-tiny-coco", threads=1, mode="live") as pipeline:
-        ages = [result.capture_to_detect_ns / 1e6 for result in pipeline]
-        invoke_ms = pipeline.statistics.durations["invoke"].percentiles().p50
-    early, late = np.median(ages[5:40]), np.median(ages[-40:])
-    assert late <= early + 2 * invoke_ms
+    assert statistics.elapsed_s > 0.9
+    assert sum(statistics.dropped.values()) >= 300 - len(sequences) > 0
+    # Nothing piles up: one frame is being prepared, one waits and one is in the detector, so a
+    # frame is younger than the result that came five before its own.
+    assert len(results) > 5
+    for earlier, later in zip(results, results[5:], strict=False):
+        assert later.frame.captured_ns > earlier.timings.detected_ns
 
 
 def test_stop_is_clean_within_a_second_from_the_middle_of_work(detector, tmp_path):
@@ -83,9 +96,11 @@ def test_stop_is_clean_within_a_second_from_the_middle_of_work(detector, tmp_pat
     )
     with pipeline:
         pipeline.start()
-        assert not pipeline.wait(0.5)
-        started = time.monotonic()
-    assert time.monotonic() - started < 1
+        wait_for(lambda: pipeline.statistics.rates["rendered"].count > 3)
+        assert pipeline.running
+        # It is the pipeline that complains of stages that take longer than a second.
+        with promptly():
+            pipeline.stop()
     assert our_threads() == []
     assert video.stat().st_size > 0
 
@@ -154,13 +169,13 @@ def test_stuck_reader_of_an_output_does_not_block_the_stop(detector, tmp_path):
     pipe = tmp_path / "pipe.jsonl"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
     pipeline = ed.Pipeline(f"file://{CLIP}?loop=true", model=detector, sinks=[pipe], mode="every")
-    started = 0.0
     with pytest.raises(StageError, match="did not stop") as info, pipeline:
         pipeline.start()
-        assert not pipeline.wait(2)
-        started = time.monotonic()
-    assert time.monotonic() - started < 1.5
+        wait_for(lambda: pipeline.busy_s()[pipeline.sinks[0].name] > 0.3)
+        with promptly():
+            pipeline.stop()
     assert "jsonl" in str(info.value) or "pipe" in str(info.value)
     os.close(reader)
 
@@ -181,7 +196,7 @@ def test_picture_of_the_frame_is_not_drawn_upon(detector, tmp_path):
         first = source.read().image.copy()
     with ed.Pipeline(CLIP, model=detector, sinks=[tmp_path / "a.mp4"], mode="every") as pipeline:
         result = next(iter(pipeline))
-        time.sleep(0.1)
+        wait_for(lambda: pipeline.statistics.rates["rendered"].count > 0)
         assert np.array_equal(result.frame.image, first)
 
 
@@ -199,7 +214,8 @@ def test_options_for_a_ready_detector_are_a_mistake(detector):
 
 def test_no_drawing_is_done_without_a_sink_that_shows_it(detector):
     with ed.Pipeline(CLIP, model=detector, sinks=["null://"], mode="every") as pipeline:
-        pipeline.start()
-        assert pipeline.wait(60)
+        for result in pipeline:
+            if result.frame.sequence == 20:
+                break
     assert pipeline.statistics.rates["rendered"].count == 0
     assert pipeline.statistics.durations["overlay"].percentiles().n == 0

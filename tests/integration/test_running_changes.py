@@ -1,9 +1,10 @@
 """What may be changed while a pipeline runs: its sinks, its limits, its switch."""
 
-import time
+import threading
 
+import numpy as np
 import pytest
-from support.waiting import wait_for
+from support.waiting import HANG_S, PROMPT_S, promptly, wait_for
 
 import edge_detect as ed
 from edge_detect.core import SinkError, StageError
@@ -23,17 +24,20 @@ class Collector(Sink):
     def __init__(self):
         self.opened = self.closed = 0
         self.results, self.pictures = [], 0
+        self.captured_ns = []
         self.fail = False
-        self.hang_s = 0.0
+        self.hang = threading.Event()
+        self.hang.set()
 
     def open(self, stream):
         self.opened += 1
 
     def write_result(self, result):
-        time.sleep(self.hang_s)
+        self.hang.wait(HANG_S)
         if self.fail:
             raise SinkError("it is away", transient=True)
         self.results.append(result.frame.sequence)
+        self.captured_ns.append(result.frame.captured_ns)
 
     def write_picture(self, picture):
         self.pictures += 1
@@ -42,9 +46,15 @@ class Collector(Sink):
         self.closed += 1
 
 
+@pytest.fixture(scope="module")
+def detector():
+    with ed.load_model(MODEL, threads=1) as loaded:
+        yield loaded
+
+
 @pytest.fixture
-def pipeline():
-    with ed.Pipeline(CAMERA, model=MODEL, threads=1) as running:
+def pipeline(detector):
+    with ed.Pipeline(CAMERA, model=detector) as running:
         running.start()
         yield running
 
@@ -67,7 +77,7 @@ def test_sinks_come_and_go_without_a_lost_frame_for_the_others(pipeline):
     steady = Collector()
     pipeline.attach(steady)
     wait_for(lambda: steady.results)
-    for _ in range(20):
+    for _ in range(10):
         passing = Collector()
         pipeline.attach(passing)
         wait_for(lambda passing=passing: passing.results)
@@ -95,30 +105,34 @@ def test_an_attached_sink_that_fails_is_opened_again_and_the_rest_goes_on(pipeli
 def test_a_sink_that_hangs_is_said_to_and_its_detaching_ends_in_time(pipeline):
     sink = Collector()
     pipeline.attach(sink)
-    sink.hang_s = 3.0
-    wait_for(lambda: pipeline.busy_s()["collector"] > 1)
-    with pytest.raises(StageError, match="collector did not close within 1 s"):
+    sink.hang.clear()
+    wait_for(lambda: pipeline.busy_s().get("collector", 0) > 0.2)
+    with promptly(), pytest.raises(StageError, match="collector did not close within 1 s"):
         pipeline.detach(sink)
-    assert pipeline.busy_s()["detect"] < 1
-    sink.hang_s = 0.0
+    detected = pipeline.statistics.rates["detected"].count
+    wait_for(lambda: pipeline.statistics.rates["detected"].count > detected + 2)
+    sink.hang.set()
 
 
 def test_the_rate_of_detections_is_held_to_its_limit_and_set_free_again(pipeline):
-    detected = pipeline.statistics.rates["detected"]
+    sink = Collector()
+    pipeline.attach(sink)
+    wait_for(lambda: len(sink.results) > 3)
     pipeline.controls.set_max_fps(5)
-    before, captured = detected.count, pipeline.statistics.rates["captured"].count
-    wait_for(lambda: pipeline.statistics.rates["captured"].count >= captured + 60, 20)
-    # Two seconds of 30 fps: ten detections, and one that was under way.
-    assert 5 <= detected.count - before <= 13
+    before = len(sink.captured_ns)
+    wait_for(lambda: len(sink.captured_ns) >= before + 8)
+    # Of eight, one was under way, and one is allowed at once after a pause.
+    limited = sink.captured_ns[before + 1 : before + 8]
+    assert limited[-1] - limited[0] > 4 * 0.2e9
     pipeline.controls.set_max_fps(None)
-    before, captured = detected.count, pipeline.statistics.rates["captured"].count
-    wait_for(lambda: pipeline.statistics.rates["captured"].count >= captured + 60, 20)
-    assert detected.count - before > 30
+    before = len(sink.results)
+    # Frames in a row, of which the limit would leave out four of five.
+    wait_for(lambda: len(sink.results) > before + 5 and min(np.diff(sink.results[before:])) == 1)
 
 
 @pytest.mark.parametrize("overlay", ["latest", "exact"])
-def test_pictures_go_on_while_detection_is_off(overlay):
-    with ed.Pipeline(CAMERA, model=MODEL, threads=1, overlay=overlay) as pipeline:
+def test_pictures_go_on_while_detection_is_off(detector, overlay):
+    with ed.Pipeline(CAMERA, model=detector, overlay=overlay) as pipeline:
         pipeline.start()
         sink = Collector()
         pipeline.attach(sink)
@@ -156,12 +170,11 @@ def test_totals_tell_exactly_what_happened_between_two_moments(pipeline):
     assert between.frames["detected"] == last.frames["detected"] - first.frames["detected"]
     assert between.durations["invoke"].count == pytest.approx(between.frames["detected"], abs=2)
     assert between.span_s == pytest.approx((last.at_ns - first.at_ns) / 1e9)
-    mean_ms = between.durations["invoke"].total_ns / between.durations["invoke"].count / 1e6
-    assert 0 < mean_ms < 1000
+    assert 0 < between.durations["invoke"].total_ns < (last.at_ns - first.at_ns) * 2
     assert set(between.sinks) == {"collector"}
 
 
 def test_no_stage_is_missing_or_busy_while_all_is_well(pipeline):
     wait_for(lambda: pipeline.statistics.rates["detected"].count > 5)
     assert pipeline.missing() == []
-    assert max(pipeline.busy_s().values()) < 5
+    assert max(pipeline.busy_s().values()) < PROMPT_S

@@ -3,23 +3,44 @@
 import time
 from contextlib import ExitStack
 
+import numpy as np
 import pytest
 from support.waiting import wait_for
 
 import edge_detect as ed
+from edge_detect.sinks import Sink
 
 MODEL = "ssdlite-mobilenet-v2-pedestrian"
 SLOW, FAST = 8, 80
 
 
+class Results(Sink):
+    """Keeps when each frame was captured, and when it was detected."""
+
+    name = "results"
+    takes_results = True
+
+    def __init__(self):
+        self.times = []
+
+    def open(self, stream):
+        """Nothing is needed."""
+
+    def write_result(self, result):
+        self.times.append((result.frame.captured_ns, result.timings.detected_ns))
+
+    def close(self):
+        """Nothing is held."""
+
+
 @pytest.fixture
 def detector(monkeypatch):
-    """A detector on hardware that takes a fiftieth of a second, without the processor."""
+    """A detector on hardware that takes a twentieth of a second, without the processor."""
     with ed.load_model(MODEL, threads=1) as loaded:
         invoke = loaded.lanes.engine.session.invoke
 
         def invoke_slowly():
-            time.sleep(0.02)
+            time.sleep(0.05)
             invoke()
 
         monkeypatch.setattr(loaded.lanes.engine.session, "invoke", invoke_slowly)
@@ -27,25 +48,30 @@ def detector(monkeypatch):
 
 
 def test_no_camera_starves_beside_one_that_is_ten_times_faster(detector):
-    """The detector manages less than the fast camera alone would take."""
+    """The detector manages less than the three slow ones would take: each gets the same."""
     sources = [f"synthetic://?size=320x180&fps={fps}" for fps in (SLOW, SLOW, SLOW, FAST)]
     with ExitStack() as stack:
         pipelines = [
             stack.enter_context(ed.Pipeline(f"{url}&realtime=true", model=detector))
             for url in sources
         ]
-        for pipeline in pipelines:
+        sinks = [Results() for _ in pipelines]
+        for pipeline, sink in zip(pipelines, sinks, strict=True):
             pipeline.start()
-        rates = [pipeline.statistics.rates for pipeline in pipelines]
-        wait_for(lambda: all(each["captured"].count >= 5 * SLOW for each in rates), 40)
-        shares = [each["detected"].count / each["captured"].count for each in rates]
-        reports = [pipeline.report() for pipeline in pipelines]
-    assert all(share > 0.75 for share in shares[:3]), shares
-    # What the others leave over goes to the fast one, which drops the rest.
-    assert 0 < shares[3] < 0.75, shares
-    # Each camera gets its newest frame when its turn comes: at worst three others are before it.
-    for report in reports:
-        assert report.durations_ms["capture_to_detect"].p50 < 8 * report.durations_ms["invoke"].p50
+            pipeline.attach(sink)
+        wait_for(lambda: all(sink.times for sink in sinks))
+        before = [pipeline.statistics.rates["detected"].count for pipeline in pipelines]
+        wait_for(lambda: len(sinks[-1].times) > 8)
+        after = [pipeline.statistics.rates["detected"].count for pipeline in pipelines]
+        dropped = pipelines[-1].report().dropped
+    found = np.subtract(after, before)
+    # A slow camera may have no new frame yet when its turn comes.
+    assert found[:3].min() >= found[3] // 2, found
+    assert sum(dropped.values()) > 0
+    # Each camera gets its newest frame when its turn comes.
+    for sink in sinks:
+        for (_, detected_ns), (captured_ns, _) in zip(sink.times, sink.times[5:], strict=False):
+            assert captured_ns > detected_ns
 
 
 def test_each_camera_has_thresholds_and_classes_of_its_own():
