@@ -159,7 +159,7 @@ def test_the_last_sink_that_fails_ends_the_pipeline_with_its_error(detector):
         ed.Pipeline(CAMERA, model=detector, sinks=["jsonl:///dev/full"]) as pipeline,
     ):
         pipeline.start()
-        pipeline.wait(20)
+        pipeline.wait(60)
 
 
 def test_stream_and_recording_share_one_encode(detector, tmp_path, monkeypatch):
@@ -174,7 +174,7 @@ def test_stream_and_recording_share_one_encode(detector, tmp_path, monkeypatch):
     sinks = [url, f"mp4://{tmp_path}?segment=2s&reserve=0MB"]
     with ed.Pipeline(CAMERA, model=detector, sinks=sinks) as pipeline:
         pipeline.start()
-        with av.open(url, options={"rtsp_transport": "tcp"}, timeout=(10, 5)) as video:
+        with av.open(url, options={"rtsp_transport": "tcp"}, timeout=(30, 30)) as video:
             for number, _ in enumerate(video.decode(video=0)):
                 if number == 30:
                     break
@@ -200,7 +200,7 @@ def test_a_viewer_that_joins_an_encoder_at_work_sees_no_damaged_picture(detector
                 check=True,
                 capture_output=True,
                 text=True,
-                timeout=20,
+                timeout=60,
             )
             assert done.stderr == ""
 

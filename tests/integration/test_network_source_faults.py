@@ -7,6 +7,7 @@ import time
 import traceback
 
 import pytest
+from support.ports import free_port
 from support.servers import pattern
 from support.servers.programs import Proxy, http_server, rtsp_server, silent_port
 from support.streams import PASSWORD, USER, connected, read_error
@@ -68,18 +69,18 @@ def test_a_camera_that_freezes_is_noticed_by_its_silence(start) -> None:
 
 
 def test_a_camera_may_come_back_with_another_size_and_codec() -> None:
-    with rtsp_server() as server:
-        url = f"rtsp://127.0.0.1:{server.port}/live"
-        with connected(url) as (source, frame):
-            assert frame.size == (320, 240)
-            server.kill()
-            read_to_the_end(source)
+    port = str(free_port())
+    url = f"rtsp://127.0.0.1:{port}/live"
+    with rtsp_server("--port", port) as server, connected(url) as (source, frame):
+        assert frame.size == (320, 240)
+        server.kill()
+        read_to_the_end(source)
     for arguments, size in (
         (("--codec", "h265", "--size", "640x368"), (640, 368)),
         (("--codec", "mjpeg", "--size", "160x120"), (160, 120)),
     ):
         with (
-            rtsp_server(*arguments, "--port", str(server.port)),
+            rtsp_server(*arguments, "--port", port),
             connected(url) as (source, frame),
         ):
             assert frame.size == source.size == size
@@ -199,8 +200,8 @@ def test_no_other_error_holds_the_password_either(web, caplog, capfd) -> None:
     for path in ("missing", "forbidden", "loop", "html", "empty", "silent", "cut.mp4"):
         url = f"{web.replace('//', '//gardener:geheim@')}/{path}?token=geheim&open_timeout=0.5"
         check_silence(read_error(url), caplog, capfd)
-    for url in ("rtsp://gardener:geheim@127.0.0.1:9/x", "rtsp://gardener:geheim@camera.invalid/x"):
-        check_silence(read_error(url), caplog, capfd)
+    for host in (f"127.0.0.1:{free_port()}", "camera.invalid"):
+        check_silence(read_error(f"rtsp://gardener:geheim@{host}/x"), caplog, capfd)
 
 
 def check_silence(error: SourceError, caplog, capfd) -> None:

@@ -137,7 +137,7 @@ def test_full_disk_ends_the_pipeline_with_the_sinks_error(detector):
         ed.Pipeline(CLIP, model=detector, sinks=["jsonl:///dev/full"], mode="every") as pipeline,
     ):
         pipeline.start()
-        pipeline.wait(20)
+        pipeline.wait(60)
     assert info.value.stage
     assert info.value.exit_code == 74
     assert our_threads() == []

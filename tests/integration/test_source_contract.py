@@ -16,6 +16,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 import pytest
+from support.ports import free_port
 from support.servers.programs import Program, silent_port
 from support.source_contract import CHECKS, Case
 from support.waiting import HANG_S
@@ -49,7 +50,8 @@ class Servers:
     def get(self, *command: str) -> Program:
         """A server that runs."""
         if command not in self._running:
-            self._running[command] = Program(*command)
+            # Not one that the system hands out: it is to be free when the server comes back.
+            self._running[command] = Program(*command, "--port", str(free_port()))
         return self._running[command]
 
     def start_again(self, *command: str) -> None:

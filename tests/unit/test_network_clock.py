@@ -63,7 +63,7 @@ def test_a_clock_that_runs_too_slowly_is_followed() -> None:
 )
 def test_capture_times_increase_and_lie_in_the_past_whatever_the_stamps(packets) -> None:
     clock = ArrivalClock(3 * NS_PER_S)
-    arrived_ns, last_ns = NS_PER_S, -1
+    arrived_ns = last_ns = -1
     for pause_ns, stamp_ns in packets:
         arrived_ns += pause_ns + 1
         captured_ns = clock.captured_ns(arrived_ns, stamp_ns)
