@@ -1,12 +1,7 @@
 """USB cameras keep the promises of a live source, with a made-up driver in the kernel's place."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fakes" / "v4l2_device"))
-
-from fake_camera import FakeCamera
-from in_front import in_front_of
+from fakes.v4l2_device.fake_camera import FakeCamera
+from fakes.v4l2_device.in_front import in_front_of
 from support.source_contract import CHECKS, Case
 
 YUYV = "mode YUYV 320 240 640 153600 30 15"

@@ -6,14 +6,10 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fakes" / "v4l2_device"))
-
-from fake_camera import PICTURES, FakeCamera, color_error, read_numbers
-from in_front import environment, in_front_of
+from fakes.v4l2_device.fake_camera import PICTURES, FakeCamera, color_error, read_numbers
+from fakes.v4l2_device.in_front import environment, in_front_of
 from support.waiting import HANG_S, promptly, wait_for
 
 from edge_detect.core import SourceError
@@ -98,7 +94,8 @@ def test_a_camera_that_is_unplugged_is_lost_at_once_and_found_when_it_is_back(ca
     assert caught.value.transient
     camera.plug(YUYV)
     with open_source(camera.url()) as source:
-        assert read_numbers(source, 1) == [(0, 0)]
+        [(sequence, number)] = read_numbers(source, 1)
+        assert number == sequence % PICTURES
 
 
 @in_front_of(YUYV)
@@ -162,8 +159,10 @@ def test_damaged_pictures_are_skipped_and_counted(camera) -> None:
     for words in ("damage=3", "empty=3", "flag=3"):
         camera.go_wrong(words)
         with open_source(camera.url()) as source:
-            numbers = read_numbers(source, 12)
-            assert source.damaged >= 3, words
+            numbers = read_numbers(source, 3)
+            # A reader that is late misses damaged ones, too.
+            while source.damaged < 3:
+                numbers += read_numbers(source, 1)
         assert all(number == sequence % PICTURES for sequence, number in numbers), words
         assert not [sequence for sequence, _ in numbers if sequence % 3 == 2], words
 
@@ -173,9 +172,8 @@ def test_raw_pictures_that_are_too_short_are_skipped_and_counted(camera) -> None
     for fourcc in ("YUYV", "NV12"):
         camera.go_wrong("damage=2")
         with open_source(camera.url(f"fourcc={fourcc}")) as source:
-            for _ in range(5):
+            while source.damaged < 3:
                 assert color_error(source.read().image) <= 3
-            assert source.damaged >= 3
 
 
 @in_front_of(MJPG)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-from fake_camera import FakeCamera, build
+from fakes.v4l2_device.fake_camera import FakeCamera, build
 
 _TESTS = Path(__file__).parents[2]
 _LIMIT_S = 90
@@ -60,7 +60,7 @@ class _Forks:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, __file__],
+            [sys.executable, "-m", "fakes.v4l2_device.in_front"],
             env=environment(Path(os.devnull)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
