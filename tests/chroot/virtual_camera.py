@@ -23,9 +23,10 @@ from picamera2.allocators import DmaAllocator
 
 from edge_detect.app import cli
 from edge_detect.core import Size, SourceError
+from edge_detect.core.url import parse_url
 from edge_detect.sources import open_source
-from edge_detect.sources.csi import source as csi
 from edge_detect.sources.csi.cameras import first_csi_camera
+from edge_detect.sources.csi.source import CsiLimits, CsiSource, read_picamera2_url
 
 FAKES = Path(__file__).parents[1] / "fakes" / "picamera2"
 sys.path.append(str(FAKES))
@@ -197,8 +198,8 @@ def check_silence() -> None:
     """Frames stop: the reader is told, or ended by close; then everything works again."""
     queue_request = libcamera.Camera.queue_request
     for told in (True, False):
-        csi._SILENCE_S, csi._SILENCE_FRAMES = (0.5, 1) if told else (30.0, 1)
-        source = open_source(URL)
+        limits = CsiLimits(silence_s=0.5 if told else 30.0, silence_frames=1)
+        source = CsiSource(*read_picamera2_url(parse_url(URL)), limits)
         source.read()
         libcamera.Camera.queue_request = lambda _, __: None
         try:
