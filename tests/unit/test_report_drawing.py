@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from support.history_days import write_history
 
 from edge_detect.core import ConfigError
+from edge_detect.service.history.record import Moment
 from edge_detect.service.report import (
     make_report,
     make_report_html,
@@ -27,6 +28,7 @@ from edge_detect.service.report.summary import Report
 from edge_detect.service.report.words import duration, number, percent
 
 NOW_S = 1_780_000_000.0
+NOW = Moment(NOW_S, 0.0, "")
 
 
 @pytest.fixture
@@ -47,7 +49,7 @@ def berlin() -> Iterator[None]:
 def a_report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     directory = tmp_path_factory.mktemp("metrics")
     write_history(directory, NOW_S, 1.0, ("door", "yard"))
-    return make_report(directory, NOW_S - 86_400, NOW_S, now_s=NOW_S)
+    return make_report(directory, NOW_S - 86_400, NOW_S, now=NOW)
 
 
 def test_since_takes_spans_and_dates() -> None:
@@ -60,7 +62,7 @@ def test_since_takes_spans_and_dates() -> None:
 @pytest.mark.parametrize("since", ["999999w", "999999.999d", "1492-10-12"])
 def test_a_report_since_the_middle_ages_is_that_of_all_there_is(tmp_path: Path, since: str) -> None:
     write_history(tmp_path, NOW_S, 2.0, ("door",))
-    found = make_report(tmp_path, parse_moment(since, "--since", NOW_S), NOW_S, now_s=NOW_S)
+    found = make_report(tmp_path, parse_moment(since, "--since", NOW_S), NOW_S, now=NOW)
     assert found.cameras[0].recorded_s == pytest.approx(2 * 86_400, rel=0.1)
 
 
@@ -190,6 +192,6 @@ def test_curves_are_broken_where_nothing_ran(a_report: Report) -> None:
 
 def test_a_report_of_one_single_line_can_be_drawn(tmp_path: Path) -> None:
     assert write_history(tmp_path, NOW_S, 1 / 1440, ("yard",)) == 1
-    found = make_report(tmp_path, NOW_S - 3600, NOW_S, now_s=NOW_S)
+    found = make_report(tmp_path, NOW_S - 3600, NOW_S, now=NOW)
     assert "yard" in report_text(found)
     assert 'class="line c-captured"' in make_report_html(found)

@@ -50,7 +50,7 @@ def save(directory: Path, rows: Sequence[Row], day: str = "2026-05-01") -> Path:
 
 
 def report(directory: Path, *, until_s: float, since_s: float = NOON - 10 * DAY_S) -> Report:
-    return make_report(directory, since_s, until_s, now_s=until_s)
+    return make_report(directory, since_s, until_s, now=Moment(until_s, 0.0, ""))
 
 
 def minutes(count: int, begin_s: float = NOON, **figures: float) -> list[Row]:
@@ -153,6 +153,64 @@ def test_a_clock_that_was_wrong_after_boot_is_put_right_by_later_lines(tmp_path:
     covered = np.isfinite(camera.curves.means[:, FIGURES.index("captured_fps")])
     times_s = camera.curves.since_s + np.flatnonzero(covered) * camera.curves.step_s
     assert times_s.max() - times_s[times_s > NOON].min() < 11 * 60
+
+
+def in_1970(rows: Sequence[Row], boot: str) -> list[Row]:
+    """The same lines of a boot that began in 1970, 10 s after it."""
+    begin_s = rows[0].moment.unix_s
+    ups_s = [row.moment.unix_s - begin_s + 10 for row in rows]
+    return [
+        replace(row, moment=Moment(up_s, up_s, boot)) for row, up_s in zip(rows, ups_s, strict=True)
+    ]
+
+
+def test_a_clock_that_was_set_after_the_last_line_puts_all_lines_of_this_boot_right(
+    tmp_path: Path,
+) -> None:
+    before = [happening(NOON - HOUR_S, "start"), *minutes(50, NOON - HOUR_S)]
+    after = in_1970([happening(NOON, "start"), *minutes(10)], "b2")
+    directory = save(tmp_path, [*before, *after])
+    # A minute after the last line, and the clock was set a moment ago.
+    now = Moment(NOON + 660, 670.0, "b2")
+    found = make_report(directory, now.unix_s - DAY_S, now=now)
+    assert found.cameras[0].recorded_s == 60 * 60, "none is lost"
+    assert found.cameras[0].last_s == NOON + 600
+    (outage,) = found.outages
+    assert (outage.cause, outage.began_s, outage.ended_s) == ("power", NOON - 600, NOON)
+    assert found.cameras[0].available == pytest.approx(60 / 70)
+
+
+def test_a_boot_without_the_time_of_day_lies_between_those_around_it(tmp_path: Path) -> None:
+    first = [happening(NOON, "start"), *minutes(10)]
+    lost = in_1970([happening(NOON, "start"), *minutes(5)], "b2")
+    again_s = NOON + HOUR_S
+    last = [
+        other_boot(row, "c3", row.moment.unix_s - again_s + 30)
+        for row in (happening(again_s, "start"), *minutes(10, again_s))
+    ]
+    found = report(save(tmp_path, [*first, *lost, *last]), until_s=again_s + 600)
+    camera = found.cameras[0]
+    assert (camera.recorded_s, camera.first_s) == (25 * 60, NOON)
+    assert [each.cause for each in found.outages] == ["power", "power"]
+    # It did not run for an hour but the quarter of an hour of the first two boots.
+    assert camera.down_s == pytest.approx(HOUR_S - 15 * 60, abs=1)
+
+
+def test_a_clock_that_was_months_ahead_misplaces_no_later_boot(tmp_path: Path) -> None:
+    ahead = [happening(NOON + 90 * DAY_S, "start"), *minutes(5, NOON + 90 * DAY_S)]
+    later = [
+        other_boot(row, "b2", row.moment.unix_s - NOON + 30)
+        for row in (happening(NOON, "start"), *minutes(10))
+    ]
+    last_s = NOON + HOUR_S
+    last = [
+        other_boot(row, "c3", row.moment.unix_s - last_s + 30)
+        for row in (happening(last_s, "start"), *minutes(10, last_s))
+    ]
+    save(tmp_path, [*ahead, *later, *last], "2026-07-30")
+    found = report(tmp_path, until_s=last_s + 600)
+    assert (found.cameras[0].first_s, found.cameras[0].recorded_s) == (NOON, 20 * 60)
+    assert found.cameras[0].down_s == pytest.approx(HOUR_S - 600)
 
 
 @pytest.mark.parametrize(
@@ -312,7 +370,7 @@ def test_all_that_the_writer_writes_is_read(tmp_path: Path) -> None:
 def test_an_unknown_camera_is_named_with_those_that_there_are(tmp_path: Path) -> None:
     save(tmp_path, [line(NOON, "door"), line(NOON, "yard")])
     with pytest.raises(ConfigError, match="there is no camera 'garden'") as raised:
-        make_report(tmp_path, NOON - HOUR_S, NOON, ["garden"], now_s=NOON)
+        make_report(tmp_path, NOON - HOUR_S, NOON, ["garden"], now=Moment(NOON, 0.0, ""))
     assert "door, yard" in raised.value.hint
 
 

@@ -1,7 +1,8 @@
 """Reads a history from its newest file to its oldest.
 
 In this order the last line of a boot comes first, whose time of day is the right one: see
-`edge_detect.service.history.record`.
+`edge_detect.service.history.record`. Of the boot that still runs, the clock itself is asked: it
+may have been set after the last line.
 """
 
 import gzip
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from edge_detect.core import SourceError
 from edge_detect.service.history.files import HistoryFile, list_files
-from edge_detect.service.history.record import NUMBERS, TEXTS
+from edge_detect.service.history.record import NUMBERS, TEXTS, Moment
 
 __all__ = ["FIGURES", "Chunk", "Happening", "Lines", "oldest_line_s", "read_chunks"]
 
@@ -87,18 +88,19 @@ class Chunk:
     unreadable: int = 0
 
 
-def read_chunks(directory: Path, since_s: float) -> Iterator[Chunk]:
+def read_chunks(directory: Path, since_s: float, now: Moment) -> Iterator[Chunk]:
     """Read all files that may hold lines from `since_s` on, newest first.
 
     Args:
         directory: Of the files.
         since_s: Unix time.
+        now: Places the lines of its own boot; a boot without a name, none.
 
     Raises:
         SourceError: The directory cannot be read.
     """
     files = _files(directory)
-    offsets_s: dict[str, float] = {}
+    boots = _Boots(now)
     newer: HistoryFile | None = None
     for file in reversed(files):
         # A file goes on until the next one begins, however old its name is.
@@ -106,7 +108,7 @@ def read_chunks(directory: Path, since_s: float) -> Iterator[Chunk]:
             return
         text = _read(file)
         if text is not None:
-            yield _parse(text, offsets_s)
+            yield _parse(text, boots, file.day)
         newer = file
 
 
@@ -163,7 +165,7 @@ def _read(file: HistoryFile) -> str | None:
     return None
 
 
-def _parse(text: str, offsets_s: dict[str, float]) -> Chunk:
+def _parse(text: str, boots: "_Boots", day: str) -> Chunk:
     first, _, rest = text.partition("\n")
     columns = first.split(",")
     if columns[:_TEXTS] != list(TEXTS) or "up_s" not in columns:
@@ -178,7 +180,7 @@ def _parse(text: str, offsets_s: dict[str, float]) -> Chunk:
         numbers = numbers[readable]
     chunk = Chunk(unreadable=len(split) - len(lines))
     if lines:
-        _fill(chunk, lines, numbers, offsets_s)
+        _fill(chunk, lines, numbers, boots, day)
     return chunk
 
 
@@ -212,12 +214,10 @@ def _one_by_one(line: str, width: int) -> list[float]:
     return numbers if len(numbers) == width else [math.nan] * width
 
 
-def _fill(
-    chunk: Chunk, lines: list[list[str]], numbers: Floats, offsets_s: dict[str, float]
-) -> None:
+def _fill(chunk: Chunk, lines: list[list[str]], numbers: Floats, known: "_Boots", day: str) -> None:
     times, boots, cameras, events, sources, _ = zip(*lines, strict=True)
     up_s = numbers[:, FIGURES.index("up_s")]
-    at_s = up_s + _offsets(times, boots, up_s, offsets_s)
+    at_s = up_s + known.times_s(times, boots, up_s, day)
     for index in [place for place, event in enumerate(events) if event]:
         before = (float(at_s[index - 1]), boots[index - 1], events[index - 1]) if index else None
         chunk.happenings.append(
@@ -236,25 +236,54 @@ def _fill(
     chunk.last = (float(at_s[-1]), boots[-1], events[-1])
 
 
-def _offsets(
-    times: Sequence[str], boots: Sequence[str], up_s: Floats, offsets_s: dict[str, float]
-) -> Floats:
-    """Unix time minus time since boot, for each line: that of the boot's very last line."""
-    offsets = np.empty(len(times))
-    index = len(times)
-    while index > 0:
-        boot = boots[index - 1]
-        begin = index - 1
-        while begin > 0 and boots[begin - 1] == boot:
-            begin -= 1
-        if boot not in offsets_s:
-            offsets_s[boot] = _offset(times[begin:index], up_s[begin:index])
-        offsets[begin:index] = offsets_s[boot]
-        index = begin
-    return offsets
+class _Boots:
+    """When each boot was, found from its last line to its first.
+
+    Args:
+        now: Tells that of its own boot.
+    """
+
+    def __init__(self, now: Moment) -> None:
+        self._known_s = {now.boot: now.unix_s - now.up_s} if now.boot else {}
+        self._next_s: float | None = None
+
+    def times_s(self, times: Sequence[str], boots: Sequence[str], up_s: Floats, day: str) -> Floats:
+        """Unix time of each line's boot.
+
+        Args:
+            times: (n,) as the clock stood.
+            boots: (n,) of the computer.
+            up_s: (n,) seconds since boot.
+            day: `YYYY-MM-DD`, when the file was begun.
+        """
+        found = np.empty(len(times))
+        index = len(times)
+        while index > 0:
+            boot = boots[index - 1]
+            begin = index - 1
+            while begin > 0 and boots[begin - 1] == boot:
+                begin -= 1
+            if boot not in self._known_s:
+                booted_s = _booted_s(times[begin:index], up_s[begin:index])
+                self._known_s[boot] = self._put_right(booted_s, float(up_s[index - 1]), day)
+            found[begin:index] = self._next_s = self._known_s[boot]
+            index = begin
+        return found
+
+    def _put_right(self, booted_s: float, up_s: float, day: str) -> float:
+        """The latest that a boot can have been whose clock was never set, else as it stood.
+
+        A file is never begun on an earlier day than those before it, so lines from before its
+        day were written with a clock in the past, unless that day itself never was.
+        """
+        day_s = _unix(f"{day}T00:00:00Z")
+        if self._next_s is None or day_s is None or not booted_s + up_s < day_s <= self._next_s:
+            return booted_s
+        return self._next_s - up_s
 
 
-def _offset(times: Sequence[str], up_s: Floats) -> float:
+def _booted_s(times: Sequence[str], up_s: Floats) -> float:
+    """Unix time of a boot, by the newest of its lines that can be read."""
     for text, line_up_s in zip(reversed(times), reversed(up_s), strict=True):
         unix_s = _unix(text)
         if unix_s is not None:

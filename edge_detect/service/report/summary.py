@@ -1,6 +1,5 @@
 """A history in numbers: how available, how fast, how late, and what went wrong when."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_detect.core import ConfigError, SourceError
+from edge_detect.service.history.record import Moment, moment_now
 from edge_detect.service.report.curves import Curves, Tally, add_durations
 from edge_detect.service.report.outages import Life, Outage
 from edge_detect.service.report.reader import (
@@ -161,7 +161,7 @@ def make_report(
     since_s: float,
     until_s: float | None = None,
     cameras: Sequence[str] = (),
-    now_s: float | None = None,
+    now: Moment | None = None,
 ) -> Report:
     """Read a history and sum it up; needs the same memory for an hour as for years.
 
@@ -170,21 +170,21 @@ def make_report(
         since_s: Unix time.
         until_s: Unix time; None for now.
         cameras: Of these alone; empty for all.
-        now_s: Unix time; None takes that of now.
+        now: None takes this moment.
 
     Raises:
         ConfigError: The time ends before it begins, or there is no such camera.
         SourceError: The directory cannot be read, or holds nothing about this time.
     """
-    now_s = time.time() if now_s is None else now_s
-    until_s = now_s if until_s is None else min(until_s, now_s)
+    now = now or moment_now()
+    until_s = now.unix_s if until_s is None else min(until_s, now.unix_s)
     if until_s <= since_s:
         raise ConfigError("the report would end before it begins", "give an earlier --since")
     oldest_s = oldest_line_s(directory)
     # Years before the first line would leave the curves no room.
     begin_s = since_s if oldest_s is None else max(since_s, min(oldest_s, until_s - 1))
     builder = _Builder(directory, (since_s, until_s), begin_s, cameras)
-    for chunk in read_chunks(directory, since_s):
+    for chunk in read_chunks(directory, since_s, now):
         builder.add(chunk)
     return builder.finish()
 
