@@ -1,5 +1,7 @@
 """What waits for the broker is bounded, in order, and as new as can be."""
 
+from functools import partial
+
 import pytest
 
 from edge_detect.service.mqtt.outbox import Message, Outbox
@@ -15,10 +17,20 @@ def taken(outbox):
 def test_events_keep_their_order_and_the_oldest_is_dropped_and_counted() -> None:
     outbox = Outbox(3)
     for number in range(5):
-        outbox.send("event", b"%d" % number)
+        outbox.send("event", partial(bytes, b"%d" % number))
     assert outbox.dropped == 2
     assert [message.payload for message in taken(outbox)] == [b"2", b"3", b"4"]
     assert len(outbox) == 0
+
+
+def test_events_that_were_taken_and_not_delivered_go_out_first_and_as_they_were() -> None:
+    outbox = Outbox(5)
+    texts = iter([b"0", b"1", b"2", b"3"])
+    for _ in range(3):
+        outbox.send("event", lambda: next(texts))
+    outbox.retain("state", b"x")
+    outbox.give_back([outbox.take() for _ in range(3)])
+    assert [message.payload for message in taken(outbox)] == [b"0", b"1", b"2"]
 
 
 def test_of_a_value_the_newest_alone_waits() -> None:
@@ -43,7 +55,7 @@ def test_after_a_reconnection_all_values_go_out_before_the_events() -> None:
     outbox.retain("a", b"1")
     outbox.retain("b", b"2")
     taken(outbox)
-    outbox.send("event", b"e")
+    outbox.send("event", lambda: b"e")
     outbox.repeat()
     assert [message.topic for message in taken(outbox)] == ["a", "b", "event"]
 

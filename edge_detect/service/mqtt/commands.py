@@ -122,5 +122,5 @@ class Commands:
             _log.warning("command %s %r: %s", topic, quote, why)
         if answer:
             told = {"topic": topic, "payload": quote, "error": why}
-            self._outbox.send(self._topics.error, as_json(told))
+            self._outbox.send(self._topics.error, lambda: as_json(told))
             self._wake()

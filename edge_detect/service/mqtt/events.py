@@ -148,11 +148,11 @@ class EventTracker:
         self._rules = rules
         self._objects: list[_Object] = []
         self._numbers = count(1)
-        self._newest_ns = 0
+        self._newest_ns: int | None = None
 
     @property
-    def newest_ns(self) -> int:
-        """Capture time of the newest result; 0 before the first."""
+    def newest_ns(self) -> int | None:
+        """Capture time of the newest result; None before the first."""
         return self._newest_ns
 
     def counts(self) -> dict[tuple[str, str], int]:
@@ -175,7 +175,7 @@ class EventTracker:
         Returns:
             What has happened.
         """
-        if at_ns <= self._newest_ns:
+        if self._newest_ns is not None and at_ns <= self._newest_ns:
             return []
         self._newest_ns = at_ns
         for known in self._objects:

@@ -1,6 +1,8 @@
 """What waits to be told to the broker."""
 
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from threading import Lock
 from typing import NamedTuple
 
@@ -30,7 +32,7 @@ class Outbox:
 
     def __init__(self, capacity: int) -> None:
         self._lock = Lock()
-        self._events: deque[Message] = deque()
+        self._events: deque[tuple[str, Callable[[], bytes]]] = deque()
         self._capacity = capacity
         self._values: dict[str, bytes] = {}
         # Topics whose newest value has not been taken yet; a dict keeps their order.
@@ -52,13 +54,19 @@ class Outbox:
         with self._lock:
             return {topic for topic, payload in self._values.items() if payload}
 
-    def send(self, topic: str, payload: bytes) -> None:
-        """Queue an event."""
+    def send(self, topic: str, payload: Callable[[], bytes]) -> None:
+        """Queue an event.
+
+        Args:
+            topic: Where it goes.
+            payload: Makes what is published, when it is taken: the time of day may be put right
+                while the broker is away.
+        """
         with self._lock:
             if len(self._events) >= self._capacity:
                 self._events.popleft()
                 self._dropped += 1
-            self._events.append(Message(topic, payload, retain=False))
+            self._events.append((topic, payload))
 
     def retain(self, topic: str, payload: bytes) -> bool:
         """Set the value of a topic; an empty one has the broker forget the topic.
@@ -89,7 +97,8 @@ class Outbox:
                 topic = next(iter(self._due))
                 del self._due[topic]
                 return Message(topic, self._values[topic], retain=True)
-            return self._events.popleft() if self._events else None
+            event = self._events.popleft() if self._events else None
+        return None if event is None else Message(event[0], event[1](), retain=False)
 
     def give_back(self, messages: list[Message]) -> None:
         """Put events that were taken but not delivered before all others; no values.
@@ -98,7 +107,8 @@ class Outbox:
             messages: In the order in which they were taken.
         """
         with self._lock:
-            self._events.extendleft(each for each in reversed(messages) if not each.retain)
+            events = [each for each in reversed(messages) if not each.retain]
+            self._events.extendleft((each.topic, partial(bytes, each.payload)) for each in events)
 
     def delivered(self, message: Message) -> None:
         """Forget a topic that the broker has forgotten."""

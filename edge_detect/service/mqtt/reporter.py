@@ -1,10 +1,11 @@
 """Tells of one camera."""
 
 from collections.abc import Callable
+from functools import partial
+from secrets import token_hex
 from threading import Lock
 
 from edge_detect.core import NS_PER_S, Result, monotonic_ns
-from edge_detect.core.clock import Clock
 from edge_detect.service.companion import CameraState, CameraView
 from edge_detect.service.config.settings import MqttSettings
 from edge_detect.service.mqtt.discovery import camera_entities, places_of
@@ -33,6 +34,7 @@ class CameraReporter:
         outbox: Takes it.
         wake: Has the outbox looked at; never waits.
         pictures: Does what has to wait for a picture.
+        clock_ns: CLOCK_MONOTONIC time.
     """
 
     def __init__(
@@ -43,6 +45,8 @@ class CameraReporter:
         outbox: Outbox,
         wake: Callable[[], None],
         pictures: Worker,
+        *,
+        clock_ns: Callable[[], int] = monotonic_ns,
     ) -> None:
         self.camera = camera
         self._own = topics.camera(camera.name)
@@ -50,6 +54,7 @@ class CameraReporter:
         self._outbox = outbox
         self._wake = wake
         self._pictures = pictures
+        self._clock_ns = clock_ns
         self._lock = Lock()
         self._tracker = EventTracker(
             EventRules(settings.appear_s, settings.leave_s, settings.parked_s, settings.stay_s)
@@ -57,8 +62,9 @@ class CameraReporter:
         self._occupancy = Occupancy(places_of(camera))
         self._discovery = camera_entities(topics, camera) if topics.discovery else {}
         self._sink = _ResultSink(f"mqtt://{settings.host}", self._take)
-        # Objects of two runs of the program are never taken for one another.
-        self._run = f"{camera.name}-{Clock().unix_ns() // 1_000_000:x}"
+        # Objects of two runs of the program are never taken for one another. The time of day would
+        # not tell them apart: without a clock of its own, a board starts at the same one each time.
+        self._run = f"{camera.name}-{token_hex(6)}"
         self._topics_used: set[str] = set()
         self._last_key: tuple[object, ...] = ()
         self._next_state_ns = 0
@@ -84,7 +90,7 @@ class CameraReporter:
     def tick(self) -> None:
         """Tell what has changed though nothing was seen; to be called every second or so."""
         state = self.camera.state()
-        now_ns = monotonic_ns()
+        now_ns = self._clock_ns()
         with self._lock:
             if self._closed:
                 return
@@ -99,7 +105,7 @@ class CameraReporter:
         """Tell how switch and threshold stand, once more, whether they have changed or not."""
         state = self.camera.state()
         with self._lock:
-            self._tell_state(state, monotonic_ns())
+            self._tell_state(state, self._clock_ns())
         self._outbox.repeat(self._own.enable)
         self._outbox.repeat(self._own.threshold)
         self._wake()
@@ -144,7 +150,7 @@ class CameraReporter:
                 return
             changes = self._tracker.update(sightings, result.frame.captured_ns)
             self._tell(changes)
-            told = self._tell_occupancy(monotonic_ns())
+            told = self._tell_occupancy(self._clock_ns())
         if any(change.kind == "appear" for change in changes):
             self._snapshot_if_due()
         if changes or told:
@@ -154,6 +160,8 @@ class CameraReporter:
         """Empty while results can be expected."""
         if not state.enabled:
             return "detection was switched off"
+        if self._tracker.newest_ns is None:
+            return ""
         silent_s = (now_ns - self._tracker.newest_ns) / NS_PER_S
         if not is_live(state) and silent_s >= self._settings.leave_s:
             return "the camera has gone"
@@ -165,7 +173,8 @@ class CameraReporter:
     def _tell(self, changes: list[Change]) -> None:
         for change in changes:
             identity = f"{self._run}-{change.number}"
-            self._outbox.send(self._own.event, event_payload(self.camera.name, identity, change))
+            payload = partial(event_payload, self.camera.name, identity, change)
+            self._outbox.send(self._own.event, payload)
 
     def _tell_occupancy(self, now_ns: int) -> bool:
         changed = self._occupancy.update(self._tracker.counts(), now_ns)
@@ -193,7 +202,7 @@ class CameraReporter:
         self._outbox.retain(topic, payload)
 
     def _snapshot_if_due(self) -> None:
-        now_ns = monotonic_ns()
+        now_ns = self._clock_ns()
         if self._settings.snapshot_s and now_ns >= self._next_snapshot_ns:
             self._next_snapshot_ns = now_ns + round(self._settings.snapshot_s * NS_PER_S)
             # Nobody asked for it, so nobody needs to hear if there is none.
