@@ -2,18 +2,16 @@
 
 import logging
 import socket
+from dataclasses import replace
 from threading import Thread
 
 import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
-from support.mqtt_cameras import BASE, YARD, Show, camera_called, companion_of
+from support.mqtt_cameras import BASE, WAITS, YARD, Show, camera_called, companion_of
 from support.mqtt_watcher import watch
 from support.servers.broker import mqtt_broker
 from support.waiting import wait_for
-
-from edge_detect.core import NS_PER_S
-from edge_detect.service.mqtt import connection
 
 
 def test_a_picture_that_the_broker_finds_too_large_costs_nothing_but_itself(
@@ -53,14 +51,13 @@ def test_another_client_of_the_same_name_is_told_of_and_not_at_every_turn(tmp_pa
 
 @pytest.mark.parametrize("rule", ["topic read #", "topic write #"])
 def test_access_rules_that_keep_what_we_tell_from_everybody_are_noticed(
-    tmp_path, caplog, monkeypatch, rule
+    tmp_path, caplog, rule
 ) -> None:
-    monkeypatch.setattr(connection, "_ECHO_NS", NS_PER_S // 10)
     rules = tmp_path / "rules"
     rules.write_text(f"{rule}\n")
     with (
         mqtt_broker(tmp_path, further=(f"acl_file {rules}",)) as broker,
-        companion_of(broker.port),
+        companion_of(broker.port, waits=replace(WAITS, echo_s=0.1)),
     ):
         wait_for(lambda: f"allow edge-detect_pi to read and write {BASE}/#" in caplog.text)
 

@@ -8,15 +8,18 @@ import numpy as np
 from edge_detect.core import NS_PER_S, Detections, Frame, Result, Timings, monotonic_ns
 from edge_detect.service.config.settings import CameraSettings, MqttSettings, ZoneSettings
 from edge_detect.service.mqtt import MqttCompanion
+from edge_detect.service.mqtt.waits import Waits
 from support.service_views import PlainCamera, PlainService
 from support.waiting import wait_for
 
-__all__ = ["BASE", "YARD", "Show", "camera_called", "companion_of"]
+__all__ = ["BASE", "WAITS", "YARD", "Show", "camera_called", "companion_of"]
 
 BASE = "edge-detect/pi"
 YARD = f"{BASE}/camera/yard"
 _LABELS = ("person", "car")
 _HALF = ((0.0, 0.0), (1.0, 0.0), (1.0, 0.5))
+# So short that tests do not wait, and so long that what a broker tells at once has come.
+WAITS = Waits(tick_s=0.05, forget_s=1.0, survey_s=1.0, retry_s=0.05)
 _IMAGE = np.zeros((48, 64, 3), np.uint8)
 
 
@@ -34,10 +37,10 @@ def camera_called(name="yard", **keys):
 
 
 @contextmanager
-def companion_of(port, cameras=(), **keys):
+def companion_of(port, cameras=(), waits=WAITS, **keys):
     """A companion for the time of a `with` statement, which leaves no thread behind."""
     options = {"node": "pi", "keepalive_s": 30, "user": "", "password": ""} | keys
-    companion = MqttCompanion(MqttSettings(host="127.0.0.1", port=port, **options))
+    companion = MqttCompanion(MqttSettings(host="127.0.0.1", port=port, **options), waits)
     companion.service = PlainService(list(cameras))
     try:
         companion.start(companion.service)
@@ -55,7 +58,7 @@ class Show:
 
     def __init__(self, camera):
         self._camera = camera
-        self._next_ns = monotonic_ns() - 2 * NS_PER_S
+        self._next_ns = monotonic_ns()
 
     def give(self, results, *boxes, zone=False):
         """Show people in those boxes, in or out of the zone, so many times."""

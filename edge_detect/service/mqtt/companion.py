@@ -15,16 +15,13 @@ from edge_detect.service.mqtt.states import as_json, node_state
 from edge_detect.service.mqtt.subscriptions import Subscriptions
 from edge_detect.service.mqtt.survey import Survey
 from edge_detect.service.mqtt.topics import Topics
+from edge_detect.service.mqtt.waits import Waits
 from edge_detect.service.mqtt.worker import Worker
 
 __all__ = ["MqttCompanion"]
 
 _log = logging.getLogger(__name__)
 
-_TICK_S = 1.0
-# A camera that is removed may come back at once, changed, or the whole program may end: only
-# what has been gone for a while is to vanish from Home Assistant.
-_FORGET_NS = 3 * NS_PER_S
 _JOIN_S = 0.1
 
 
@@ -36,19 +33,23 @@ class MqttCompanion(Companion):
 
     Args:
         settings: The broker, and what it is told.
+        waits: How long to wait for what.
     """
 
-    def __init__(self, settings: MqttSettings) -> None:
+    def __init__(self, settings: MqttSettings, waits: Waits | None = None) -> None:
         self._settings = settings
+        self._waits = waits = waits or Waits()
         self._topics = Topics(settings)
         self._outbox = Outbox(settings.queue)
         self._subscriptions = Subscriptions(
             (self._topics.commands, self._topics.status, self._topics.home_assistant), self._take
         )
         self._connection = Connection(
-            settings, self._topics.identity, self._topics.status, self._outbox, self._subscriptions
+            settings, self._topics, self._outbox, self._subscriptions, waits
         )
-        self._survey = Survey(self._topics, self._outbox, self._subscriptions, self._is_expected)
+        self._survey = Survey(
+            self._topics, self._outbox, self._subscriptions, self._is_expected, waits.survey_s
+        )
         self._commands = Commands(self._topics, self._outbox, self._find, self._connection.wake)
         self._pictures = Worker("edge-mqtt-pictures")
         self._service: ServiceView | None = None
@@ -108,8 +109,9 @@ class MqttCompanion(Companion):
         if reporter is None:
             return
         reporter.close("the camera was removed")
+        forget_at_ns = monotonic_ns() + round(self._waits.forget_s * NS_PER_S)
         with self._lock:
-            self._leaving.append((monotonic_ns() + _FORGET_NS, reporter.topics_used))
+            self._leaving.append((forget_at_ns, reporter.topics_used))
 
     def stop(self) -> None:
         """Say goodbye and hang up, within a second; may be called twice, and without `start`."""
@@ -136,7 +138,7 @@ class MqttCompanion(Companion):
 
     def _run(self) -> None:
         try:
-            while not self._stopping.wait(_TICK_S):
+            while not self._stopping.wait(self._waits.tick_s):
                 self._tick()
         except Exception as error:  # noqa: BLE001 - kept for `trouble`
             self._error = f"edge-mqtt-report: {type(error).__name__}: {error}"

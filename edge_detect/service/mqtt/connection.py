@@ -22,6 +22,8 @@ from edge_detect.service.mqtt.reasons import (
     why_not_reached,
 )
 from edge_detect.service.mqtt.subscriptions import Subscriptions
+from edge_detect.service.mqtt.topics import Topics
+from edge_detect.service.mqtt.waits import Waits
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
@@ -35,8 +37,7 @@ _CONNECT_S = 5.0
 _LONGEST_POLL_MS, _POLLS_PER_KEEPALIVE = 1000, 4
 # How many messages may be on their way before the broker has confirmed the first.
 _IN_FLIGHT = 20
-_FAREWELL_S = 0.5
-_JOIN_S = 0.3
+_FAREWELL_S, _JOIN_S = 0.5, 0.3
 _ONLINE, _OFFLINE = b"online", b"offline"
 # Two clients of one name throw each other out, each after its longest wait: what lasts for
 # longer is no such connection.
@@ -45,7 +46,6 @@ _STEADY_NS = 60 * NS_PER_S
 _SHORT_ONES = 2
 # No broker finds less than that too large.
 _LARGE_BYTES = 4096
-_ECHO_NS = 10 * NS_PER_S
 
 
 class Connection:
@@ -55,23 +55,22 @@ class Connection:
 
     Args:
         settings: The broker.
-        identity: Name of the client, which no other client of the broker has.
-        status: Topic of birth and last will.
+        topics: Name of the client, which no other has, and where birth and last will go.
         outbox: What is to be published.
         subscriptions: What is wanted from the broker, and who takes it.
+        waits: How long to wait for what.
     """
 
     def __init__(
         self,
         settings: MqttSettings,
-        identity: str,
-        status: str,
+        topics: Topics,
         outbox: Outbox,
         subscriptions: Subscriptions,
+        waits: Waits,
     ) -> None:
         self._settings = settings
-        self._identity = identity
-        self._status = status
+        self._identity, self._status = topics.identity, topics.status
         self._outbox = outbox
         self._subscriptions = subscriptions
         self._port = settings.port or (8883 if settings.tls else 1883)
@@ -81,7 +80,8 @@ class Connection:
         self._stopping = Event()
         self._alarm = Alarm()
         self._lock = Lock()
-        self._backoff = Backoff(first_s=0.5, limit_s=30.0)
+        self._backoff = Backoff(first_s=waits.retry_s, limit_s=30.0)
+        self._echo_ns = round(waits.echo_s * NS_PER_S)
         self._unconfirmed: dict[int, Message] = {}
         self._accepted_ns: int | None = None
         self._refusal: Reason | None = None
@@ -92,8 +92,8 @@ class Connection:
         self._short = 0
         self._choked = 0
         self._most_bytes = sys.maxsize
-        # When the broker confirmed `online`, and whether it has let us hear that again.
-        self._birth_ns: int | None = None
+        # Until when `online`, once it is confirmed, has to come back, and whether it has.
+        self._echo_due_ns: int | None = None
         self._heard = False
         self.error = ""
 
@@ -315,7 +315,7 @@ class Connection:
             if self._short >= _SHORT_ONES:
                 self._announce()
             self._short = self._choked = 0
-        if self._birth_ns is not None and now_ns - self._birth_ns > _ECHO_NS and not self._heard:
+        if self._echo_due_ns is not None and now_ns > self._echo_due_ns and not self._heard:
             self._heard = True
             self._lament_access("the broker keeps from us what we tell, or from everybody")
 
@@ -336,7 +336,7 @@ class Connection:
             self._refusal = refusal(str(code), self._settings)
             return
         self._accepted_ns = monotonic_ns()
-        self._birth_ns, self._heard = None, False
+        self._echo_due_ns, self._heard = None, False
         if self._short < _SHORT_ONES:
             self._announce()
         self._publish(client, Message(self._status, _ONLINE, retain=True))
@@ -364,7 +364,7 @@ class Connection:
             self._outbox.delivered(message)
             if message.topic == self._status:
                 # We have subscribed to it, so it comes back.
-                self._birth_ns = monotonic_ns()
+                self._echo_due_ns = monotonic_ns() + self._echo_ns
 
     def _on_subscribe(
         self, _client: "Client", _data: Any, _mid: int, codes: list[Any], _properties: Any

@@ -10,9 +10,6 @@ from edge_detect.service.mqtt.topics import Topics
 
 __all__ = ["Survey"]
 
-# The broker sends what it keeps at once, and ends without a word: so long after the last of it
-# everything has come. What we publish meanwhile comes back to us as well.
-_SILENT_NS = 3 * NS_PER_S
 _MOST = 10_000
 
 
@@ -24,6 +21,7 @@ class Survey:
         outbox: Knows what should be kept, and takes what is to be forgotten.
         subscriptions: Of the connection.
         spare: Tells topics that are to be left alone, because their camera is about to come.
+        silent_s: So long after the last that the broker keeps, all of it has come.
     """
 
     def __init__(
@@ -32,11 +30,13 @@ class Survey:
         outbox: Outbox,
         subscriptions: Subscriptions,
         spare: Callable[[str], bool],
+        silent_s: float,
     ) -> None:
         self._topics = topics
         self._outbox = outbox
         self._subscriptions = subscriptions
         self._spare = spare
+        self._silent_ns = round(silent_s * NS_PER_S)
         self._lock = Lock()
         self._found: set[str] = set()
         self._connections = 0
@@ -47,7 +47,7 @@ class Survey:
         with self._lock:
             if self._until_ns is not None and len(self._found) < _MOST:
                 self._found.add(topic)
-                self._until_ns = monotonic_ns() + _SILENT_NS
+                self._until_ns = monotonic_ns() + self._silent_ns
 
     def tick(self, now_ns: int) -> None:
         """Begin or end a survey if it is time to; to be called every second or so."""
@@ -58,7 +58,7 @@ class Survey:
             if begins or ends:
                 self._found = set()
                 self._connections = self._subscriptions.renewals
-                self._until_ns = now_ns + _SILENT_NS if begins else None
+                self._until_ns = now_ns + self._silent_ns if begins else None
         if begins:
             self._subscriptions.begin(self._topics.everything)
         elif ends:
