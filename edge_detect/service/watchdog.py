@@ -1,5 +1,6 @@
 """Whether everything makes progress: what systemd's watchdog is told, or not told."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge_detect.core import NS_PER_S, monotonic_ns
@@ -34,15 +35,17 @@ class Watchdog:
 
     Args:
         stuck_s: A stage that is at work on one frame for longer is stuck.
+        clock_ns: CLOCK_MONOTONIC time, by which frames are missed.
     """
 
-    def __init__(self, stuck_s: float) -> None:
+    def __init__(self, stuck_s: float, clock_ns: Callable[[], int] = monotonic_ns) -> None:
         self._stuck_s = stuck_s
+        self._clock_ns = clock_ns
         self._progress: dict[Camera, _Progress] = {}
 
     def troubles(self, cameras: list[Camera]) -> list[str]:
         """What is wrong now, each in one line that begins with the camera's name."""
-        now_ns = monotonic_ns()
+        now_ns = self._clock_ns()
         known = self._progress
         self._progress = {camera: known[camera] for camera in cameras if camera in known}
         return [
