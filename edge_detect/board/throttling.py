@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from edge_detect.board.files import read_number, read_text
@@ -37,11 +38,22 @@ class ThrottlingReader:
     Args:
         root: Where `sys` is.
         vcgencmd: Name or path of the command; None: it is not asked.
+        timeout_s: A command that takes longer counts as one that refuses.
+        clock_ns: CLOCK_MONOTONIC time.
     """
 
-    def __init__(self, root: Path = Path("/"), vcgencmd: str | None = "vcgencmd") -> None:
+    def __init__(
+        self,
+        root: Path = Path("/"),
+        vcgencmd: str | None = "vcgencmd",
+        *,
+        timeout_s: float = _COMMAND_TIMEOUT_S,
+        clock_ns: Callable[[], int] = monotonic_ns,
+    ) -> None:
         self._root = root
         self._command = shutil.which(vcgencmd) if vcgencmd else None
+        self._timeout_s = timeout_s
+        self._clock_ns = clock_ns
         self._answer: Throttling | None = None
         self._ask_again_ns = 0
 
@@ -56,10 +68,10 @@ class ThrottlingReader:
         return self._from_command() or self._from_alarm()
 
     def _from_command(self) -> Throttling | None:
-        now_ns = monotonic_ns()
+        now_ns = self._clock_ns()
         if self._command is None or now_ns < self._ask_again_ns:
             return self._answer
-        self._answer = _ask(self._command)
+        self._answer = _ask(self._command, self._timeout_s)
         wait_ns = _REFUSED_FOR_NS if self._answer is None else _COMMAND_EVERY_NS
         self._ask_again_ns = now_ns + wait_ns
         return self._answer
@@ -73,13 +85,13 @@ class ThrottlingReader:
         return None
 
 
-def _ask(command: str) -> Throttling | None:
+def _ask(command: str, timeout_s: float) -> Throttling | None:
     try:
         answer = subprocess.run(  # noqa: S603 - the path was looked up, the arguments are ours
             [command, "get_throttled"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=_COMMAND_TIMEOUT_S,
+            timeout=timeout_s,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):

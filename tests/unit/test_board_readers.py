@@ -1,7 +1,6 @@
 """The board is read from the kernel's files, whatever stands in them."""
 
 import os
-import stat
 import time
 from pathlib import Path
 from threading import enumerate as all_threads
@@ -39,18 +38,6 @@ def system(tmp_path: Path) -> FakeSystem:
 def pi(system) -> FakeSystem:
     system.raspberry_pi_4()
     return system
-
-
-def vcgencmd(folder: Path, script: str) -> str:
-    """A program in the place of the firmware's; it counts its calls in a file beside it."""
-    path = folder / "vcgencmd"
-    path.write_text(f"#!/bin/sh\necho x >> {folder}/calls\n{script}\n")
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    return str(path)
-
-
-def calls_in(folder: Path) -> int:
-    return len((folder / "calls").read_text().splitlines())
 
 
 def test_a_raspberry_pi_is_read_in_full(pi) -> None:
@@ -154,29 +141,6 @@ def test_the_kernels_flags_are_hexadecimal_on_all_boards(system, soc) -> None:
     system.throttled(0x50000, soc)
     flags = ThrottlingReader(system.root, None).read()
     assert flags == Throttling(under_voltage_since_boot=True, throttled_since_boot=True)
-
-
-def test_the_command_answers_where_the_kernel_does_not_and_is_not_asked_each_time(
-    system, tmp_path
-) -> None:
-    reader = ThrottlingReader(system.root, vcgencmd(tmp_path, "echo throttled=0x80008"))
-    for _ in range(5):
-        flags = reader.read()
-        assert flags is not None
-        assert flags.soft_temperature_limit
-        assert flags.soft_temperature_limit_since_boot
-    assert calls_in(tmp_path) == 1
-
-
-@pytest.mark.parametrize(
-    "script", ["echo VCHI initialization failed; exit 255", "exec sleep 20", "printf '\\377\\376'"]
-)
-def test_a_command_that_refuses_or_hangs_is_left_alone_afterwards(system, tmp_path, script) -> None:
-    system.hwmon(0, "rpi_volt", {"in0_lcrit_alarm": 1})
-    reader = ThrottlingReader(system.root, vcgencmd(tmp_path, script))
-    for _ in range(3):
-        assert reader.read() == Throttling(under_voltage=True)
-    assert calls_in(tmp_path) == 1
 
 
 def test_a_board_without_command_and_flags_has_none(system) -> None:
