@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 from support.chromium import Tab, chromium
-from support.history_days import write_history
+from support.history_days import HOUR_S, write_history
 from support.service_views import PlainCamera, PlainService, a_status
 
 import edge_detect as ed
 from edge_detect.service.companion import CameraState
 from edge_detect.service.config.settings import HistorySettings
 from edge_detect.service.history.companion import HistoryCompanion
+from edge_detect.service.history.writer import HistoryWriter
 from edge_detect.service.report import make_report
 
 TESTS = Path(__file__).parents[1]
@@ -38,7 +39,9 @@ def edge_detect(*arguments: object, **environment: str) -> subprocess.CompletedP
 def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A state directory with two days up to now."""
     state = tmp_path_factory.mktemp("state")
-    write_history(state / "metrics", time.time(), 2.0, ("door", "yard"))
+    now_s = time.time()
+    # Now is the 23rd hour of a day, so that all of its trouble is over.
+    write_history(state / "metrics", now_s, 2.0, ("door", "yard"), midnight_s=now_s - 23 * HOUR_S)
     return state
 
 
@@ -122,6 +125,7 @@ def test_a_real_pipeline_is_written_down_as_it_ran(tmp_path: Path) -> None:
             if time.monotonic() > ended:
                 break
         companion.stop()
+        lasted_s = time.monotonic() - began
         # What it was told last: the pipeline counts on meanwhile.
         seen = camera.counted
     (path,) = (tmp_path / "metrics").glob("*.csv")
@@ -133,10 +137,44 @@ def test_a_real_pipeline_is_written_down_as_it_ran(tmp_path: Path) -> None:
     assert frames["captured"] == pytest.approx(seen.frames["captured"], abs=3)
     assert frames["detected"] == pytest.approx(seen.frames["detected"], abs=3)
     spans_s = sum(float(line["interval_s"]) for line in lines)
-    assert spans_s == pytest.approx(time.monotonic() - began, abs=2)
+    assert spans_s == pytest.approx(lasted_s, abs=2)
     (found,) = make_report(tmp_path / "metrics", time.time() - 60).cameras
     true = seen.durations["capture_to_detect"].percentiles()
     assert found.capture_to_detect.p50 == pytest.approx(true.p50, rel=0.3)
+
+
+def test_another_process_on_the_same_directory_is_kept_out(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from edge_detect.service.history.writer import HistoryWriter\n"
+        "for _ in sys.stdin:\n"
+        "    try:\n"
+        "        HistoryWriter(Path(sys.argv[1]), 90, 10**8).open()\n"
+        "    except BlockingIOError:\n"
+        "        print('kept out', flush=True)\n"
+        "    else:\n"
+        "        print('let in', flush=True)\n"
+    )
+    writer = HistoryWriter(tmp_path / "metrics", 90, 10**8)
+    with subprocess.Popen(
+        [sys.executable, "-c", code, writer.directory],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        said = []
+        for turn in (writer.open, writer.close):
+            turn()
+            other.stdin.write("\n")
+            other.stdin.flush()
+            said.append(other.stdout.readline())
+        other.stdin.close()
+    assert said == ["kept out\n", "let in\n"]
+    writer.open()
+    writer.close()
 
 
 def test_a_process_killed_at_any_moment_leaves_a_history_that_can_be_read(tmp_path: Path) -> None:

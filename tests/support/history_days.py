@@ -50,14 +50,18 @@ def write_history(
     *,
     interval_s: float = 60.0,
     trouble: Trouble | None = None,
+    midnight_s: float = 0.0,
     keep_days: int = 3650,
 ) -> int:
-    """Write a history that ends at a time, and return the number of its lines with figures."""
+    """Write a history that ends at a time, and return the number of its lines with figures.
+
+    Days, and with them the trouble of each, begin at `midnight_s`; 0 is that of UTC.
+    """
     writer = HistoryWriter(directory, keep_days, 10**10)
     writer.open()
     lines = 0
     batch: list[Row] = []
-    for row in a_history(end_s, days, cameras, interval_s, trouble or Trouble()):
+    for row in a_history((end_s, days, midnight_s), cameras, interval_s, trouble or Trouble()):
         batch.append(row)
         lines += not row.event
         if len(batch) >= 240:
@@ -71,16 +75,24 @@ def write_history(
 
 
 def a_history(
-    end_s: float, days: float, cameras: Sequence[str], interval_s: float, trouble: Trouble
+    period: tuple[float, float, float], cameras: Sequence[str], interval_s: float, trouble: Trouble
 ) -> Iterator[Row]:
-    """All lines, oldest first."""
+    """All lines, oldest first.
+
+    Args:
+        period: Unix time of its end, its length in days, and the unix time of any midnight.
+        cameras: Their names.
+        interval_s: Between two lines.
+        trouble: Of each day.
+    """
+    end_s, days, midnight_s = period
     chance = random.Random(7)
     begin_s = end_s - days * DAY_S
     boots, up_from_s, off = 0, begin_s - 3 * DAY_S, False
     yield Row(_moment(begin_s, up_from_s, boots), event="start")
     for number in range(1, round(days * DAY_S / interval_s) + 1):
         at_s = begin_s + number * interval_s
-        of_day_s = (at_s - interval_s) % DAY_S
+        of_day_s = (at_s - interval_s - midnight_s) % DAY_S
         if _within(of_day_s, trouble.off):
             off = True
             continue

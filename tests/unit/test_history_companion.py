@@ -5,12 +5,12 @@ import logging
 import os
 import shutil
 import threading
-import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from support.service_views import PlainCamera, PlainService, a_sink_status, a_status
-from support.waiting import wait_for
+from support.waiting import promptly, wait_for
 
 from edge_detect.core import NS_PER_MS, NS_PER_S, monotonic_ns
 from edge_detect.core.board import BoardReading, Throttling
@@ -21,7 +21,7 @@ from edge_detect.service.config.settings import HistorySettings
 from edge_detect.service.history.companion import HistoryCompanion
 from edge_detect.service.history.disk import DiskThread
 from edge_detect.service.history.meter import BoardMeter, CameraMeter
-from edge_detect.service.history.record import NUMBERS, Row, header, moment_now
+from edge_detect.service.history.record import NUMBERS, Moment, Row, header, moment_now
 from edge_detect.service.history.writer import HistoryWriter
 
 
@@ -246,16 +246,16 @@ def test_a_disk_that_hangs_holds_nobody_up_and_costs_the_oldest_lines(
     # Reading a pipe that nobody writes waits for ever, as a hanging disk does.
     pipe = tmp_path / "2000-01-01.csv"
     os.mkfifo(pipe)
-    today = tmp_path / time.strftime("%Y-%m-%d.csv", time.gmtime())
+    today = tmp_path / "2026-05-01.csv"
     today.write_text(header())
+    line = Row(Moment(datetime(2026, 5, 1, 12, tzinfo=UTC).timestamp(), 1000.0, "b1"), "yard")
     disk = DiskThread(HistoryWriter(tmp_path, 90, 10**8))
-    disk.put([Row(moment_now(), "yard")])
+    disk.put([line])
     wait_for(lambda: "yard" in today.read_text())
     for _ in range(1500):
-        disk.put([Row(moment_now(), "yard")])
-    before = time.monotonic()
-    disk.stop(0.2)
-    assert time.monotonic() - before < 5
+        disk.put([line])
+    with promptly():
+        disk.stop(0.2)
     assert disk.lost >= 400
     assert "does not answer" in caplog.text
     assert disk.alive, "it waits, and nobody waits for it"

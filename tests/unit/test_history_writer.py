@@ -2,8 +2,6 @@
 
 import csv
 import gzip
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -174,37 +172,19 @@ def test_the_oldest_days_go_first_and_a_wrong_clock_costs_one_day_at_most(direct
 
 
 def test_all_files_together_stay_within_their_bound(directory: Path) -> None:
-    keep_bytes = 200_000
+    keep_bytes = 100_000
     writer = HistoryWriter(directory, 90, keep_bytes)
     writer.open()
     largest = 0
-    for number in range(300):
-        batch = [row(NOON + number * 60, camera=f"camera{each}") for each in range(100)]
+    for number in range(150):
+        batch = [row(NOON + number * 60, camera=f"camera{each}") for each in range(50)]
         write_and_tidy(writer, batch)
         largest = max(largest, sum(path.stat().st_size for path in directory.iterdir()))
     writer.close()
     assert largest <= keep_bytes
     newest = lines_in(directory)[-1]
-    assert newest["time"] == "2026-05-01T16:59:00Z"
+    assert newest["time"] == "2026-05-01T14:29:00Z"
     assert len(lines_in(directory)) > 1000
-
-
-def test_another_process_on_the_same_directory_is_kept_out(
-    writer: HistoryWriter, directory: Path
-) -> None:
-    code = (
-        "import sys\n"
-        "from pathlib import Path\n"
-        "from edge_detect.service.history.writer import HistoryWriter\n"
-        "try:\n"
-        "    HistoryWriter(Path(sys.argv[1]), 90, 10**8).open()\n"
-        "except BlockingIOError:\n"
-        "    sys.exit(3)\n"
-    )
-    assert subprocess.run([sys.executable, "-c", code, directory], check=False).returncode == 3
-    writer.close()
-    assert subprocess.run([sys.executable, "-c", code, directory], check=False).returncode == 0
-    writer.open()
 
 
 def test_a_file_that_somebody_deletes_is_begun_anew(writer: HistoryWriter, directory: Path) -> None:
