@@ -7,6 +7,7 @@ or slows down meanwhile does so for both.
 
 import ctypes
 import gc
+import os
 import platform
 import resource
 import statistics
@@ -102,11 +103,12 @@ def measure(
         source: A video; it is read in a loop, so any length does.
         threads: Of the interpreter.
         runtime: See `load_model`.
-        frames: Frames of the end-to-end measurement in all.
+        frames: Frames of the end-to-end measurement in all, and at most of each stage.
     """
     with load_model(model, threads=threads, runtime=runtime) as detector:
-        stages, results = _measure_detection(detector, source)
-        stages |= _measure_pictures(detector.labels, results)
+        stage_frames = min(_STAGE_FRAMES, frames)
+        stages, results = _measure_detection(detector, source, stage_frames)
+        stages |= _measure_pictures(detector.labels, results, stage_frames)
         allocated = _allocated_per_frame(detector, [result.frame.image for result in results])
         bare, whole, growth, heap_frames = _measure_rates(detector, source, frames)
         return BenchReport(
@@ -131,7 +133,7 @@ def scaled_clip(clip: Path, size: Size = _HD, seconds: float = 8) -> Path:
     with suppress(OSError):
         if out.stat().st_mtime >= clip.stat().st_mtime:
             return out
-    part = out.with_suffix(".part.mp4")
+    part = out.with_suffix(f".{os.getpid()}.part.mp4")
     with av.open(str(clip)) as video, av.open(str(part), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"preset": "veryfast"})
         stream.width, stream.height, stream.pix_fmt = size.width, size.height, "yuv420p"
@@ -147,14 +149,14 @@ def scaled_clip(clip: Path, size: Size = _HD, seconds: float = 8) -> Path:
 
 
 def _measure_detection(
-    detector: Detector, source: Path
+    detector: Detector, source: Path, frames: int
 ) -> tuple[dict[str, StageFigures], list[Result]]:
     """Detect in frames as they come out of the decoder; some results are kept."""
     preprocess, invoke, postprocess = [], [], []
     results: list[Result] = []
     buffer = detector.new_buffer()
     with open_source(f"file://{source}?loop=true", paced=False) as video:
-        for number in range(_WARMUP_FRAMES + _STAGE_FRAMES):
+        for number in range(_WARMUP_FRAMES + frames):
             frame = video.read()
             if frame is None:
                 break
@@ -174,13 +176,15 @@ def _measure_detection(
     }, results
 
 
-def _measure_pictures(labels: tuple[str, ...], results: list[Result]) -> dict[str, StageFigures]:
+def _measure_pictures(
+    labels: tuple[str, ...], results: list[Result], frames: int
+) -> dict[str, StageFigures]:
     """Draw and encode."""
     drawing, encoding = [], []
     overlay, image = Overlay(labels), np.empty_like(results[0].frame.image)
     encoder = Encoder(EncoderSettings(), 25.0)
     encoder.subscribe(lambda _: None)
-    for number in range(_WARMUP_FRAMES + _STAGE_FRAMES):
+    for number in range(_WARMUP_FRAMES + frames):
         result = results[number % len(results)]
         frame = replace(result.frame, captured_ns=(number + 1) * NS_PER_S // 25)
         started_ns = monotonic_ns()
@@ -199,7 +203,7 @@ def _measure_rates(
     detector: Detector, source: Path, frames: int
 ) -> tuple[list[float], list[float], float, int]:
     """Alternate the pipeline with the bare loop, round by round."""
-    per_round = max(50, frames // _ROUNDS)
+    per_round = max(1, frames // _ROUNDS)
     bare: list[float] = []
     whole: list[float] = []
     heap = 0.0
