@@ -18,8 +18,8 @@ __all__ = ["Prometheus", "prometheus", "promtool"]
 
 _CONFIG = """\
 global:
-  scrape_interval: 1s
-  evaluation_interval: 1s
+  scrape_interval: 500ms
+  evaluation_interval: 500ms
 {rules}
 scrape_configs:
   - job_name: edge-detect
@@ -63,7 +63,7 @@ class Prometheus:
     def wait_for_value(self, expression: str, value: float) -> None:
         """Wait until a query has one value, and that.
 
-        A scrape that a busy machine did not answer within a second has none of them.
+        A scrape that a busy machine did not answer within half a second has none of them.
         """
         wait_for(lambda: self.value(expression) == value, 30)
 
