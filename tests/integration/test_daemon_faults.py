@@ -5,9 +5,9 @@ import os
 import socket
 import struct
 import termios
-import time
 
-from support.daemons import MODEL, running_daemon
+from support.daemons import MODEL, count_of, running_daemon
+from support.ports import free_port
 from support.waiting import wait_for
 
 from edge_detect.app.cli import main
@@ -15,6 +15,7 @@ from edge_detect.app.cli import main
 CAMERA = f"""source = "synthetic://?size=320x180&fps=30&realtime=true"
 model = "{MODEL}"
 """
+LOST = 'sink_dropped_total{camera="yard"'
 
 
 def waiting_in(pipe: int) -> int:
@@ -23,10 +24,10 @@ def waiting_in(pipe: int) -> int:
     return count
 
 
-def blocks_its_writer(pipe: int) -> bool:
-    """Whether a writer of many lines a second has had no room for one for a second."""
-    before = waiting_in(pipe)
-    time.sleep(1)
+def blocks_its_writer(pipe: int, port: int) -> bool:
+    """Whether lines were lost meanwhile, and none was written: there is no room for one."""
+    before, lost = waiting_in(pipe), count_of(port, LOST)
+    wait_for(lambda: count_of(port, LOST) > lost + 10 or waiting_in(pipe) != before)
     return 0 < before == waiting_in(pipe)
 
 
@@ -49,10 +50,12 @@ def test_a_camera_that_hangs_when_it_is_taken_out_of_the_file_is_trouble(tmp_pat
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
     door, yard = f"[cameras.door]\n{CAMERA}", f"[cameras.yard]\n{CAMERA}"
-    with running_daemon(tmp_path, f'{door}{yard}sinks = ["{pipe}"]\n') as daemon:
+    port = free_port()
+    metrics = f'[metrics]\nlisten = "127.0.0.1:{port}"\n'
+    with running_daemon(tmp_path, f'{door}{yard}sinks = ["{pipe}"]\n{metrics}') as daemon:
         daemon.wait_until_ready()
-        wait_for(lambda: blocks_its_writer(reader), 30)
-        daemon.reload(door)
+        wait_for(lambda: blocks_its_writer(reader, port))
+        daemon.reload(f"{door}{metrics}")
         wait_for(lambda: "no progress: yard: stages that did not stop" in daemon.log)
         assert "started again" not in daemon.log
     os.close(reader)
