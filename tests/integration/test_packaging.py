@@ -144,33 +144,38 @@ def test_playbook_is_understood_with_the_example_inventory():
     run(ansible("ansible-playbook"), "--syntax-check", "site.yml", folder=DEPLOY / "ansible")
 
 
-def rendered(tmp_path: Path, variables: dict[str, Any]) -> Path:
-    """The role's configuration file for one host."""
-    defaults = yaml.safe_load(
-        (DEPLOY / "ansible" / "roles" / "edge_detect" / "vars" / "main.yml").read_text()
+def role() -> dict[str, Any]:
+    """The role's own variables."""
+    path = DEPLOY / "ansible" / "roles" / "edge_detect" / "vars" / "main.yml"
+    found: dict[str, Any] = yaml.safe_load(path.read_text())
+    return found
+
+
+def ask_hosts(tmp_path: Path, hosts: dict[str, dict[str, Any]], module: str, words: str) -> str:
+    """What Ansible says when it runs a module for hosts that all are this computer.
+
+    Args:
+        tmp_path: For the inventory.
+        hosts: The variables of each.
+        module: Of Ansible.
+        words: For the module.
+    """
+    common = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}
+    inventory = tmp_path / "inventory.json"
+    inventory.write_text(
+        json.dumps({"all": {"hosts": {name: common | role() | own for name, own in hosts.items()}}})
     )
-    given = tmp_path / "variables.json"
-    given.write_text(json.dumps(defaults | variables))
-    target = tmp_path / "config.toml"
+    return run(
+        ansible("ansible"), "all", "-i", inventory, "-m", module, "-a", words, folder=tmp_path
+    )
+
+
+def rendered(tmp_path: Path, hosts: dict[str, dict[str, Any]]) -> list[Path]:
+    """The role's configuration file for each host."""
     template = DEPLOY / "ansible" / "roles" / "edge_detect" / "templates" / "config.toml.j2"
-    run(
-        ansible("ansible"),
-        "localhost",
-        "-c",
-        "local",
-        "-i",
-        "localhost,",
-        "-m",
-        "ansible.builtin.template",
-        "-a",
-        f"src={template} dest={target}",
-        "-e",
-        f"@{given}",
-        "-e",
-        "ansible_python_interpreter=/usr/bin/python3",
-        folder=tmp_path,
-    )
-    return target
+    words = f"src={template} dest={tmp_path}/{{{{ inventory_hostname }}}}.toml"
+    ask_hosts(tmp_path, hosts, "ansible.builtin.template", words)
+    return [tmp_path / f"{name}.toml" for name in hosts]
 
 
 def test_role_writes_what_it_was_told_as_toml_of_the_same_meaning(tmp_path):
@@ -189,47 +194,50 @@ def test_role_writes_what_it_was_told_as_toml_of_the_same_meaning(tmp_path):
             }
         },
     }
-    file = rendered(tmp_path, {"edge_detect_config": common, "edge_detect_host_config": own})
+    variables = {"edge_detect_config": common, "edge_detect_host_config": own}
+    (file,) = rendered(tmp_path, {"yard": variables})
     expected = common | own | {"mqtt": common["mqtt"] | own["mqtt"]}
     assert tomllib.loads(file.read_text()) == expected
 
 
-@pytest.mark.parametrize(
-    ("metrics", "asked"),
-    [
-        ({}, "127.0.0.1:9464"),
-        ({"listen": "0.0.0.0:9999"}, "127.0.0.1:9999"),
-        ({"listen": "[::]:9464"}, "[::1]:9464"),
-        ({"listen": "192.0.2.7:9464"}, "192.0.2.7:9464"),
-        ({"listen": "10.0.0.0:9464"}, "10.0.0.0:9464"),
-    ],
-)
-def test_role_asks_where_the_service_listens(tmp_path, metrics, asked):
-    role = DEPLOY / "ansible" / "roles" / "edge_detect" / "vars" / "main.yml"
-    common = {"edge_detect_config": {"metrics": metrics}, "edge_detect_host_config": {}}
-    given = tmp_path / "variables.json"
-    given.write_text(json.dumps(yaml.safe_load(role.read_text()) | common))
-    debug = ("-m", "ansible.builtin.debug", "-a", "var=edge_detect_health_url")
-    told = run(ansible("ansible"), "localhost", "-i", "localhost,", *debug, "-e", f"@{given}")
-    assert f'"edge_detect_health_url": "http://{asked}"' in told
+def test_role_asks_where_the_service_listens(tmp_path):
+    asked = {
+        "127.0.0.1:9464": {},
+        "127.0.0.1:9999": {"listen": "0.0.0.0:9999"},
+        "[::1]:9464": {"listen": "[::]:9464"},
+        "192.0.2.7:9464": {"listen": "192.0.2.7:9464"},
+        "10.0.0.0:9464": {"listen": "10.0.0.0:9464"},
+    }
+    hosts = {
+        f"host{number}": {
+            "edge_detect_config": {"metrics": metrics},
+            "edge_detect_host_config": {},
+        }
+        for number, metrics in enumerate(asked.values())
+    }
+    told = ask_hosts(tmp_path, hosts, "ansible.builtin.debug", "var=edge_detect_health_url")
+    found = re.findall(r'(host\d) \| SUCCESS => {\s+"edge_detect_health_url": "(.+)"', told)
+    assert [url for _, url in sorted(found)] == [f"http://{address}" for address in asked]
 
 
-@pytest.mark.parametrize("host", ["yard", "gate"])
-def test_example_of_the_fleet_is_a_valid_configuration(tmp_path, host):
+def test_examples_of_the_fleet_are_valid_configurations(tmp_path):
     inventory = DEPLOY / "ansible" / "inventory"
-    variables = yaml.safe_load((inventory / "group_vars" / "cameras" / "main.yml").read_text())
-    variables |= yaml.safe_load((inventory / "host_vars" / f"{host}.yml").read_text())
-    file = rendered(tmp_path, variables)
-    secrets = tmp_path / "secrets"
-    secrets.mkdir(mode=0o700)
-    names = variables["edge_detect_secrets"] | variables.get("edge_detect_host_secrets", {})
-    for name in names:
-        (secrets / name).write_text("a secret")
-        (secrets / name).chmod(0o600)
-    settings = load_settings(file, {"CREDENTIALS_DIRECTORY": str(secrets)})
-    assert list(settings.cameras) == [host]
-    assert settings.mqtt is not None
-    assert settings.mqtt.password.get_secret_value() == "a secret"
+    common = yaml.safe_load((inventory / "group_vars" / "cameras" / "main.yml").read_text())
+    hosts = {
+        name: common | yaml.safe_load((inventory / "host_vars" / f"{name}.yml").read_text())
+        for name in ("yard", "gate")
+    }
+    for (host, variables), file in zip(hosts.items(), rendered(tmp_path, hosts), strict=True):
+        secrets = tmp_path / f"secrets-{host}"
+        secrets.mkdir(mode=0o700)
+        names = variables["edge_detect_secrets"] | variables.get("edge_detect_host_secrets", {})
+        for name in names:
+            (secrets / name).write_text("a secret")
+            (secrets / name).chmod(0o600)
+        settings = load_settings(file, {"CREDENTIALS_DIRECTORY": str(secrets)})
+        assert list(settings.cameras) == [host]
+        assert settings.mqtt is not None
+        assert settings.mqtt.password.get_secret_value() == "a secret"
 
 
 def test_every_file_that_the_guide_points_to_is_there():

@@ -102,7 +102,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.dictionaries(KEYS, VALUES, max_size=5))
 def test_whatever_a_writer_writes_its_paths_are_found(document) -> None:
     text = tomlkit.dumps(document)

@@ -79,7 +79,7 @@ boards = st.builds(
 
 
 @given(board=boards, hysteresis_c=st.sampled_from([4.0, 5.0, 8.0]), seed=st.integers(0, 99))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @example(board=Board(30, 60, 60), hysteresis_c=5.0, seed=0)
 @example(board=Board(900, 60, 60), hysteresis_c=5.0, seed=0)
 def test_a_board_stays_at_its_limit_and_settles_without_flapping_or_waste(
