@@ -28,7 +28,9 @@ VERSION = re.compile(r"edge-detect_([0-9.]+)-1~deb")
 
 def run(*command: str | Path, folder: Path = ROOT) -> str:
     """The output of a command that must succeed."""
-    environment = os.environ | {"PATH": f"{ANSIBLE}:{os.environ['PATH']}", "NO_COLOR": "1"}
+    path = f"{ANSIBLE}:{os.environ['PATH']}"
+    # Ansible works in no other encoding.
+    environment = os.environ | {"PATH": path, "NO_COLOR": "1", "LC_ALL": "C.UTF-8"}
     done = subprocess.run(
         [str(each) for each in command],
         cwd=folder,
