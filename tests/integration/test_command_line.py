@@ -203,7 +203,6 @@ def test_run_of_a_file_without_sinks_writes_a_video_and_its_boxes(tmp_path):
 
 
 # Its addresses are those that everybody gets who names none.
-@pytest.mark.xdist_group("default-ports")
 def test_run_without_a_source_serves_the_bundled_clip_and_prints_both_addresses(tmp_path):
     process = start("run", "--model", FAST_MODEL, cwd=tmp_path)
     try:

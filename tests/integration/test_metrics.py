@@ -30,9 +30,6 @@ ALERTS = ROOT / "deploy/prometheus/alerts.yml"
 CAPTURED = 'edge_detect_frames_total{camera="yard", stage="captured"}'
 DASHBOARD = ROOT / "deploy/grafana/edge-detect.json"
 
-# One Prometheus for all that ask it.
-shares_prometheus = pytest.mark.xdist_group("prometheus")
-
 
 @contextmanager
 def serving(service: PlainService, port: int | None = None) -> Iterator[str]:
@@ -80,14 +77,12 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
             yield watched
 
 
-@shares_prometheus
 def test_prometheus_takes_the_scrape_as_it_is(watched: Watched):
     watched.prometheus.wait_for_value('up{job="edge-detect"}', 1)
     target = watched.prometheus.ask("targets")["activeTargets"][0]
     assert target["lastError"] == ""
 
 
-@shares_prometheus
 def test_prometheus_knows_our_numbers(watched: Watched):
     wait_for_value, frames = watched.prometheus.wait_for_value, watched.works[0].frames
     wait_for_value('edge_detect_frames_total{camera="yard", stage="detected"}', frames - 3)
@@ -98,7 +93,6 @@ def test_prometheus_knows_our_numbers(watched: Watched):
     wait_for_value("edge_detect_config_reloads_total", 2)
 
 
-@shares_prometheus
 def test_prometheus_computes_the_percentiles_that_we_log(watched: Watched):
     ours = watched.works[0].totals().durations["capture_to_detect"].percentiles()
     for share, wanted_ms in ((0.5, ours.p50), (0.99, ours.p99)):
@@ -111,7 +105,6 @@ def test_prometheus_computes_the_percentiles_that_we_log(watched: Watched):
         assert theirs * 1000 == pytest.approx(wanted_ms, rel=0.3)
 
 
-@shares_prometheus
 def test_every_alert_can_be_evaluated_and_only_what_is_wrong_is_pending(watched: Watched):
     def rules() -> list[dict[str, object]]:
         return list(watched.prometheus.ask("rules")["groups"][0]["rules"])
@@ -123,7 +116,6 @@ def test_every_alert_can_be_evaluated_and_only_what_is_wrong_is_pending(watched:
     wait_for(lambda: raised() == ["EdgeDetectCameraLost"], 30)
 
 
-@shares_prometheus
 def test_every_panel_of_the_dashboard_has_data(watched: Watched, dashboard_script: ModuleType):
     dashboard = json.loads(DASHBOARD.read_text())
     assert dashboard["panels"]
@@ -134,7 +126,6 @@ def test_every_panel_of_the_dashboard_has_data(watched: Watched, dashboard_scrip
             watched.wait_for_data(query)
 
 
-@shares_prometheus
 def test_the_choices_of_the_dashboard_are_there(watched: Watched):
     variables = json.loads(DASHBOARD.read_text())["templating"]["list"]
     for variable in variables:
@@ -148,7 +139,6 @@ def test_the_choices_of_the_dashboard_are_there(watched: Watched):
             assert found
 
 
-@shares_prometheus
 def test_the_page_drawn_from_the_dashboard_shows_its_panels(
     watched: Watched, dashboard_script: ModuleType
 ):
@@ -160,7 +150,6 @@ def test_the_page_drawn_from_the_dashboard_shows_its_panels(
     assert height > 500
 
 
-@shares_prometheus
 def test_every_question_of_the_reference_has_an_answer(watched: Watched):
     for query in QUESTIONS.values():
         watched.wait_for_data(query.replace("[5m]", "[30s]"))

@@ -17,7 +17,6 @@ from edge_detect.core import bundled_path
 
 ROOT = Path(__file__).resolve().parents[2]
 # Both tests look at one environment.
-pytestmark = pytest.mark.xdist_group("wheel")
 
 
 def needed_by(wheel: Distribution) -> dict[str, Distribution]:
