@@ -21,8 +21,8 @@ LAUNCH = (
 # More pictures waiting than this means that the pipeline stands still. They leave in no
 # time when it goes on.
 _MOST_WAITING = 30
-# The pipeline's time line begins this long before the pipeline, so that pictures taken
-# just before it have a place on it.
+# The pipeline's time line begins this long before the pipeline, or with the clock, so that
+# pictures taken just before it have a place on it.
 _HEAD_START_NS = 10 * NS_PER_S
 
 
@@ -36,13 +36,18 @@ class Feed:
         libraries: GStreamer.
         media: A GstRTSPMedia made of `LAUNCH`, not yet prepared.
         encoded: Called with `captured_ns` for each picture that came from the encoder.
+        clock_ns: CLOCK_MONOTONIC, in nanoseconds.
 
     Attributes:
         dropped: Pictures left out.
     """
 
     def __init__(
-        self, libraries: RtspLibraries, media: Any, encoded: Callable[[int], None]
+        self,
+        libraries: RtspLibraries,
+        media: Any,
+        encoded: Callable[[int], None],
+        clock_ns: Callable[[], int] = monotonic_ns,
     ) -> None:
         self._libraries = libraries
         self._encoded = encoded
@@ -51,7 +56,10 @@ class Feed:
         # The clock is CLOCK_MONOTONIC, as that of the frames. A base time of our own makes
         # the difference between the two time lines known before the first picture.
         pipeline = element.get_parent()
-        self._base_ns = monotonic_ns() - _HEAD_START_NS
+        self._clock_ns = clock_ns
+        self._began_ns = clock_ns()
+        # GStreamer's times are unsigned, and the clock begins with the computer.
+        self._base_ns = max(0, self._began_ns - _HEAD_START_NS)
         pipeline.set_start_time(libraries.Gst.CLOCK_TIME_NONE)
         pipeline.set_base_time(self._base_ns)
         self._last_ns = -1
@@ -82,8 +90,7 @@ class Feed:
         Args:
             patience_s: Time allowed from the construction on.
         """
-        waited_ns = monotonic_ns() - self._base_ns - _HEAD_START_NS
-        if waited_ns > patience_s * NS_PER_S:
+        if self._clock_ns() - self._began_ns > patience_s * NS_PER_S:
             self.fail()
 
     def fail(self) -> None:
