@@ -129,9 +129,10 @@ class Encoder:
         self._sets = ParameterSets()
         self._pending: dict[int, Picture] = {}
         self._first_ns = 0
-        self._last_ns = 0
-        self._due_ns = 0
-        self._last_key_ns = 0
+        # CLOCK_MONOTONIC may be near zero: None and not zero stands for "not yet".
+        self._last_ns: int | None = None
+        self._due_ns: int | None = None
+        self._last_key_ns: int | None = None
         self._key_wanted = False
 
     @property
@@ -169,7 +170,8 @@ class Encoder:
         """
         captured_ns = picture.frame.captured_ns
         with self._lock:
-            if not self._receivers or captured_ns <= self._last_ns or self._too_soon(captured_ns):
+            old = self._last_ns is not None and captured_ns <= self._last_ns
+            if not self._receivers or old or self._too_soon(captured_ns):
                 return
             self._last_ns = captured_ns
             if self._codec is None:
@@ -183,11 +185,12 @@ class Encoder:
         if self.settings.fps is None:
             return False
         period_ns = round(NS_PER_S / self.settings.fps)
-        if captured_ns < self._due_ns - period_ns // 10:
+        due_ns = captured_ns if self._due_ns is None else self._due_ns
+        if captured_ns < due_ns - period_ns // 10:
             return True
         # Counted from when it was due, so that 25 of 30 pictures are 25, and not every other.
-        on_time = captured_ns < self._due_ns + period_ns
-        self._due_ns = (self._due_ns if on_time else captured_ns) + period_ns
+        on_time = captured_ns < due_ns + period_ns
+        self._due_ns = (due_ns if on_time else captured_ns) + period_ns
         return False
 
     def _open(self, picture: Picture) -> None:
@@ -207,7 +210,7 @@ class Encoder:
                 self._yuv = YuvPicture(size)
                 self._pending.clear()
                 self._first_ns = picture.frame.captured_ns
-                self._last_key_ns, self._key_wanted = 0, True
+                self._last_key_ns, self._key_wanted = None, True
                 return
         raise SinkError(
             f"no H.264 encoder works ({reason})", "leave encoder= out, or use encoder=libx264"
@@ -239,6 +242,8 @@ class Encoder:
 
     def _key_is_due(self, captured_ns: int) -> bool:
         """Whether this is to be a key frame: by the clock, as real rates are not the nominal."""
+        if self._last_key_ns is None:
+            return True
         elapsed_ns = captured_ns - self._last_key_ns
         if self._key_wanted and elapsed_ns >= _LEAST_KEY_DISTANCE_NS:
             return True

@@ -27,10 +27,12 @@ START_NS = 10**12
 SMALL = Size(64, 48)
 
 
-def picture_of(number: int, size: Size = SMALL, *, fps: float = 30.0) -> Picture:
+def picture_of(
+    number: int, size: Size = SMALL, *, fps: float = 30.0, start_ns: int = START_NS
+) -> Picture:
     """A grey picture, lighter from one to the next."""
     image = np.full((size.height, size.width, 3), 40 + number % 150, np.uint8)
-    captured_ns = START_NS + round(number * 1e9 / fps)
+    captured_ns = start_ns + round(number * 1e9 / fps)
     return Picture(Frame(image, captured_ns, number, "test", captured_ns), image, None)
 
 
@@ -149,6 +151,22 @@ def test_key_frames_come_on_request_but_not_too_close():
             encoder.request_key()
         encoder.write(picture_of(number))
     assert keys(received) == [0, 20, 35, 50]
+
+
+@pytest.mark.parametrize("start_ns", [0, 1, 10**8, 10**17])
+def test_nothing_depends_on_how_long_the_computer_has_been_on(start_ns):
+    """Frames carry CLOCK_MONOTONIC, which is near zero after a start."""
+    encoder = Encoder(EncoderSettings("libx264", fps=10, keyframe_s=2), 30.0)
+    received: list[EncodedPicture] = []
+    encoder.subscribe(received.append)
+    for number in range(90):
+        if number == 3:
+            encoder.request_key()
+        encoder.write(picture_of(number, start_ns=start_ns))
+    assert numbers(received) == list(range(0, 90, 3))
+    # The first; the one asked for, half a second later at the earliest; each after 2 s.
+    assert keys(received) == [0, 15, 75]
+    assert len(decode(received)) == 30
 
 
 @pytest.mark.parametrize("fps", [5.0, 30.0, 60.0])
