@@ -26,7 +26,7 @@ def join(mount: Mount, limits: Limits) -> RtspServer:
     """
     address = mount.address
     key = (address.host, address.port)
-    # Held for a second at most, the time that a server has to stop.
+    # Held no longer than a server may take to stop.
     with _lock:
         server = _servers.get(key)
         if server is not None and server.failed:

@@ -15,7 +15,11 @@ __all__ = ["RtspServer"]
 
 _TICK_S = 1
 _WATCH_S = 0.1
-_STOP_S = 0.8
+_REMOVE_S = 0.8
+# Far more than the thread takes, also on a busy computer.
+_STOP_S = 5.0
+# How often clients that hold the thread are cut off meanwhile.
+_CUT_S = 0.04
 _LAST_EVENTS = 1000
 # Between GLib's PRIORITY_DEFAULT_IDLE, at 200, and its PRIORITY_LOW, at 300.
 _LEISURE_PRIORITY = 250
@@ -159,13 +163,13 @@ class RtspServer:
             gone.set()
 
         self._do(remove)
-        deadline_ns = monotonic_ns() + round(_STOP_S * NS_PER_S)
-        while not (gone.wait(_STOP_S / 20) or self.failed) and monotonic_ns() < deadline_ns:
+        deadline_ns = monotonic_ns() + round(_REMOVE_S * NS_PER_S)
+        while not (gone.wait(_CUT_S) or self.failed) and monotonic_ns() < deadline_ns:
             mount.fail()
         return False
 
     def stop(self) -> None:
-        """Send everybody away and let go of the port; returns within a second.
+        """Send everybody away and let go of the port; waits for no client.
 
         Raises:
             SinkError: GStreamer does not come to an end.
@@ -177,7 +181,7 @@ class RtspServer:
                 mount.fail()
             self._clients.cut_off_all()
             self._context.wakeup()
-            self._thread.join(_STOP_S / 20)
+            self._thread.join(_CUT_S)
         self._guard.join(_STOP_S)
         if self._thread.is_alive():
             where = f"port {self._port} of {self._host}"
