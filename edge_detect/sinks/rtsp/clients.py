@@ -38,7 +38,8 @@ class Limits:
         strangers: Most connections beyond those of viewers. When there are more, the oldest
             without a session goes, so that a flood does not lock viewers out.
         idle_s: A connection without a session is closed after this time.
-        session_s: A session is dropped when its client gave no sign of life for this long.
+        session_s: What clients are told: a session lasts this long without a sign of life.
+        session_grace_s: How much later it is dropped, for signs of life that come late.
         stuck_s: A connection that takes no data for this long is cut. GStreamer itself keeps
             ten seconds of the stream for a slow viewer, then gives up on it.
         first_picture_s: The first viewer is answered with 503 when no picture comes in time.
@@ -51,6 +52,7 @@ class Limits:
     strangers: int = 48
     idle_s: float = 10.0
     session_s: int = 30
+    session_grace_s: int = 5
     stuck_s: float = 15.0
     first_picture_s: float = 3.0
     burst_bytes: int = 32_768
@@ -301,6 +303,7 @@ class Clients:
 
     def _limit_session(self, client: Any, session: Any) -> None:
         session.set_timeout(self._limits.session_s)
+        session.set_property("extra-timeout", self._limits.session_grace_s)
         connection = self._connections.get(client)
         if connection is not None:
             connection.sessions.append(session)
