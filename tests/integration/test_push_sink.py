@@ -3,18 +3,22 @@
 import contextlib
 import json
 import logging
-import socket
 import subprocess
 import threading
-import time
 from itertools import pairwise
 
 import pytest
+from support.ports import free_port
 from support.recordings import Camera, need, numbers, stream_info
 from support.servers.programs import Program, silent_port
+from support.waiting import HANG_S, promptly, wait_for
 
 from edge_detect.core import SinkError
+from edge_detect.core.url import Authority
 from edge_detect.sinks import Sink, open_sink
+from edge_detect.sinks.encoder import EncoderSettings
+from edge_detect.sinks.push.publisher import Patience
+from edge_detect.sinks.push.sink import PushSink
 
 
 class RecordServer(Program):
@@ -40,37 +44,33 @@ def record_server(*arguments: str):
         yield server
 
 
-def seconds_of(function) -> float:
-    started = time.monotonic()
-    function()
-    return time.monotonic() - started
+def push_to(port: int, patience: Patience) -> PushSink:
+    """A sink that waits for the server only so long."""
+    server = Authority("", "", "127.0.0.1", port, "/live")
+    return PushSink(server, EncoderSettings("libx264"), udp=False, patience=patience)
 
 
-def is_recent(seen: dict, number: int) -> bool:
-    return (seen["number"] or 0) > number and seen["age_ms"] < 500
+def opens(sink: Sink) -> bool:
+    """Whether the server is there now."""
+    try:
+        sink.open(stream_info())
+    except SinkError:
+        return False
+    return True
 
 
-def open_as_soon_as_possible(sink: Sink, timeout_s: float) -> None:
-    deadline = time.monotonic() + timeout_s
-    while True:
-        try:
-            sink.open(stream_info())
-        except SinkError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-        else:
-            return
-
-
-def feed_until_it_fails(camera: Camera, sink: Sink, timeout_s: float) -> SinkError:
+def feed_until_it_fails(camera: Camera, sink: Sink) -> SinkError:
     with pytest.raises(SinkError) as caught:
-        camera.feed_live(sink, lambda: False, timeout_s)
+        camera.feed_live(sink, lambda: False)
     return caught.value
 
 
+def pushing_threads() -> list[str]:
+    return [each.name for each in threading.enumerate() if each.name == "edge-push"]
+
+
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
-def test_the_server_gets_every_picture_undamaged_and_soon(transport) -> None:
+def test_the_server_gets_every_picture_undamaged(transport) -> None:
     encoded: list[int] = []
     camera = Camera(640, 360)
     with record_server() as server:
@@ -79,36 +79,32 @@ def test_the_server_gets_every_picture_undamaged_and_soon(transport) -> None:
             assert not sink.wants_picture
             sink.open(stream_info(encoded=encoded))
             assert sink.wants_picture
-            camera.feed_live(sink, lambda: len(server.seen) >= 60)
+            camera.feed_live(sink, lambda: len(server.seen) >= 30)
         assert not sink.wants_picture
     received = server.numbers
     assert received == list(range(len(received)))
-    assert len(encoded) >= 60
+    assert len(encoded) >= 30
     assert server.seen[0]["size"] == [640, 360]
-    ages = sorted(each["age_ms"] for each in server.seen)
-    assert ages[len(ages) // 2] < 500
 
 
 def test_another_kind_of_server_takes_the_stream_as_well(tmp_path) -> None:
     need("ffmpeg")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        url = f"127.0.0.1:{probe.getsockname()[1]}/live"
+    url = f"127.0.0.1:{free_port()}/live"
     path = tmp_path / "taken.mp4"
     command = ["ffmpeg", "-v", "error", "-rtsp_flags", "listen", "-i", f"rtsp://{url}"]
-    command += ["-frames:v", "60", "-c", "copy", str(path)]
+    command += ["-frames:v", "30", "-c", "copy", str(path)]
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     try:
         with open_sink(f"rtsp-push://{url}") as sink:
-            open_as_soon_as_possible(sink, 10)
+            wait_for(lambda: opens(sink))
             # It leaves when it has what it wants.
             with contextlib.suppress(SinkError):
                 Camera().feed_live(sink, lambda: server.poll() is not None)
-        assert server.wait(10) == 0
+        assert server.wait(30) == 0
     finally:
         server.kill()
         server.wait(10)
-    assert numbers(path) == list(range(60))
+    assert numbers(path) == list(range(30))
 
 
 @pytest.mark.parametrize("digest", [False, True])
@@ -162,7 +158,7 @@ def test_a_video_of_another_size_is_announced_anew() -> None:
         sink.close()
         wide = Camera(640, 360)
         sink.open(stream)
-        assert "announced anew" in feed_until_it_fails(wide, sink, 5).message
+        assert "announced anew" in feed_until_it_fails(wide, sink).message
         sink.close()
         sink.open(stream)
         wide.feed_live(sink, lambda: server.seen[-1]["size"] == [640, 360])
@@ -174,7 +170,7 @@ def test_a_server_that_is_killed_and_comes_back_gets_the_stream_again() -> None:
         sink.open(stream)
         camera.feed_live(sink, lambda: len(server.seen) >= 15)
         server.kill()
-        error = feed_until_it_fails(camera, sink, 5)
+        error = feed_until_it_fails(camera, sink)
         assert error.transient
         sink.close()
         with pytest.raises(SinkError, match="Connection refused") as caught:
@@ -187,34 +183,42 @@ def test_a_server_that_is_killed_and_comes_back_gets_the_stream_again() -> None:
             assert all(b - a == 1 for a, b in pairwise(successor.numbers))
 
 
-def test_a_frozen_server_is_left_within_seconds_and_closing_does_not_wait_for_it() -> None:
+def test_a_frozen_server_is_left_and_closing_does_not_wait_for_it() -> None:
     camera = Camera(noise=True)
-    with record_server() as server, open_sink(f"rtsp-push://127.0.0.1:{server.port}/live") as sink:
+    with (
+        record_server() as server,
+        push_to(server.port, Patience(answer_s=2, ask_s=0.2)) as sink,
+    ):
         sink.open(stream_info())
         camera.feed_live(sink, lambda: len(server.seen) >= 15)
+        # It stays frozen to the end.
         server.freeze()
-        started = time.monotonic()
-        error = feed_until_it_fails(camera, sink, 20)
-        assert time.monotonic() - started < 12
+        error = feed_until_it_fails(camera, sink)
         assert error.transient
         assert "does not answer" in error.message
-        assert seconds_of(sink.close) < 1
-        started = time.monotonic()
-        with pytest.raises(SinkError, match="does not answer"):
-            sink.open(stream_info())
-        assert time.monotonic() - started < 9
+        with promptly():
+            sink.close()
+        with (
+            push_to(server.port, Patience(answer_s=0.3)) as again,
+            pytest.raises(SinkError, match="does not answer"),
+        ):
+            again.open(stream_info())
 
 
-def test_closing_while_the_server_is_frozen_is_quick_and_leaves_no_thread() -> None:
+def test_closing_while_the_server_is_frozen_does_not_wait_and_leaves_no_thread() -> None:
     camera = Camera(1280, 720, noise=True)
-    with record_server() as server, open_sink(f"rtsp-push://127.0.0.1:{server.port}/live") as sink:
+    with (
+        record_server() as server,
+        push_to(server.port, Patience(answer_s=HANG_S, ask_s=HANG_S)) as sink,
+    ):
         sink.open(stream_info())
         camera.feed_live(sink, lambda: len(server.seen) >= 5)
         server.freeze()
         stuck = camera.number + 20
         camera.feed_live(sink, lambda: camera.number >= stuck)
-        assert seconds_of(sink.close) < 1
-        assert "edge-push" not in [thread.name for thread in threading.enumerate()]
+        with promptly():
+            sink.close()
+            wait_for(lambda: not pushing_threads())
 
 
 def test_a_server_that_thaws_soon_enough_gets_what_is_new() -> None:
@@ -226,17 +230,20 @@ def test_a_server_that_thaws_soon_enough_gets_what_is_new() -> None:
         thaw = camera.number + 45
         camera.feed_live(sink, lambda: camera.number >= thaw)
         server.thaw()
-        camera.feed_live(sink, lambda: is_recent(server.seen[-1], thaw + 15))
+
+        def follows() -> bool:
+            """The delay of one and a half seconds would stay if it had built up."""
+            seen = server.seen[-1]
+            return (seen["number"] or 0) > thaw + 15 and seen["age_ms"] < 1000
+
+        camera.feed_live(sink, follows)
         assert None not in server.numbers
 
 
 def test_a_port_that_says_nothing_is_an_error_in_time() -> None:
-    with silent_port() as port:
-        sink = open_sink(f"rtsp-push://127.0.0.1:{port}/live")
-        started = time.monotonic()
-        with pytest.raises(SinkError, match="does not answer") as caught:
+    with silent_port() as port, push_to(port, Patience(answer_s=0.5)) as sink:
+        with promptly(), pytest.raises(SinkError, match="does not answer") as caught:
             sink.open(stream_info())
-        assert time.monotonic() - started < 9
         assert caught.value.transient
 
 
@@ -248,6 +255,7 @@ def test_nothing_stays_behind_after_many_connections() -> None:
             sink.open(stream_info())
             camera.feed_live(sink, lambda: camera.number >= 3)  # noqa: B023 - called at once
             sink.close()
+            wait_for(lambda: not pushing_threads())
             before = before or (threading.active_count(), _open_files())
         assert (threading.active_count(), _open_files()) == before
 

@@ -6,6 +6,7 @@ import select
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -15,15 +16,26 @@ from edge_detect.sinks.push.auth import Challenge, read_challenges
 from edge_detect.sinks.push.rtp import describe, is_rtcp
 from edge_detect.sinks.push.transport import Inbox, Reply, UdpPorts
 
-__all__ = ["Publisher"]
+__all__ = ["Patience", "Publisher"]
 
-_CONNECT_S = 4.0
-# For an answer, and for the network to take a picture.
-_PATIENCE_S = 4.0
-# How often the server is asked whether it is still there; it also keeps the session alive.
-_ASK_NS = 3 * NS_PER_S
 _CONTROL = "streamid=0"
 _SEND_BUFFER_BYTES = 512 * 1024
+
+
+@dataclass(slots=True, frozen=True)
+class Patience:
+    """How long a server is waited for.
+
+    Attributes:
+        connect_s: For its host to take the connection.
+        answer_s: For an answer, and for the network to take a picture.
+        ask_s: How often the server is asked whether it is still there, which also keeps the
+            session alive.
+    """
+
+    connect_s: float = 4.0
+    answer_s: float = 4.0
+    ask_s: float = 3.0
 
 
 class _Asked(NamedTuple):
@@ -42,15 +54,20 @@ class Publisher:
         udp: Whether the stream goes by UDP.
         proven: Whether the server has taken the stream before: then whatever it refuses now
             is tried again.
+        patience: How long to wait for it.
 
     Raises:
         SinkError: It cannot be reached or does not answer.
     """
 
-    def __init__(self, name: str, server: Authority, *, udp: bool, proven: bool) -> None:
+    def __init__(
+        self, name: str, server: Authority, *, udp: bool, proven: bool, patience: Patience
+    ) -> None:
         self._name = name
         self._server = server
         self._proven = proven
+        self._answer_ns = round(patience.answer_s * NS_PER_S)
+        self._ask_ns = round(patience.ask_s * NS_PER_S)
         self._udp = UdpPorts() if udp else None
         host = f"[{server.host}]" if ":" in server.host else server.host
         self._uri = f"rtsp://{host}:{server.port}{quote(server.path, safe='/:@!$&()*+,;=~')}"
@@ -62,14 +79,14 @@ class Publisher:
         self._asked_ns = monotonic_ns()
         self._inbox = Inbox()
         try:
-            self._socket = socket.create_connection((server.host, server.port), _CONNECT_S)
+            self._socket = socket.create_connection((server.host, server.port), patience.connect_s)
         except OSError as error:
             self._close_udp()
             raise self._lost(error) from error
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # What waits in the system's buffer is delay.
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-        self._socket.settimeout(_PATIENCE_S)
+        self._socket.settimeout(patience.answer_s)
         self._readable = select.poll()
         self._readable.register(self._socket, select.POLLIN)
         try:
@@ -136,9 +153,9 @@ class Publisher:
             raise self._lost(error) from error
         now_ns = monotonic_ns()
         if self._asked is not None:
-            if now_ns - self._asked.since_ns > _PATIENCE_S * NS_PER_S:
+            if now_ns - self._asked.since_ns > self._answer_ns:
                 raise self._lost(TimeoutError())
-        elif now_ns - self._asked_ns > _ASK_NS:
+        elif now_ns - self._asked_ns > self._ask_ns:
             self._asked_ns = now_ns
             self._send(self._request("OPTIONS", self._uri))
             self._asked = _Asked(self._number, now_ns)
@@ -192,7 +209,7 @@ class Publisher:
         return "".join(f"{line}\r\n" for line in [*lines, ""]).encode() + body
 
     def _wait_for_reply(self) -> Reply:
-        until_ns = monotonic_ns() + round(_PATIENCE_S * NS_PER_S)
+        until_ns = monotonic_ns() + self._answer_ns
         try:
             while True:
                 reply = self._inbox.reply()

@@ -18,7 +18,7 @@ from edge_detect.sinks.encoder import (
     encoder_settings,
 )
 from edge_detect.sinks.h264 import parameter_sets
-from edge_detect.sinks.push.publisher import Publisher
+from edge_detect.sinks.push.publisher import Patience, Publisher
 from edge_detect.sinks.push.rtp import Packetizer
 from edge_detect.sinks.sink import Sink, StreamInfo
 
@@ -46,16 +46,25 @@ class PushSink(Sink):
         server: Where it is, the path, user and password.
         settings: Of the encoder.
         udp: Whether the stream goes by UDP.
+        patience: How long to wait for the server.
     """
 
     takes_pictures = True
 
-    def __init__(self, server: Authority, settings: EncoderSettings, *, udp: bool) -> None:
+    def __init__(
+        self,
+        server: Authority,
+        settings: EncoderSettings,
+        *,
+        udp: bool,
+        patience: Patience | None = None,
+    ) -> None:
         host = f"[{server.host}]" if ":" in server.host else server.host
         self.name = f"rtsp-push://{host}:{server.port}{server.path}"
         self._server = server
         self._settings = settings
         self._udp = udp
+        self._patience = patience or Patience()
         self._session: UnitSession | None = None
         self._publisher: Publisher | None = None
         # What is announced; once it is known, a connection is made ready when it is opened.
@@ -79,7 +88,13 @@ class PushSink(Sink):
         Raises:
             SinkError: It cannot be reached, does not answer, or refuses the stream.
         """
-        publisher = Publisher(self.name, self._server, udp=self._udp, proven=self._proven)
+        publisher = Publisher(
+            self.name,
+            self._server,
+            udp=self._udp,
+            proven=self._proven,
+            patience=self._patience,
+        )
         try:
             if self._sets is not None:
                 publisher.announce(*self._sets)
