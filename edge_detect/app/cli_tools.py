@@ -112,6 +112,13 @@ def _add_latency(commands: "Commands") -> None:
         "--duration", type=positive_float, default=20.0, metavar="S", help="default: 20"
     )
     latency.add_argument(
+        "--warmup",
+        type=positive_float,
+        default=3.0,
+        metavar="S",
+        help="seconds before the measurement begins (default: 3)",
+    )
+    latency.add_argument(
         "--client",
         choices=["own", "gstreamer"],
         default="own",

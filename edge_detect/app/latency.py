@@ -26,6 +26,7 @@ def latency(arguments: argparse.Namespace) -> int:
         threads=arguments.threads,
         runtime=arguments.runtime,
         seconds=arguments.duration,
+        warmup_s=arguments.warmup,
         client=arguments.client,
     )
     print(json.dumps(figures.as_json()) if arguments.json else _table(figures))

@@ -27,8 +27,6 @@ from edge_detect.pipeline import DEFAULT_MODEL, Pipeline
 
 __all__ = ["LatencyFigures", "measure_latency"]
 
-# Connecting, the first key frames and the caches of all stages are no steady state.
-_WARMUP_S = 3.0
 _CONNECT_S = 15.0
 _MOST_KEPT = 1000
 
@@ -77,6 +75,7 @@ def measure_latency(
     threads: int | None = 1,
     runtime: str | None = None,
     seconds: float = 20.0,
+    warmup_s: float = 3.0,
     client: str = "own",
 ) -> LatencyFigures:
     """Serve a synthetic camera over RTSP on loopback, and watch it from another process.
@@ -87,7 +86,9 @@ def measure_latency(
         model: That detects meanwhile.
         threads: Of its interpreter.
         runtime: `litert` or `tflite-runtime`; None takes the first that is there.
-        seconds: How long to measure, after three seconds of warming up.
+        seconds: How long to measure.
+        warmup_s: How long to wait before: connecting, the first key frames and the caches of
+            all stages are no steady state.
         client: `own` reads as this project's sources do, `gstreamer` as GStreamer's players.
 
     Raises:
@@ -108,7 +109,7 @@ def measure_latency(
         viewer = _Viewer(url, client)
         try:
             viewer.wait_for_pictures(pipeline)
-            if pipeline.wait(_WARMUP_S):
+            if pipeline.wait(warmup_s):
                 raise StageError("the pipeline ended by itself")
             before = {name: each.copy() for name, each in pipeline.statistics.durations.items()}
             before_encode = pipeline.outlets[0].capture_to_encode.copy()
@@ -124,10 +125,11 @@ def measure_latency(
             stages["capture_to_encode"] = (
                 pipeline.outlets[0].capture_to_encode.since(before_encode).percentiles()
             )
-            stages["encode_to_client"] = _percentiles(viewer.transport_ns)
             threads = pipeline.detector.threads
         finally:
             viewer.stop()
+    # The viewer's thread may count its last picture until it has ended.
+    stages["encode_to_client"] = _percentiles(viewer.transport_ns)
     return LatencyFigures(
         size,
         pipeline.detector.name,
