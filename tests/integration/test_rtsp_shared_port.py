@@ -5,7 +5,6 @@ import socket
 import subprocess
 import threading
 from itertools import islice
-from time import monotonic
 
 import av
 import numpy as np
@@ -18,11 +17,12 @@ from support.rtsp_clients import (
     Watcher,
     assert_sound,
     decoded,
+    over_udp,
     read_number,
     stream_info,
     worst_block,
 )
-from support.waiting import wait_for
+from support.waiting import HANG_S, promptly, wait_for
 
 from edge_detect.core import SinkError, Size
 from edge_detect.sinks import open_sink
@@ -107,7 +107,7 @@ def look_at_door(port):
     """Three clients of one path: one that plays over TCP, one over UDP, one that only asks."""
     clients = [RawClient(port, "/door") for _ in range(3)]
     assert clients[0].play() == 200
-    assert clients[1].play("RTP/AVP;unicast;client_port=49270-49271") == 200
+    assert clients[1].play(over_udp()) == 200
     assert clients[2].request("DESCRIBE")[0] == 200
     return clients
 
@@ -116,23 +116,24 @@ def test_closing_a_path_sends_its_viewers_away_and_costs_the_others_nothing(came
     yard, door = cameras
     stays = Watcher(yard.name)
     stays.wait_for(10)
+    dropped = yard.dropped
     for _ in range(3):
         clients = look_at_door(port)
         wait_for(lambda: (yard.viewers, door.viewers) == (1, 2))
-        started = monotonic()
-        door.close()
-        assert monotonic() - started < 1
-        assert [each.wait_for_end(2) for each in clients] == [True] * 3
+        # The clients would stay for ever.
+        with promptly():
+            door.close()
+        assert [each.wait_for_end() for each in clients] == [True] * 3
         assert not door.wants_picture
         # As a camera that is being started again: it is worth while to come back.
         assert RawClient(port, "/door").request("DESCRIBE")[0] == 503
         stays.wait_for(10)
         door.open(stream_info())
     stays.wait_for(10)
+    assert yard.dropped == dropped
     stays.stop()
     assert stays.error is None
     assert stays.lost == 0
-    assert yard.dropped == 0
 
 
 def test_the_last_path_to_close_frees_the_port(port):
@@ -172,9 +173,9 @@ def test_one_port_under_two_addresses_is_refused_with_what_to_do(port):
 
 
 def pictures_of(name, login=""):
-    """How many of five pictures a viewer gets with this login."""
+    """How many of two pictures a viewer gets with this login."""
     try:
-        return len(list(islice(decoded(name.replace("//", f"//{login}"), timeout_s=5), 5)))
+        return len(list(islice(decoded(name.replace("//", f"//{login}")), 2)))
     except av.error.HTTPUnauthorizedError:
         return 0
 
@@ -226,7 +227,7 @@ def test_each_path_counts_its_own_viewers_up_to_its_own_limit(port):
 
 def test_a_camera_without_pictures_keeps_nobody_from_those_of_another(port):
     """Whoever asks for its stream holds the server's thread until it is given up on."""
-    limits = Limits(first_picture_s=2.5)
+    limits = Limits(idle_s=HANG_S, first_picture_s=HANG_S)
     settings = EncoderSettings("libx264")
     with (
         RtspSink(Address("127.0.0.1", port, "/yard"), settings, limits) as yard,
@@ -235,22 +236,25 @@ def test_a_camera_without_pictures_keeps_nobody_from_those_of_another(port):
     ):
         for sink in (yard, dark, street):
             sink.open(stream_info())
-        with Camera(yard) as camera:
+        with Camera(yard):
             watcher = Watcher(yard.name)
             watcher.wait_for(10)
+            dropped = yard.dropped
             waits = RawClient(port, "/door")
             waits.send(f"DESCRIBE {dark.name} RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
             wait_for(lambda: dark.wants_picture)
-            watcher.wait_for(20)
+            watcher.wait_for(10)
+            with promptly():
+                street.close()
+            watcher.wait_for(10)
+            # It was held all the time.
             assert dark.wants_picture
-            started = monotonic()
-            street.close()
-            assert monotonic() - started < 1
+            dark.close()
             assert " 503 " in waits.receive_answer()
             watcher.wait_for(10)
+            assert yard.dropped == dropped
             watcher.stop()
-        assert (watcher.error, watcher.lost, yard.dropped) == (None, 0, 0)
-        assert camera.slowest_s < 1
+        assert (watcher.error, watcher.lost) == (None, 0)
 
 
 def test_a_defect_in_the_server_is_told_to_all_and_all_come_back(port):

@@ -44,7 +44,7 @@ def sink():
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_an_ffmpeg_client_sees_every_picture_as_it_was_drawn(sink, transport):
     with Camera(sink, fps=60):
-        assert_sound(islice(decoded(sink.name, transport), 120), 120)
+        assert_sound(islice(decoded(sink.name, transport), 60), 60)
 
 
 GSTREAMER = (
@@ -52,7 +52,7 @@ GSTREAMER = (
     " ! openh264dec ! videoconvert ! video/x-raw,format=BGR ! fdsink sync=false"
 )
 FFMPEG = (
-    "ffmpeg -nostdin -loglevel error -rtsp_transport tcp -i {url} -frames:v 100"
+    "ffmpeg -nostdin -loglevel error -rtsp_transport tcp -i {url} -frames:v 60"
     " -fps_mode passthrough -f rawvideo -pix_fmt bgr24 -"
 )
 
@@ -70,10 +70,10 @@ def test_other_programs_see_every_picture_as_it_was_drawn(sink, command):
         ) as client,
     ):
         with os.fdopen(os.dup(client.stdout.fileno()), "rb", buffering=FRAME_BYTES) as output:
-            pixels = [output.read(FRAME_BYTES) for _ in range(100)]
+            pixels = [output.read(FRAME_BYTES) for _ in range(60)]
         client.kill()
     shape = (SIZE.height, SIZE.width, 3)
-    assert_sound((np.frombuffer(each, np.uint8).reshape(shape) for each in pixels), 100)
+    assert_sound((np.frombuffer(each, np.uint8).reshape(shape) for each in pixels), 60)
 
 
 def test_a_second_viewer_begins_with_a_sound_picture_and_costs_no_second_encoding():
@@ -84,11 +84,11 @@ def test_a_second_viewer_begins_with_a_sound_picture_and_costs_no_second_encodin
             first = Watcher(sink.name)
             first.wait_for(10)
             assert sink.viewers == 1
-            pictures = islice(decoded(sink.name), 30)
+            pictures = islice(decoded(sink.name), 15)
             begin = next(pictures)
             assert sink.viewers == 2
             assert worst_block(begin, read_number(begin)) < MOST_BLOCK_ERROR
-            assert_sound(pictures, 29)
+            assert_sound(pictures, 14)
             wait_for(lambda: sink.viewers == 1)
             first.wait_for(10)
             first.stop()
@@ -116,21 +116,23 @@ def test_nothing_is_asked_for_and_nothing_encoded_unless_somebody_looks():
             assert client.request("DESCRIBE")[0] == 200
             assert (sink.wants_picture, encoder.wanted, sink.viewers) == (True, True, 0)
             client.close()
-            wait_for(lambda: not sink.wants_picture)
-            assert not encoder.wanted
+            wait_for(lambda: not sink.wants_picture and not encoder.wanted)
     assert encoded
 
 
 def test_size_rate_and_bitrate_follow_the_options():
-    with open_sink(url_of(free_port(), "&size=320x240&fps=10&bitrate=300")) as sink:
+    with open_sink(url_of(free_port(), "&size=320x240&fps=20&bitrate=300")) as sink:
         sink.open(stream_info())
-        with Camera(sink, noise=True) as camera, av.open(sink.name, timeout=10) as client:
+        with (
+            Camera(sink, fps=60, noise=True) as camera,
+            av.open(sink.name, timeout=30) as client,
+        ):
             stream = client.streams.video[0]
             assert (stream.width, stream.height) == (320, 240)
             packets = list(islice(client.demux(stream), 40))
             written = len(camera.written)
     seconds = float((packets[-1].pts - packets[10].pts) * packets[10].time_base)
-    assert 29 / seconds == pytest.approx(10, abs=0.5)
+    assert 29 / seconds == pytest.approx(20, abs=1)
     assert written > 100
     kbps = sum(packet.size for packet in packets[10:]) * 8 / 1000 / seconds
     assert 150 < kbps < 400
@@ -140,11 +142,11 @@ def test_time_stamps_are_the_times_of_capture(sink):
     """Nothing is stamped anew: the distances in the stream are those of the camera."""
     with Camera(sink) as camera, av.open(sink.name, options={"rtsp_transport": "tcp"}) as client:
         times = {}
-        for frame in islice(client.decode(video=0), 60):
+        for frame in islice(client.decode(video=0), 30):
             # FFmpeg gives the very first packet no time.
             if frame.time is not None:
                 times[read_number(frame.to_ndarray(format="bgr24"))] = frame.time
-    assert len(times) >= 59
+    assert len(times) >= 29
     first = min(times)
     for number, time_s in times.items():
         elapsed_s = (camera.written[number] - camera.written[first]) / 1e9
@@ -185,15 +187,20 @@ def test_viewers_without_the_password_are_turned_away_and_the_password_is_never_
 
 def test_a_viewer_stays_while_the_source_is_away_and_sees_it_come_back(sink):
     watcher = Watcher(sink.name)
-    with Camera(sink):
+    with Camera(sink) as camera:
         watcher.wait_for(20)
+    # A decoder may keep the last picture until the next one comes.
+    wait_for(lambda: watcher.numbers[-1] >= max(camera.written) - 1)
     seen = len(watcher.numbers)
-    with pytest.raises(AssertionError, match="did not happen"):
-        wait_for(lambda: len(watcher.numbers) > seen + 5, 1)
+    assert sink.viewers == 1
     with Camera(sink):
         watcher.wait_for(20)
         watcher.stop()
+    assert watcher.error is None
     assert watcher.worst < MOST_BLOCK_ERROR
+    back = watcher.numbers.index(1, seen)
+    assert back <= seen + 1
+    assert watcher.numbers[back:] == list(range(1, len(watcher.numbers) - back + 1))
 
 
 def test_a_viewer_that_is_slow_to_begin_leaves_no_delay_behind():
@@ -201,16 +208,18 @@ def test_a_viewer_that_is_slow_to_begin_leaves_no_delay_behind():
     port = free_port()
     with open_sink(url_of(port)) as sink:
         sink.open(stream_info())
-        with Camera(sink) as camera:
+        # Small and slow, so that on a busy machine the watcher itself keeps up.
+        with Camera(sink, Size(320, 240), fps=20) as camera:
             client = RawClient(port)
             assert client.request("DESCRIBE")[0] == 200
             wait_for(lambda: sink.dropped > 10)
             watcher = Watcher(sink.name)
-            watcher.wait_for(60)
-            assert max(camera.written) - watcher.numbers[-1] < 10
+            watcher.wait_for(10)
+            # Delay that had built up would stay.
+            wait_for(lambda: max(camera.written) - watcher.numbers[-1] < 10)
             assert sink.viewers == 1
             dropped = sink.dropped
-            watcher.wait_for(15)
+            watcher.wait_for(10)
             watcher.stop()
             assert sink.dropped == dropped
             assert watcher.worst < MOST_BLOCK_ERROR
