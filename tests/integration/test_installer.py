@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support.requirements import not_allowed
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTALLER = ROOT / "deploy/install.sh"
@@ -29,12 +30,14 @@ def can_mount():
     return subprocess.run(trial, capture_output=True, timeout=20, check=False).returncode == 0
 
 
-needs_mounts = pytest.mark.skipif(
-    os.geteuid() != 0 or not can_mount(), reason="needs root and the right to mount"
-)
+@pytest.fixture(scope="module")
+def mounts() -> None:
+    """For tests that put another /etc/os-release in the place of this system's."""
+    if os.geteuid() != 0 or not can_mount():
+        not_allowed("needs root and the right to mount")
 
 
-@needs_mounts
+@pytest.mark.usefixtures("mounts")
 @pytest.mark.parametrize("system", KNOWN)
 def test_known_system_is_accepted_and_a_dry_run_says_what_it_would_do(system, tmp_path):
     done = install("--dry-run", on=system, folder=tmp_path)
@@ -44,7 +47,7 @@ def test_known_system_is_accepted_and_a_dry_run_says_what_it_would_do(system, tm
         assert place in done.stdout
 
 
-@needs_mounts
+@pytest.mark.usefixtures("mounts")
 def test_dry_run_changes_nothing(tmp_path):
     places = [
         Path(p) for p in ("/opt/edge-detect", "/etc/edge-detect", "/usr/local/bin/edge-detect")
@@ -55,7 +58,7 @@ def test_dry_run_changes_nothing(tmp_path):
     assert [place.exists() for place in places] == before
 
 
-@needs_mounts
+@pytest.mark.usefixtures("mounts")
 @pytest.mark.parametrize("system", ["debian 11", "ubuntu 22.04"])
 def test_unknown_system_is_refused_until_forced(system, tmp_path):
     refused = install("--dry-run", on=system, folder=tmp_path)

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import pytest
 from support.daemons import MODEL, running_daemon
 from support.ports import free_port
+from support.requirements import not_allowed
 from support.waiting import wait_for
 
 from edge_detect.service.config.settings import LoggingSettings
@@ -194,7 +194,7 @@ def test_what_was_said_last_is_written_before_the_program_ends(tmp_path: Path):
 def test_a_real_journald_shows_messages_and_finds_them_by_camera(tmp_path: Path):
     run = subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True)
     if run.returncode != 0 or not JOURNALD.exists():
-        pytest.skip("needs root, namespaces and systemd-journald (apt-get install systemd)")
+        not_allowed("needs root, namespaces and systemd-journald (apt-get install systemd)")
     script = tmp_path / "journal.sh"
     script.write_text(
         textwrap.dedent(f"""\

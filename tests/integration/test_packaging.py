@@ -20,6 +20,8 @@ from edge_detect.app.cli import main
 from edge_detect.service.config.load import load_settings
 from edge_detect.sinks.rtsp.system import APT_LINE
 
+pytestmark = pytest.mark.deploy
+
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 ANSIBLE = ROOT / ".venv-ansible" / "bin"

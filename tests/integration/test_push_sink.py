@@ -9,7 +9,8 @@ from itertools import pairwise
 
 import pytest
 from support.ports import free_port
-from support.recordings import Camera, need, numbers, stream_info
+from support.recordings import Camera, numbers, stream_info
+from support.requirements import need
 from support.servers.programs import Program, silent_port
 from support.waiting import HANG_S, promptly, wait_for
 
@@ -88,7 +89,7 @@ def test_the_server_gets_every_picture_undamaged(transport) -> None:
 
 
 def test_another_kind_of_server_takes_the_stream_as_well(tmp_path) -> None:
-    need("ffmpeg")
+    need("ffmpeg", "ffmpeg")
     url = f"127.0.0.1:{free_port()}/live"
     path = tmp_path / "taken.mp4"
     command = ["ffmpeg", "-v", "error", "-rtsp_flags", "listen", "-i", f"rtsp://{url}"]

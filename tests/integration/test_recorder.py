@@ -1,9 +1,6 @@
 """Recordings are read back with FFmpeg, which did not write them."""
 
 import json
-import os
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -17,10 +14,10 @@ from support.recordings import (
     numbers,
     open_recorder,
     probe,
-    python_path,
     segments,
     stream_info,
 )
+from support.requirements import run_on_a_disk
 from support.set_clock import DAY_S, YEAR_S, SetClock
 from support.waiting import wait_for
 
@@ -347,18 +344,3 @@ def test_a_disk_that_hangs_holds_nobody_up_and_costs_whole_groups_of_pictures_at
     assert all(number % FRAGMENT == 0 for number in recorded if number - 1 in lost)
 
     assert "does not answer" in acts["close"]["message"]
-
-
-def run_on_a_disk(namespace, mount, script, disk, out) -> subprocess.CompletedProcess[str]:
-    """Run a script that has a disk of its own; skip the test where that is not allowed."""
-    shell = f"{mount} && exec {sys.executable} {SUPPORT / script} {disk} {out}"
-    environment = {**os.environ, "PYTHONPATH": python_path()}
-    command = [*namespace.split(), "sh", "-c", shell]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    # A kernel that lets nobody mount anything is no fault of ours, wherever the test runs; a
-    # missing program is.
-    refused = ("unshare:", "mount:", "mkfs")
-    if done.returncode and done.stderr.startswith(refused) and "not found" not in done.stderr:
-        pytest.skip(f"this system does not allow a disk of one's own: {done.stderr}")
-    assert done.returncode == 0, done.stderr
-    return done

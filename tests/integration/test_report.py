@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support.chromium import Tab, chromium
 from support.history_days import HOUR_S, write_history
+from support.requirements import run_on_a_disk
 from support.service_views import PlainCamera, PlainService, a_status
 
 import edge_detect as ed
@@ -210,20 +211,8 @@ def test_a_full_disk_pauses_the_history_and_costs_no_line(tmp_path: Path) -> Non
     disk, out = tmp_path / "disk", tmp_path / "out"
     disk.mkdir()
     out.mkdir()
-    shell = (
-        f"mount -t tmpfs -o size=1m tmpfs {disk} && "
-        f"exec {sys.executable} {TESTS / 'support' / 'history_small_disk.py'} {disk} {out}"
-    )
-    done = subprocess.run(
-        ["unshare", "-rm", "sh", "-c", shell],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(TESTS)},
-    )
-    if done.returncode and done.stderr.startswith(("unshare:", "mount:")):
-        pytest.skip(f"this system does not allow a disk of one's own: {done.stderr}")
+    mount = f"mount -t tmpfs -o size=1m tmpfs {disk}"
+    done = run_on_a_disk("unshare -rm", mount, "history_small_disk.py", disk, out)
     assert done.stderr == ""
     facts = json.loads(done.stdout)
     where = f"the history in {disk}/metrics"

@@ -8,6 +8,8 @@ import pytest
 
 from edge_detect.core import ConfigError
 
+pytestmark = pytest.mark.deploy
+
 ROOT = Path(__file__).resolve().parents[2]
 UNITS = [ROOT / "systemd" / name for name in ("edge-detect.service", "edge-detect@.service")]
 RULES = ROOT / "deploy/udev/60-edge-detect.rules"

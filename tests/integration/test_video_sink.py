@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import sys
 import av
 import numpy as np
 import pytest
+from support.requirements import need
 from support.stream_info import stream_of
 
 from edge_detect.core import Picture, SinkError, Size
@@ -168,10 +168,7 @@ def test_outputs_of_a_killed_process_are_whole(tmp_path, suffix) -> None:
 
 def check_with_ffprobe(path) -> None:
     """Ask a player that is not the library that wrote the file."""
-    if shutil.which("ffprobe") is None:
-        if os.environ.get("CI"):
-            pytest.fail("ffprobe is missing: apt-get install ffmpeg")
-        return
+    need("ffprobe", "ffmpeg")
     command = ["ffprobe", "-v", "error", "-count_frames", "-select_streams", "v:0"]
     command += ["-show_entries", "stream=nb_read_frames", "-of", "csv=p=0", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -2,10 +2,10 @@
 
 import contextlib
 import itertools
-import shutil
 
 import pytest
 from support.chromium import Tab, chromium, wait_in
+from support.requirements import need
 from support.waiting import wait_for
 from support.web_hub import MovingCamera, served_hub
 
@@ -27,8 +27,7 @@ PAINTED = """[...document.querySelectorAll('.tile canvas')].filter((canvas) => {
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     """One browser for all tests of this file."""
-    if shutil.which("chromium") is None:
-        pytest.fail("these tests need Chromium: sudo apt-get install chromium")
+    need("chromium", "chromium")
     with chromium(tmp_path_factory.mktemp("profile")) as running:
         yield running
 

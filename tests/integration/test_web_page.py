@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import shutil
 from base64 import b64decode
 from dataclasses import replace
 
@@ -10,6 +9,7 @@ import httpx
 import pytest
 from support.chromium import Tab, chromium, wait_in
 from support.ports import free_port
+from support.requirements import need
 from support.waiting import PROMPT_S, wait_for
 from support.web_clients import PATIENT, decode, difference, served
 
@@ -51,8 +51,7 @@ SHOWN = "document.getElementById('picture').width === 640 && document.getElement
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     """One browser for all tests of this file."""
-    if shutil.which("chromium") is None:
-        pytest.fail("these tests need Chromium: sudo apt-get install chromium")
+    need("chromium", "chromium")
     with chromium(tmp_path_factory.mktemp("profile")) as running:
         yield running
 

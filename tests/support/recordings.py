@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import av
 import numpy as np
-import pytest
 
 from edge_detect.core import (
     NS_PER_S,
@@ -27,6 +25,7 @@ from edge_detect.core.clock import Clock
 from edge_detect.core.url import parse_url
 from edge_detect.sinks import Sink, StreamInfo
 from edge_detect.sinks.recorder.sink import RecorderSink, RecorderWaits, open_recorder_sink
+from support.requirements import need
 from support.servers import pattern
 from support.stream_info import stream_of
 
@@ -35,7 +34,6 @@ __all__ = [
     "Camera",
     "check_plays",
     "kill_while_it_records",
-    "need",
     "numbers",
     "open_recorder",
     "probe",
@@ -192,7 +190,7 @@ def numbers(path: Path) -> list[int | None]:
 
 def probe(path: Path) -> dict[str, str]:
     """What ffprobe says about a video's one stream."""
-    need("ffprobe")
+    need("ffprobe", "ffmpeg")
     command = ["ffprobe", "-v", "error", "-count_frames", "-show_streams", "-of", "json"]
     done = subprocess.run([*command, str(path)], capture_output=True, text=True, check=True)
     assert done.stderr == ""
@@ -202,16 +200,7 @@ def probe(path: Path) -> dict[str, str]:
 
 def check_plays(path: Path) -> None:
     """Have ffmpeg decode a video, which must find nothing wrong with it."""
-    need("ffmpeg")
+    need("ffmpeg", "ffmpeg")
     command = ["ffmpeg", "-v", "warning", "-xerror", "-i", str(path), "-f", "null", "-"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stderr == ""
-
-
-def need(program: str) -> None:
-    """Fail in CI, and skip elsewhere, without a program of ffmpeg's."""
-    if shutil.which(program) is None:
-        message = f"{program} is missing: apt-get install ffmpeg"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)

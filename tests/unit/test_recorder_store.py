@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from support.requirements import not_allowed
 from support.set_clock import DAY_S, YEAR_S, SetClock
 
 from edge_detect.core import SinkError
@@ -64,7 +65,7 @@ def undeletable(path):
             immutable = struct.pack("l", struct.unpack("l", flags)[0] | _IMMUTABLE)
             fcntl.ioctl(file, _SET_FLAGS, immutable)
         except OSError as error:
-            pytest.skip(f"needs a file system with attributes: {error}")
+            not_allowed(f"needs a file system with attributes: {error}")
         try:
             yield
         finally:

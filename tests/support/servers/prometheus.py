@@ -1,7 +1,6 @@
 """A real Prometheus on loopback that scrapes one port, and what can be asked of it."""
 
 import json
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from support.ports import free_port
+from support.requirements import need
 from support.waiting import wait_for
 
 __all__ = ["Prometheus", "prometheus", "promtool"]
@@ -121,7 +120,5 @@ def promtool(*arguments: str, given: bytes = b"") -> str:
 
 
 def _program(name: str) -> str:
-    path = shutil.which(name)
-    if path is None:
-        pytest.fail(f"{name} is missing: apt-get install prometheus")
-    return path
+    need(name, "prometheus")
+    return name
