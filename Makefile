@@ -90,6 +90,7 @@ bench: setup  ## Measure this machine; ARGS="…" goes to `edge-detect bench`
 	@$(BIN)/python benchmarks/tutorial_loop.py
 	@$(BIN)/python benchmarks/tuned_lookup.py
 	@$(BIN)/python benchmarks/live.py
+	@$(BIN)/python benchmarks/push.py
 	@$(BIN)/python benchmarks/web_floods.py
 
 models: setup  ## Convert the bundled models again from their packages

@@ -185,18 +185,18 @@ def test_viewers_that_hang_up_while_the_server_is_held_up_end_nothing():
 
 @pytest.mark.endurance
 def test_a_frozen_viewer_slows_nobody_and_is_sent_away():
-    with watched(bitrate_kbps=12_000, noise=True) as (sink, _, viewer):
+    with watched(bitrate_kbps=12_000, fps=15, noise=True) as (sink, _, viewer):
         process = psutil.Process()
         command = f"ffmpeg -nostdin -loglevel quiet -rtsp_transport tcp -i {sink.name} -f null -"
         with subprocess.Popen(command.split()) as frozen:
             try:
                 wait_for(lambda: sink.viewers == 2)
-                viewer.wait_for(30)
+                viewer.wait_for(10)
                 before = process.memory_info().rss
                 frozen.send_signal(signal.SIGSTOP)
                 stopped = monotonic()
                 # It is there for ten seconds, but in nobody's way.
-                viewer.wait_for(60)
+                viewer.wait_for(30)
                 assert sink.viewers == 2
                 grown = 0
                 while sink.viewers == 2:
