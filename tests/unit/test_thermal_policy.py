@@ -82,6 +82,8 @@ boards = st.builds(
 @settings(max_examples=20, deadline=None)
 @example(board=Board(30, 60, 60), hysteresis_c=5.0, seed=0)
 @example(board=Board(900, 60, 60), hysteresis_c=5.0, seed=0)
+# Full load leads it to 0.3 degrees below the limit.
+@example(board=Board(33.1, 57.6875, 20), hysteresis_c=4.0, seed=0)
 def test_a_board_stays_at_its_limit_and_settles_without_flapping_or_waste(
     board, hysteresis_c, seed
 ) -> None:
