@@ -52,7 +52,7 @@ def test_a_daemon_whose_clock_is_set_goes_on_and_tells_when_things_really_were(t
         wait_for(lambda: len(list(root.glob(f"{today:%Y}-*/*.mp4"))) >= 3)
         alive = len(daemon.heard("WATCHDOG"))
         wait_for(lambda: len(daemon.heard("WATCHDOG")) > alive + 2)
-        assert daemon.stop() < 20
+        daemon.stop()
         assert daemon.process.returncode == 0
         problems = [line for line in daemon.log.splitlines() if '"level": "error"' in line]
     assert problems == []
