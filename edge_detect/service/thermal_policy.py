@@ -8,8 +8,9 @@ Three things follow.
   lowered before the limit and not after it.
 * Up: only once the trend, followed much longer, stays below the limit by the hysteresis; and
   by no more than what even a badly cooled board will take without coming to the limit again.
-* A step up that failed after all makes the next one wait twice as long, and go half as far: a
-  board that is just too hot at full load would otherwise alternate between that and much less.
+* A step up that failed after all makes the next one wait twice as long.
+* A share at which the board was too hot is approached by halves: a board that is just too hot at
+  full load would otherwise alternate between that and much less.
 """
 
 import math
@@ -112,8 +113,8 @@ class ThermalPolicy:
         self._changed_s = float("-inf")
         self._raised_s = self._lowered_s = float("-inf")
         self._patience_s = _PATIENCE_S
-        # The share that the last step up led to, if that failed.
-        self._failed_share: float | None = None
+        # The share at which the board was too hot last.
+        self._hot_share: float | None = None
         self._firmware_c: float | None = None
         self._flagged_s = float("-inf")
 
@@ -175,7 +176,7 @@ class ThermalPolicy:
             return
         if now_s - self._raised_s < _FAILED_WITHIN_S:
             self._patience_s = min(2 * self._patience_s, _MOST_PATIENCE_S)
-            self._failed_share = self._share
+        self._hot_share = self._share
         self._raised_s, self._lowered_s = float("-inf"), now_s
         self._change(now_s, share, step.reason)
 
@@ -190,12 +191,12 @@ class ThermalPolicy:
         if settled_c >= limit_c - self._hysteresis_c:
             return
         if now_s - self._lowered_s > max(_FAILED_WITHIN_S, 2 * self._patience_s):
-            self._patience_s, self._failed_share = _PATIENCE_S, None
+            self._patience_s, self._hot_share = _PATIENCE_S, None
         self._raised_s = now_s
         room_c = limit_c - self._hysteresis_c / 5 - settled_c
         share = self._share + room_c / _MOST_RISE_C
-        if self._failed_share is not None:
-            share = min(share, (self._share + self._failed_share) / 2)
+        if self._hot_share is not None:
+            share = min(share, (self._share + self._hot_share) / 2)
         if share >= _NEARLY_ALL:
             self._change(now_s, 1.0, "")
         else:
