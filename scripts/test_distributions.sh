@@ -64,7 +64,8 @@ remove_layer() {
 
 # COMMAND... inside, as a user has it in the clone.
 inside() {
-    systemd-nspawn -q -D "$ROOT" --register=no --keep-unit --resolv-conf=copy-host --chdir=/root/edge-detect \
+    systemd-nspawn -q -D "$ROOT" --as-pid2 --register=no --keep-unit --resolv-conf=copy-host \
+        --chdir=/root/edge-detect \
         --setenv=PIP_CERT=/etc/ssl/certs/ca-certificates.crt --setenv=LANG=C.UTF-8 "$@"
 }
 

@@ -111,5 +111,9 @@ def running_daemon(
     daemon = DaemonProcess(folder, config, environment)
     try:
         yield daemon
+    except BaseException:
+        # Shown with the failure of the test.
+        sys.stderr.write(daemon.log)
+        raise
     finally:
         daemon.close()
