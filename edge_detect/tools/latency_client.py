@@ -6,13 +6,14 @@ and when it had arrived as pixels. The clock is the same for all processes of a 
 """
 
 import argparse
+import re
 import signal
 import sys
 from collections.abc import Iterator
 
 import numpy as np
 
-from edge_detect.core import DependencyError, EdgeDetectError, Image, monotonic_ns
+from edge_detect.core import DependencyError, EdgeDetectError, Image, Size, monotonic_ns
 from edge_detect.core.burned_clock import read_clock
 from edge_detect.sources import open_source
 
@@ -76,8 +77,7 @@ def _gstreamer(url: str) -> Iterator[Image]:
     pipeline.set_state(Gst.State.PLAYING)
     try:
         while (sample := sink.emit("try-pull-sample", _SILENCE_NS)) is not None:
-            shape = sample.get_caps().get_structure(0)
-            width, height = shape.get_value("width"), shape.get_value("height")
+            width, height = _size_in(sample.get_caps().to_string())
             buffer = sample.get_buffer()
             taken, view = buffer.map(Gst.MapFlags.READ)
             if taken:
@@ -86,6 +86,12 @@ def _gstreamer(url: str) -> Iterator[Image]:
                 buffer.unmap(view)
     finally:
         pipeline.set_state(Gst.State.NULL)
+
+
+def _size_in(caps: str) -> Size:
+    """Width and height; structures themselves have other methods since GStreamer 1.26."""
+    found = dict(re.findall(r"\b(width|height)=\(int\)(\d+)", caps))
+    return Size(int(found["width"]), int(found["height"]))
 
 
 if __name__ == "__main__":
