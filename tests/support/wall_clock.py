@@ -20,7 +20,7 @@ _NS_PER_S = 1_000_000_000
 
 
 class WallClock:
-    """The clock that programs read which are started with its `environment`.
+    """The clock that programs read which are started with its variables, in `environment`.
 
     Args:
         folder: For the library, which is compiled there, and the clock's state.
@@ -35,7 +35,7 @@ class WallClock:
         with state.open("r+b") as file:
             self._state = mmap.mmap(file.fileno(), 8)
         preloaded = [str(library), os.environ.get("LD_PRELOAD", "")]
-        self.environment = os.environ | {
+        self.environment = {
             "WALL_CLOCK": str(state),
             "LD_PRELOAD": ":".join(filter(None, preloaded)),
         }
@@ -50,7 +50,8 @@ def main(unix_time: str, *command: str) -> int:
     """Run a command whose clock stands somewhere else when it starts."""
     with tempfile.TemporaryDirectory(prefix="edge-detect-clock-") as folder:
         clock = WallClock(Path(folder), float(unix_time) - time.time())
-        return subprocess.run(command, env=clock.environment, check=False).returncode
+        environment = os.environ | clock.environment
+        return subprocess.run(command, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -23,7 +23,11 @@ def media(libraries):
     factory = libraries.GstRtspServer.RTSPMediaFactory.new()
     factory.set_launch(LAUNCH)
     _, url = libraries.GstRtsp.RTSPUrl.parse("rtsp://127.0.0.1/live")
-    return factory.construct(url)
+    media = factory.construct(url)
+    if hasattr(media, "unlock"):
+        # Since GStreamer 1.24 it comes locked, which ends the process when it is freed so.
+        media.unlock()
+    return media
 
 
 def encoded_at(captured_ns: int) -> EncodedPicture:
