@@ -8,7 +8,7 @@ from edge_detect.models.options import AcceleratorLimits
 PICTURE = np.random.default_rng(5).integers(0, 255, (8, 8, 3), np.uint8)
 CAMERA = "synthetic://?size=64x48&fps=60&realtime=true"
 # For an inference, where the device hangs, and where it must not be given up on a busy machine.
-HASTY_S, PATIENT_S = 1.0, 60.0
+HASTY_S, PATIENT_S = 3.0, 60.0
 QUICK = AcceleratorLimits(first_wait_s=0.1, longest_wait_s=0.4)
 
 

@@ -102,6 +102,9 @@ def distribution(folder: Path, name: str, files: str, summary: str = "") -> None
     text = f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.0.0\nSummary: {summary}\n"
     (info / "METADATA").write_text(text)
     (info / "RECORD").write_text(f"{files},,\n")
+    # Since Python 3.13 only files that exist are listed.
+    (folder / files).parent.mkdir(parents=True, exist_ok=True)
+    (folder / files).touch()
 
 
 def test_the_unrelated_pycoral_is_told_from_googles(tmp_path) -> None:
