@@ -20,21 +20,41 @@ GSTREAMER=(
 )
 
 LOG=.cache/setup.log
+TEMPORARY=$(mktemp -d)
+trap 'rm -rf "$TEMPORARY"' EXIT
+trap interrupted INT TERM
 
 say() { printf '%s\n' "setup: $*" >&2; }
+
+# Packages of the system are not left half installed.
+interrupted() {
+    say "interrupted; the next run goes on from here"
+    [ -z "$(jobs -pr)" ] || { say "waiting for apt-get to end what it has begun"; wait; }
+    exit 130
+}
+
+# One at a time in this folder. No command inherits the lock: a service that apt-get starts
+# would keep it.
+take_lock() {
+    mkdir -p "${LOG%/*}" 2>/dev/null || true
+    [ -w "${LOG%/*}" ] || { say "cannot write to ${LOG%/*}: see whose it is"; exit 73; }
+    exec 9>"${LOG%/*}/setup.lock"
+    flock --nonblock 9 || {
+        say "another set-up is at work here; waiting for it"
+        flock --timeout 1800 9 || { say "it does not come to an end"; exit 75; }
+    }
+}
 
 # quietly WHAT COMMAND...: shows what a command printed only if it fails.
 quietly() {
     local what=$1 status=0 output; shift
-    mkdir -p "${LOG%/*}"
-    output=$(mktemp "$LOG.XXXXXX")
-    "$@" >"$output" 2>&1 || status=$?
+    output=$(mktemp "$TEMPORARY/output.XXXXXX")
+    "$@" >"$output" 2>&1 9>&- || status=$?
     { printf '## %s\n' "$what"; cat "$output"; } >>"$LOG"
     if [ "$status" -ne 0 ]; then
         tail -n 25 "$output" >&2
-        say "$what failed; all that was printed is in $LOG"
+        say "$what failed (exit status $status); all that was printed is in $LOG"
     fi
-    rm -f "$output"
     return "$status"
 }
 
@@ -58,20 +78,24 @@ need_apt() {
         apt-get install -y -q --no-install-recommends "${missing[@]}"
 }
 
-# make_venv DIR NAME OPTIONS -- PIP ARGUMENTS: installs again only when pyproject.toml or this
-# script changed since. Compared by content: the clock of a Pi may have been wrong at any time.
+# make_venv DIR NAME OPTIONS -- PIP ARGUMENTS: installs again only when pyproject.toml, this
+# script or the interpreter changed since, or the last time was interrupted. Compared by content:
+# the clock of a Pi may have been wrong at any time.
 make_venv() {
-    local venv=$1 stamp=$1/.installed-$2; shift 2
-    local options=() state
+    local venv=$1 made=$1/.made stamp=$1/.installed-$2; shift 2
+    local options=() state python
     while [ "$1" != -- ]; do options+=("$1"); shift; done
     shift
-    state=$(cat pyproject.toml scripts/setup.sh | sha256sum)
+    python=$("$PYTHON" --version)
+    state=$({ cat pyproject.toml scripts/setup.sh; echo "$python"; } | sha256sum)
     [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$state" ] && return
-    if [ ! -x "$venv/bin/python" ]; then
-        say "creating $venv with $("$PYTHON" --version)"
-        quietly "creating $venv" "$PYTHON" -m venv "${options[@]}" "$venv" || return
+    if [ ! -e "$made" ] || [ "$(cat "$made")" != "$python" ]; then
+        say "creating $venv with $python"
+        quietly "creating $venv" "$PYTHON" -m venv --clear "${options[@]}" "$venv" || return
+        printf '%s\n' "$python" >"$made"
     fi
     say "installing Python packages into $venv"
+    rm -f "$stamp"
     quietly "pip install" "$venv/bin/python" -m pip install --disable-pip-version-check "$@" || return
     printf '%s\n' "$state" >"$stamp"
 }
@@ -86,9 +110,10 @@ setup_run() {
     wait "$apt"
     [ "$status" -eq 0 ] || exit "$status"
     # A Pi takes a minute to compile the kernels; in service it must never have to.
-    .venv/bin/edge-detect warmup --quiet
+    .venv/bin/edge-detect warmup --quiet 9>&-
 }
 
+take_lock
 case ${1:-} in
 '')
     setup_run ;;
@@ -99,7 +124,8 @@ case ${1:-} in
     make_venv .venv test --system-site-packages -- --editable '.[dev]' ;;
 --convert)
     make_venv .venv-convert convert -- --editable '.[convert,test]' 'opencv-python-headless>=4.14,<5'
-    .venv-convert/bin/python scripts/fetch_packages.py ;;
+    say "fetching the packages that models are made from"
+    quietly "fetching packages" .venv-convert/bin/python scripts/fetch_packages.py ;;
 --deploy)
     need_apt systemd-container debootstrap shellcheck lintian dpkg-dev debhelper yamllint man-db \
         qemu-user-static

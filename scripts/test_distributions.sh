@@ -16,7 +16,7 @@ TEST_TIMEOUT_S=3000
 PAGE=http://127.0.0.1:8080
 # shellcheck disable=SC2016  # apt's own placeholders
 MIRROR=${MIRROR:-$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null | sed -n 's/^Debian //p' | head -1)}
-PASSED=0 FAILED=0
+PASSED=0 FAILED=0 LAYER='' ROOT=''
 
 say() { printf '# %s\n' "$*"; }
 cannot() { say "not possible here: $*"; exit 77; }
@@ -58,8 +58,12 @@ make_layer() {
     git clone --quiet --no-hardlinks . "$ROOT/root/edge-detect"
 }
 
+# Mounts are private, and end with this script: a layer whose mount does not end is left.
 remove_layer() {
-    umount "$ROOT" && rm -rf --one-file-system "${LAYER:?}"
+    [ -n "$LAYER" ] || return 0
+    ! mountpoint -q "$ROOT" || umount "$ROOT" || return 0
+    rm -rf --one-file-system "${LAYER:?}"
+    LAYER=''
 }
 
 # COMMAND... inside, as a user has it in the clone.
@@ -102,6 +106,8 @@ follow_make_test() {
 }
 
 check_machine "$@"
+trap remove_layer EXIT
+trap 'exit 130' INT TERM
 [ $# -gt 0 ] || set -- bookworm trixie
 mkdir -p "$CACHE"
 for SUITE in "$@"; do

@@ -32,17 +32,26 @@ just_booted() {
     unshare --time --monotonic "-$back" --boottime "-$back" -- "$@"
 }
 
+LOOPS=()
+
 busy() {
-    local loops=() status=0
+    local status=0
     for _ in 1 2; do
         sh -c 'while :; do :; done' &
-        loops+=($!)
+        LOOPS+=($!)
     done
     "$@" || status=$?
-    kill "${loops[@]}"
-    wait "${loops[@]}" 2>/dev/null || true
+    end_loops
     return "$status"
 }
+
+# Also when the whole is interrupted, which a shell has its background jobs ignore.
+end_loops() {
+    [ ${#LOOPS[@]} -eq 0 ] || kill "${LOOPS[@]}" 2>/dev/null || true
+    LOOPS=()
+}
+trap end_loops EXIT
+trap 'exit 130' INT TERM
 
 # at MOMENT COMMAND...
 at() {
