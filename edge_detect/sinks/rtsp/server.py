@@ -16,8 +16,9 @@ __all__ = ["RtspServer"]
 _TICK_S = 1
 _WATCH_S = 0.1
 _REMOVE_S = 0.8
-# Far more than the thread takes, also on a busy computer.
-_STOP_S = 5.0
+# Of a server that is held by nobody, also on a busy computer; half of what systemd allows the
+# whole program.
+_STOP_S = 2.5
 # How often clients that hold the thread are cut off meanwhile.
 _CUT_S = 0.04
 _LAST_EVENTS = 1000
@@ -182,7 +183,7 @@ class RtspServer:
             self._clients.cut_off_all()
             self._context.wakeup()
             self._thread.join(_CUT_S)
-        self._guard.join(_STOP_S)
+        self._guard.join(max(0, deadline_ns - monotonic_ns()) / NS_PER_S)
         if self._thread.is_alive():
             where = f"port {self._port} of {self._host}"
             raise SinkError(f"the RTSP server at {where} does not stop", "restart edge-detect")
