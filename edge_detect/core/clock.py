@@ -4,6 +4,7 @@ A Raspberry Pi has no clock of its own. It starts in the past, and the time of d
 months when the network is there; so whatever is kept beyond the process carries a `Moment`.
 """
 
+import ctypes
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,24 +16,28 @@ __all__ = ["NS_PER_MS", "NS_PER_S", "Clock", "Moment", "monotonic_ns"]
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
+# sys/timex.h: more than a struct timex takes, and the clock's state when nothing adjusts it.
+_TIMEX_BYTES, _TIME_ERROR = 512, 5
 
 
 @dataclass(slots=True, frozen=True)
 class Moment:
     """A point in time on both clocks.
 
-    The time of day of the last moment of a boot is the one to trust: by then the clock was most
-    likely right. That of earlier moments of the same boot follows from `up_s`.
+    The time of day is to be trusted where it is synchronized. That of other moments of the same
+    boot follows from `up_s`.
 
     Attributes:
         unix_s: Seconds since 1970, as the clock stands.
         up_s: Seconds since boot, suspension included: never jumps.
-        boot: Which boot, eight hexadecimal digits.
+        boot: Which boot, eight hexadecimal digits; empty if the system does not tell.
+        synced: Whether the system says that the time of day is synchronized (NTP).
     """
 
     unix_s: float
     up_s: float
     boot: str
+    synced: bool = False
 
 
 class Clock:
@@ -48,7 +53,7 @@ class Clock:
 
     def moment(self) -> Moment:
         """This moment."""
-        return Moment(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME), _boot())
+        return Moment(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME), _boot(), _is_synced())
 
     def wall_ns(self, captured_ns: int) -> int:
         """Unix time of a CLOCK_MONOTONIC moment, as the system's clock stands now."""
@@ -66,3 +71,18 @@ def _boot() -> str:
     except OSError:
         return ""
     return text.replace("-", "")[:8]
+
+
+def _is_synced() -> bool:
+    """Whether something adjusts the clock; a clock that is set by hand no longer counts."""
+    try:
+        # All zero, it changes nothing.
+        state = _libc().adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+    except (OSError, AttributeError):
+        return False
+    return 0 <= int(state) < _TIME_ERROR
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)

@@ -19,11 +19,13 @@ class SetClock(Clock):
         unix_s: The time of day; set it for a jump.
         up_s: Since boot, on CLOCK_MONOTONIC and CLOCK_BOOTTIME.
         boots: How often the computer was started.
+        synced: Whether the system takes the time of day for right.
     """
 
     unix_s: float = datetime(2026, 5, 1, 12, tzinfo=UTC).timestamp()
     up_s: float = 3.0
     boots: int = 1
+    synced: bool = True
 
     def monotonic_ns(self) -> int:
         return round(self.up_s * NS_PER_S)
@@ -32,7 +34,7 @@ class SetClock(Clock):
         return round(self.unix_s * NS_PER_S)
 
     def moment(self) -> Moment:
-        return Moment(self.unix_s, self.up_s, f"{self.boots:08x}")
+        return Moment(self.unix_s, self.up_s, f"{self.boots:08x}", self.synced)
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""

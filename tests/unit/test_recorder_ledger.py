@@ -106,9 +106,12 @@ def test_no_recording_is_older_than_the_one_before_it(tmp_path, clock) -> None:
     right_s = clock.unix_s
     record(reopened(tmp_path, clock), clock, "d/1")
     clock.reboot(right_s - 20 * YEAR_S)
+    clock.synced = False
     record(reopened(tmp_path, clock), clock, "d/2")
     clock.reboot(right_s + DAY_S)
-    assert ages_s(reopened(tmp_path, clock), clock) == [DAY_S - 1] * 2
+    clock.synced = True
+    # The second may have been made right before this boot, 3 s ago.
+    assert ages_s(reopened(tmp_path, clock), clock) == [DAY_S - 1, 3]
 
 
 def test_before_the_clock_is_right_an_age_is_what_this_boot_has_lasted(tmp_path, clock) -> None:
@@ -180,7 +183,7 @@ def test_a_file_that_is_rewritten_keeps_order_and_times_and_stays_small(tmp_path
         sizes.append(path.stat().st_size)
     left = ["d/z", "d/y", "d/97", "d/98", "d/99"]
     assert stems(ledger) == left
-    assert max(sizes) < 2 * (6 * 128 + 500) + 200
+    assert max(sizes) < 2 * (7 * 144 + 500) + 200
     assert sorted(sizes) != sizes
     ages = ages_s(ledger, clock)
     ledger.begin("d/last")

@@ -3,11 +3,14 @@
 import errno
 import logging
 import os
+import stat
 from pathlib import Path
 
 __all__ = [
     "FULL",
     "entries",
+    "open_regular",
+    "read_regular",
     "remove_if_empty",
     "replace_file",
     "size_of",
@@ -27,7 +30,15 @@ def replace_file(path: Path, content: bytes) -> None:
         OSError: The disk is full or the like; the old content is still there.
     """
     partial = path.with_name(path.name + ".part")
-    file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        file = os.open(partial, flags, 0o644)
+    except FileExistsError:
+        # Left by a power cut; whatever else it is, it is somebody else's.
+        if not stat.S_ISREG(partial.lstat().st_mode):
+            raise
+        partial.unlink()
+        file = os.open(partial, flags, 0o644)
     try:
         write_all(file, content)
         os.fsync(file)
@@ -37,6 +48,36 @@ def replace_file(path: Path, content: bytes) -> None:
     finally:
         os.close(file)
     partial.replace(path)
+
+
+def open_regular(path: Path, flags: int) -> int:
+    """Open a file that is there: no link, and nothing that would hold up whoever opens it.
+
+    Raises:
+        OSError: The system refuses, or it is not a regular file.
+    """
+    file = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(file).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(file)
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return file
+
+
+def read_regular(path: Path) -> bytes | None:
+    """The content of a file; None if there is none.
+
+    Raises:
+        OSError: As for `open_regular`.
+    """
+    try:
+        file = open_regular(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    with os.fdopen(file, "rb") as stream:
+        return stream.read()
 
 
 def write_all(file: int, content: bytes) -> None:
@@ -64,11 +105,15 @@ def sync_directory(folder: Path) -> None:
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What is in a directory; nothing if it was deleted meanwhile, or is somebody else's."""
+    """What is in a directory; nothing if it was deleted meanwhile.
+
+    Raises:
+        OSError: Nobody can tell, as where it may not be read.
+    """
     try:
         with os.scandir(folder) as found:
             return list(found)
-    except (FileNotFoundError, PermissionError):
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 
