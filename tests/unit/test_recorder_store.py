@@ -308,7 +308,9 @@ def test_a_recording_that_never_came_to_be_is_forgotten(tmp_path, open_store, cl
 def test_after_the_ledger_was_deleted_nothing_before_is_and_all_after_can_be(
     tmp_path, open_store
 ) -> None:
-    old = record(open_store(tmp_path))
+    store = open_store(tmp_path)
+    old = record(store)
+    store.close()
     (tmp_path / LEDGER_NAME).unlink()
     store = open_store(tmp_path, 100)
     assert store.foreign == 1
@@ -334,7 +336,7 @@ def test_a_ledger_that_cannot_be_read_is_an_error_that_may_pass(tmp_path, open_s
 def test_no_recording_begins_that_cannot_be_put_into_the_ledger(tmp_path, open_store) -> None:
     store = open_store(tmp_path)
     (tmp_path / LEDGER_NAME).mkdir()
-    with pytest.raises(OSError, match="directory"):
+    with pytest.raises(SinkError, match="directory"):
         store.create(0)
     assert names(tmp_path) == []
     (tmp_path / LEDGER_NAME).rmdir()

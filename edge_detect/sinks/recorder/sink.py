@@ -99,6 +99,7 @@ class RecorderSink(Sink):
         self._clock = clock or Clock()
         self._worked = False
         self._told_foreign = 0
+        self._told_unlocked = False
 
     @property
     def wants_picture(self) -> bool:
@@ -127,6 +128,7 @@ class RecorderSink(Sink):
             raise
         self._worked = True
         self._tell_foreign(store.foreign)
+        self._tell_unlocked(store.unlocked)
         most_bytes = self._keep.total_bytes
         if self._watch is None:
             take: Take = ContinuousTake(store, self._segment_ns, most_bytes, encoder.request_key)
@@ -184,6 +186,13 @@ class RecorderSink(Sink):
                 self._root,
                 foreign,
             )
+
+    def _tell_unlocked(self, reason: str) -> None:
+        """Log, once, that the file system keeps other recorders away from nothing."""
+        if reason and not self._told_unlocked:
+            self._told_unlocked = True
+            text = "%s cannot be locked: %s; see that no other recorder writes there"
+            _LOG.warning(text, self._root, reason)
 
 
 class _Writer:

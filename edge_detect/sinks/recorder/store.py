@@ -1,7 +1,6 @@
 """The directory of a recorder: names, what is kept, and how much room is left."""
 
 import errno
-import fcntl
 import logging
 import os
 import re
@@ -23,7 +22,8 @@ from edge_detect.sinks.recorder.disk import (
     size_of,
     sync_directory,
 )
-from edge_detect.sinks.recorder.ledger import Entry, Ledger
+from edge_detect.sinks.recorder.ledger import LEDGER_NAME, Entry, Ledger
+from edge_detect.sinks.recorder.root import Root
 
 __all__ = ["Keep", "Store", "cannot_record"]
 
@@ -37,6 +37,8 @@ _ENDINGS = ("mp4", "jpg", "json", "mp4.part", "jpg.part", "json.part")
 _RESCAN_S = 30.0
 # Without limits nothing else has it look whether recordings were deleted by hand.
 _MANY = 1000
+# How exactly it is known, after a power cut, how long that boot had lasted.
+_CLOCK_S = 3600
 
 
 @dataclass(slots=True, frozen=True)
@@ -86,6 +88,7 @@ class Store:
         self, root: Path, keep: Keep, clock: Clock | None = None, rescan_s: float = _RESCAN_S
     ) -> None:
         self.root = root
+        self._folder = Root(root)
         self.clock = clock or Clock()
         # How many recordings look like its own, but are not in the ledger.
         self.foreign = 0
@@ -97,9 +100,10 @@ class Store:
         self._scanned_ns = self.clock.monotonic_ns()
         self._scanned = 0
         self._writing = ""
-        self._lock = -1
-        # What cannot be deleted is somebody else's: it is counted no more.
-        self._stuck: set[str] = set()
+        self._opened = False
+        self._clock_ns = self.clock.monotonic_ns()
+        # What is said once: that something cannot be deleted, that a directory cannot be read.
+        self._told_stuck = self._told_unreadable = False
 
     def open(self) -> None:
         """Create the directory, count what is there, and make room.
@@ -108,32 +112,35 @@ class Store:
             SinkError: It cannot be created or written, another recorder uses it, or the
                 disk is full.
         """
+        self._folder.open()
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            _check_writable(self.root)
-            self._lock = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
-        except FileExistsError as error:
-            not_a_directory = OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-            raise cannot_write(str(self.root), not_a_directory) from error
-        except OSError as error:
-            raise cannot_write(str(self.root), error) from error
-        try:
-            self._take_lock()
-            self._ledger.open()
+            try:
+                self._ledger.open()
+            except OSError as error:
+                raise self._cannot_note(error) from error
             self._scan()
             self.tend(0)
         except OSError as error:
-            self.close()
+            self._folder.close()
             raise cannot_record(self.root, error) from error
         except BaseException:
-            self.close()
+            self._folder.close()
             raise
+        self._opened = True
+
+    @property
+    def unlocked(self) -> str:
+        """Why another recorder might use the directory as well; empty if none can."""
+        return self._folder.unlocked
 
     def close(self) -> None:
         """Let another recorder use the directory."""
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        if self._opened and self._folder.is_same:
+            # Without it, recordings merely count as younger than they are.
+            with suppress(OSError):
+                self._ledger.note_clock()
+        self._opened = False
+        self._folder.close()
 
     def create(self, captured_ns: int) -> tuple[Path, int]:
         """Create the file for a recording that begins with a picture.
@@ -146,12 +153,22 @@ class Store:
 
         Raises:
             OSError: The system refuses.
+            SinkError: Another directory took the place of this one, or the ledger cannot be
+                written.
         """
+        self._folder.check()
         if len(self._recordings) > 2 * self._scanned + _MANY:
             self._scan()
         day, second = self.clock.local_time(captured_ns).strftime("%Y-%m-%d %H-%M-%S").split()
         folder = self.root / day
         folder.mkdir(parents=True, exist_ok=True)
+        if folder.is_symlink():
+            raise SinkError(
+                f"cannot record to {folder}: it is a link",
+                "a recorder deletes nothing behind links: link its whole directory, or mount a "
+                "disk there",
+                transient=True,
+            )
         for number in range(1, 10_000):
             stem = f"{day}/{second}_{number}" if number > 1 else f"{day}/{second}"
             if not self._is_taken(stem):
@@ -165,12 +182,14 @@ class Store:
             paths: Of all of its files.
 
         Raises:
-            OSError: The system refuses to write to the ledger; it is counted all the same.
+            OSError: The disk is full; it is counted all the same.
+            SinkError: The ledger cannot be written; it is counted all the same.
         """
         stem, self._writing = self._writing, ""
         found = [(path, size) for path in paths if (size := size_of(path)) is not None]
         if not found:
-            self._ledger.forget(stem)
+            if self._folder.is_same:
+                self._ledger.forget(stem)
             return
         size = sum(each for _, each in found)
         self._recordings.append(_Recording(self._ledger[stem], [path for path, _ in found], size))
@@ -184,8 +203,13 @@ class Store:
             writing_bytes: Size of the recording that is being written.
 
         Raises:
-            SinkError: Less is free than is to stay free, and deleting would not help.
+            SinkError: Less is free than is to stay free, and deleting would not help; or
+                another directory took the place of this one.
         """
+        self._folder.check()
+        if self.clock.monotonic_ns() - self._clock_ns > _CLOCK_S * NS_PER_S:
+            self._clock_ns = self.clock.monotonic_ns()
+            self._note(self._ledger.note_clock)
         keep = self._keep
         if keep.age_s is not None:
             most_s, now = keep.age_s, self.clock.moment()
@@ -249,10 +273,11 @@ class Store:
                 path.unlink(missing_ok=True)
             except OSError as error:
                 stuck = True
-                if not self._stuck:
+                if not self._told_stuck:
                     _LOG.warning("cannot delete old recordings: %s: %s", path, error.strerror)
-                self._stuck.add(str(path))
+                self._told_stuck = True
         stem = recording.entry.stem
+        # What is stuck is counted no more until the next look, and then tried again.
         if not stuck:
             self._ledger.forget(stem)
         day = stem.partition("/")[0]
@@ -261,35 +286,38 @@ class Store:
 
     def _scan(self) -> None:
         """Find what there is of the recordings in the ledger, and count others."""
-        files: dict[str, list[os.DirEntry[str]]] = {}
+        files: dict[str, dict[Path, int]] = {}
+        unreadable = set()
         for day in entries(self.root):
             if _DAY.fullmatch(day.name) and day.is_dir(follow_symlinks=False):
-                for file in entries(Path(day.path)):
-                    match = _FILE.fullmatch(file.name)
-                    if match is not None and file.is_file(follow_symlinks=False):
-                        files.setdefault(f"{day.name}/{match[1]}", []).append(file)
+                try:
+                    found = _files(day)
+                except OSError as error:
+                    unreadable.add(day.name)
+                    self._tell_unreadable(day, error)
+                else:
+                    files.update(found)
         self._recordings.clear()
         for entry in list(self._ledger):
-            found = files.pop(entry.stem, None)
+            sizes = files.pop(entry.stem, None)
             if entry.stem == self._writing:
                 continue
-            if found is None:
-                self._ledger.forget(entry.stem)
-            elif (recording := self._measure(entry, found)).paths:
+            if sizes:
+                recording = _Recording(entry, list(sizes), sum(sizes.values()))
                 self._recordings.append(recording)
+            elif entry.stem.partition("/")[0] not in unreadable:
+                self._ledger.forget(entry.stem)
         self.foreign = len(files)
         self._total_bytes = sum(each.size for each in self._recordings)
         self._scanned = len(self._recordings)
         self._scanned_ns = self.clock.monotonic_ns()
 
-    def _measure(self, entry: Entry, files: list[os.DirEntry[str]]) -> _Recording:
-        recording = _Recording(entry)
-        for file in files:
-            if file.path not in self._stuck:
-                with suppress(FileNotFoundError):
-                    recording.size += file.stat(follow_symlinks=False).st_size
-                    recording.paths.append(Path(file.path))
-        return recording
+    def _tell_unreadable(self, day: os.DirEntry[str], error: OSError) -> None:
+        if not self._told_unreadable:
+            _LOG.warning(
+                "%s: %s: what is in there is neither counted nor deleted", day.path, error.strerror
+            )
+        self._told_unreadable = True
 
     def _is_taken(self, stem: str) -> bool:
         """Whether there is a recording of that name, or somebody else's file."""
@@ -301,22 +329,20 @@ class Store:
         try:
             write()
         except OSError as error:
-            if error.errno not in FULL or not self.make_room(least_bytes=1):
+            if error.errno not in FULL:
+                raise self._cannot_note(error) from error
+            if not self.make_room(least_bytes=1):
                 raise
             write()
 
-    def _take_lock(self) -> None:
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise SinkError(
-                f"cannot record to {self.root}: another recorder is writing there",
-                "give each recorder a directory of its own",
-                transient=True,
-            ) from error
-        except OSError as error:
-            # Some network file systems lock no directories.
-            _LOG.info("%s cannot be locked: %s", self.root, error.strerror)
+    def _cannot_note(self, error: OSError) -> SinkError:
+        path = error.filename or self._ledger.path
+        return SinkError(
+            f"cannot write {path}: {error.strerror}",
+            f"the recorder lists its recordings in {LEDGER_NAME}: make that a file that this user "
+            "may read and write, or delete it; the recordings that it lists then stay for good",
+            transient=True,
+        )
 
     def _short_bytes(self) -> int:
         """How much less is free than is to stay free; never negative."""
@@ -354,8 +380,17 @@ def cannot_record(root: Path, error: OSError | av.error.FFmpegError) -> SinkErro
     return SinkError(refused.message, refused.hint, transient=True)
 
 
-def _check_writable(folder: Path) -> None:
-    if os.statvfs(folder).f_flag & os.ST_RDONLY:
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+def _files(day: os.DirEntry[str]) -> dict[str, dict[Path, int]]:
+    """What looks like recordings: the files of each, and their sizes.
+
+    Raises:
+        OSError: The directory cannot be read.
+    """
+    files: dict[str, dict[Path, int]] = {}
+    for file in entries(Path(day.path)):
+        match = _FILE.fullmatch(file.name)
+        if match is not None and file.is_file(follow_symlinks=False):
+            with suppress(FileNotFoundError):
+                size = file.stat(follow_symlinks=False).st_size
+                files.setdefault(f"{day.name}/{match[1]}", {})[Path(file.path)] = size
+    return files
