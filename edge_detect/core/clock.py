@@ -12,12 +12,14 @@ from functools import cache
 from pathlib import Path
 from time import monotonic_ns
 
-__all__ = ["NS_PER_MS", "NS_PER_S", "Clock", "Moment", "monotonic_ns"]
+__all__ = ["NS_PER_MS", "NS_PER_S", "Clock", "Moment", "is_synced", "monotonic_ns"]
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
 # sys/timex.h: more than a struct timex takes, and the clock's state when nothing adjusts it.
 _TIMEX_BYTES, _TIME_ERROR = 512, 5
+# systemd-timesyncd makes it, and deletes it when it is stopped.
+_MARKER = Path("/run/systemd/timesync/synchronized")
 
 
 @dataclass(slots=True, frozen=True)
@@ -53,7 +55,9 @@ class Clock:
 
     def moment(self) -> Moment:
         """This moment."""
-        return Moment(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME), _boot(), _is_synced())
+        return Moment(
+            time.time(), time.clock_gettime(time.CLOCK_BOOTTIME), _boot(), is_synced(_state())
+        )
 
     def wall_ns(self, captured_ns: int) -> int:
         """Unix time of a CLOCK_MONOTONIC moment, as the system's clock stands now."""
@@ -73,14 +77,22 @@ def _boot() -> str:
     return text.replace("-", "")[:8]
 
 
-def _is_synced() -> bool:
-    """Whether something adjusts the clock; a clock that is set by hand no longer counts."""
+def is_synced(state: int, marker: Path = _MARKER) -> bool:
+    """Whether something adjusts the clock; one that is set by hand no longer counts.
+
+    Args:
+        state: What the system says; negative where it does not, as in a confined service.
+        marker: A file that is there once the time was fetched from the network.
+    """
+    return marker.exists() if state < 0 else state < _TIME_ERROR
+
+
+def _state() -> int:
     try:
         # All zero, it changes nothing.
-        state = _libc().adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+        return int(_libc().adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES)))
     except (OSError, AttributeError):
-        return False
-    return 0 <= int(state) < _TIME_ERROR
+        return -1
 
 
 @cache
