@@ -90,8 +90,10 @@ class Ledger:
         self._content = _Content()
         self._pending: list[str] = []
         self._forgotten: set[str] = set()
-        # What the file is to have; one of another length was deleted, changed or half written.
+        # What the file is to have; one of another length was deleted, changed or half written,
+        # and another one may lie there.
         self._length = 0
+        self._number = (0, 0)
 
     def __contains__(self, stem: object) -> bool:
         return stem in self._content.entries
@@ -116,6 +118,7 @@ class Ledger:
         self._content.read(data)
         # Written again as a whole at the next occasion.
         self._length = -1 if self._content.damaged else len(data)
+        self._number = _number(self.path)
 
     def begin(self, stem: str) -> None:
         """Note that a recording begins; survives a power cut.
@@ -190,11 +193,11 @@ class Ledger:
     def _rewrite(self) -> None:
         """Write the file again, about the recordings alone that are still there."""
         data = read_regular(self.path) or b""
-        if len(data) != self._length:
+        if len(data) != self._length or _number(self.path) != self._number:
             self._merge(data)
         content = self._content.text().encode()
         replace_file(self.path, content)
-        self._length = len(content)
+        self._length, self._number = len(content), _number(self.path)
         sync_directory(self.path.parent)
 
     def _merge(self, data: bytes) -> None:
@@ -224,7 +227,8 @@ class Ledger:
                 return False
             raise
         try:
-            if os.fstat(file).st_size != self._length:
+            status = os.fstat(file)
+            if (status.st_size, status.st_dev, status.st_ino) != (self._length, *self._number):
                 return False
             try:
                 write_all(file, content)
@@ -286,6 +290,15 @@ class _Content:
             if entry.ended is not None:
                 lines.append(_line("end", entry.stem, entry.ended))
         return "".join(lines)
+
+
+def _number(path: Path) -> tuple[int, int]:
+    """Which file lies there: no two that exist have the same; (0, 0) if there is none."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return 0, 0
+    return status.st_dev, status.st_ino
 
 
 def _line(kind: str, stem: str, moment: Moment) -> str:
