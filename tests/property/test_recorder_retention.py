@@ -18,7 +18,9 @@ ACTIONS = st.lists(
         st.tuples(st.just("record"), st.integers(100, 300)),
         st.tuples(st.just("cut short"), st.integers(1, 400)),
         st.tuples(st.just("jump"), st.integers(-500, 500)),
+        st.tuples(st.just("sync"), st.just(0)),
         st.tuples(st.just("pass"), st.integers(0, 200)),
+        st.tuples(st.just("off"), st.integers(4, 20)),
         st.tuples(st.just("reboot"), st.integers(-500, 500)),
         st.tuples(st.just("delete by hand"), st.integers(0, 9)),
         st.tuples(st.just("foreign"), st.integers(1, 400)),
@@ -38,7 +40,11 @@ class World:
     def __init__(self, root: Path, keep: Keep) -> None:
         self.root, self.keep = root, keep
         self.clock = SetClock()
-        self.made: dict[Path, tuple[int, float]] = {}
+        # The boot, the time for which the computer had run in all, and the true time.
+        self.made: dict[Path, tuple[int, float, float]] = {}
+        # The true time, and what of it the computer was off.
+        self.real_s, self.off_s = self.clock.unix_s, 0.0
+        self.always_synced = True
         self.foreign: set[Path] = set()
         self.open()
 
@@ -51,12 +57,28 @@ class World:
         path, file = self.store.create(self.clock.monotonic_ns())
         os.write(file, b"\0" * size)
         os.close(file)
-        self.clock.advance(1)
-        self.made[path] = (self.clock.boots, self.clock.up_s if whole else self.clock.up_s - 1)
+        self.advance(1)
+        ago_s = 0 if whole else 1
+        run_s = self.real_s - self.off_s
+        self.made[path] = (self.clock.boots, run_s - ago_s, self.real_s - ago_s)
         if whole:
             self.store.finished([path])
         else:
             self.restart()
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.clock.advance(seconds)
+        self.real_s += seconds
+
+    def reboot(self, off_s: float, wrong_s: float) -> None:
+        """Start the computer again after some time, with a clock that went on or is wrong."""
+        self.store.close()
+        # Booting takes 3 s.
+        self.clock.reboot(self.clock.unix_s + off_s + 3 + wrong_s)
+        self.real_s += off_s + 3
+        self.off_s += off_s
+        self.open()
 
     def restart(self) -> None:
         """Stop the recorder and start it again."""
@@ -71,13 +93,19 @@ class World:
             case "cut short":
                 self.record(number, whole=False)
             case "jump":
+                # As with the real one, a clock that was set is not synchronized.
                 self.clock.unix_s += number * DAY_S
+                self.clock.synced = self.always_synced = False
+            case "sync":
+                self.clock.unix_s, self.clock.synced = self.real_s, True
             case "pass":
-                self.clock.advance(number * 3600)
+                self.advance(number * 3600)
+            case "off":
+                self.reboot(number * DAY_S, 0)
             case "reboot":
-                self.store.close()
-                self.clock.reboot(self.clock.unix_s + number * DAY_S)
-                self.open()
+                self.always_synced = False
+                self.clock.synced = False
+                self.reboot(0, number * DAY_S)
             case "delete by hand" if number < len(self.made):
                 path = list(self.made)[number]
                 path.unlink()
@@ -112,13 +140,15 @@ class World:
         # Those that are left are the newest.
         assert there == sorted(there)
         assert all(path.exists() for path in self.foreign)
-        for path, (boot, ended_s) in list(self.made.items()):
-            too_old = boot == self.clock.boots and self.clock.up_s - ended_s > KEEP_S
+        for path, (boot, ended_run_s, ended_s) in list(self.made.items()):
+            age_s, run_s = self.real_s - ended_s, self.real_s - self.off_s - ended_run_s
+            # What ran is certain, and all is while the clock always was right; the ledger has
+            # milliseconds.
+            certain_s = age_s if self.always_synced or boot == self.clock.boots else run_s
             if path.exists():
-                assert not (too_old and self.keep.age_s)
+                assert not (self.keep.age_s and certain_s > KEEP_S + 0.01)
             else:
-                known = boot == self.clock.boots and not self.keep.total_bytes
-                assert too_old or not known
+                assert self.keep.total_bytes or age_s > KEEP_S - 0.01
                 del self.made[path]
         if self.keep.total_bytes:
             assert sum(path.stat().st_size for path in self.made) <= KEEP_BYTES
