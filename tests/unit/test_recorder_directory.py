@@ -64,11 +64,15 @@ def test_a_disk_that_is_mounted_meanwhile_keeps_its_ledger(tmp_path, open_store)
         store.tend(0)
     assert caught.value.transient
     os.close(file)
+    # Somebody else's has that name here.
+    assert not path.exists()
+    path.write_bytes(b"0")
     store.finished([path])
     with pytest.raises(SinkError, match="no longer the directory"):
         store.create(0)
     store.close()
     assert (root / LEDGER_NAME).read_bytes() == before
+    path.unlink()
     store = open_store(root)
     new = record(store, 12)
     store.tend(0)

@@ -186,10 +186,12 @@ class Store:
             SinkError: The ledger cannot be written; it is counted all the same.
         """
         stem, self._writing = self._writing, ""
+        if not self._folder.is_same:
+            # What lies there by these names is another's.
+            return
         found = [(path, size) for path in paths if (size := size_of(path)) is not None]
         if not found:
-            if self._folder.is_same:
-                self._ledger.forget(stem)
+            self._ledger.forget(stem)
             return
         size = sum(each for _, each in found)
         self._recordings.append(_Recording(self._ledger[stem], [path for path, _ in found], size))
