@@ -96,18 +96,74 @@ def test_a_clock_that_starts_in_1970_appends_to_the_newest_file(directory: Path)
     ]
 
 
-def test_a_clock_stuck_in_the_future_still_begins_a_file_each_day(
+def test_a_clock_that_stands_on_one_day_still_begins_a_file_each_day(
     writer: HistoryWriter, directory: Path
 ) -> None:
-    write_and_tidy(writer, [row(NOON + 5000 * DAY_S, up_s=10)])
     for day in range(3):
-        write_and_tidy(writer, [row(NOON + day * DAY_S, up_s=20 + day * (DAY_S + 1))])
+        write_and_tidy(writer, [row(NOON, up_s=20 + day * (DAY_S + 1))])
     assert names_in(directory) == [
-        "2040-01-08.csv.gz",
-        "2040-01-08_2.csv.gz",
-        "2040-01-08_3.csv",
+        "2026-05-01.csv.gz",
+        "2026-05-01_2.csv.gz",
+        "2026-05-01_3.csv",
     ]
-    assert len(lines_in(directory)) == 4
+    assert len(lines_in(directory)) == 3
+
+
+def test_days_count_again_after_a_clock_that_was_in_the_future(directory: Path) -> None:
+    writer = HistoryWriter(directory, keep_days=10, keep_bytes=10**8)
+    writer.open()
+    write_and_tidy(writer, [row(NOON)])
+    write_and_tidy(writer, [row(NOON + 26_000 * DAY_S, up_s=1060)])
+    hours = range(2, 60 * 24, 2)
+    for hour in hours:
+        write_and_tidy(writer, [row(NOON + hour * 3600)])
+        if hour == 10:
+            assert names_in(directory) == [
+                "2026-05-01.csv.gz",
+                "2026-05-01_back1.csv",
+                "2097-07-07.csv.gz",
+            ]
+    writer.close()
+    names = names_in(directory)
+    assert (len(names), names[-1]) == (10, "2026-06-30_back1.csv")
+    times = [line["time"] for line in lines_in(directory)]
+    assert times == sorted(times), "in the order of writing"
+
+
+def test_the_files_keep_the_order_of_writing_whatever_the_clock_did(directory: Path) -> None:
+    """Ahead, right, then in the past for days, then right again; with a restart each time."""
+    up_s = 0.0
+    for days in (0, 4000, 0, 1, -15_000, -14_999, 3, 4):
+        writer = HistoryWriter(directory, 90, 10**8)
+        writer.open()
+        for _ in range(4):
+            up_s += 2000
+            write_and_tidy(writer, [row(NOON + days * DAY_S, up_s=up_s)])
+        writer.close()
+    assert [file.path.name.removesuffix(".gz") for file in list_files(directory)] == [
+        "2026-05-01.csv",
+        "2037-04-13.csv",
+        "2026-05-01_back1.csv",
+        "2026-05-02_back1.csv",
+        "1985-04-06_back2.csv",
+        "1985-04-07_back2.csv",
+        "2026-05-04_back2.csv",
+        "2026-05-05_back2.csv",
+    ]
+    assert [float(line["up_s"]) for line in lines_in(directory)] == [
+        2000.0 * number for number in range(1, 33)
+    ]
+
+
+def test_a_clock_that_jumps_to_and_fro_within_an_hour_deletes_nothing(directory: Path) -> None:
+    writer = HistoryWriter(directory, keep_days=3, keep_bytes=10**8)
+    writer.open()
+    for minute in range(200):
+        unix_s = NOON + minute * 60 + (4000 * DAY_S if minute % 30 == 0 else 0)
+        write_and_tidy(writer, [row(unix_s, up_s=1000 + minute * 60)])
+    writer.close()
+    assert names_in(directory) == ["2037-04-13.csv"]
+    assert len(lines_in(directory)) == 200
 
 
 def test_half_a_line_and_zeros_after_a_power_cut_are_cut_off(directory: Path) -> None:

@@ -17,6 +17,9 @@ __all__ = ["HistoryWriter"]
 
 _LOG = logging.getLogger(__name__)
 _DAY_S = 86_400
+# A clock that starts in the past is set long before; one that is then still behind the newest
+# file is right, and the file's day is not.
+_SETTLED_S = 3600
 _LARGEST_FILE = 32_000_000
 _BLOCK = 1 << 18
 _TAIL = 1 << 16
@@ -32,7 +35,7 @@ class HistoryWriter:
     Args:
         directory: Of the files; it is created.
         keep_days: So many days that have a file stay. Days are not compared with today: a
-            clock that is wrong for an hour must not delete everything.
+            clock that is wrong for an hour must not delete everything, nor keep it for ever.
         keep_bytes: All files together are not larger than this.
     """
 
@@ -47,6 +50,7 @@ class HistoryWriter:
         self._file: HistoryFile | None = None
         self._size = 0
         self._began_up_s = 0.0
+        self._behind_since_up_s: float | None = None
         self._untidy = True
 
     @property
@@ -132,20 +136,34 @@ class HistoryWriter:
         lasted_s = moment.up_s - self._began_up_s
         deleted = os.fstat(self._output).st_nlink == 0
         too_long = lasted_s > _DAY_S or self._size + more_bytes > self._largest
-        return deleted or too_long or _day(moment) > self._file.day
+        other_day = _day(moment) > self._file.day or self._was_set_back(moment, self._file)
+        return deleted or too_long or other_day
+
+    def _was_set_back(self, moment: Moment, newest: HistoryFile) -> bool:
+        """Whether the clock has been on an earlier day than the newest file's for long."""
+        if _day(moment) >= newest.day:
+            self._behind_since_up_s = None
+        elif self._behind_since_up_s is None:
+            self._behind_since_up_s = moment.up_s
+        since_up_s = self._behind_since_up_s
+        return since_up_s is not None and moment.up_s - since_up_s > _SETTLED_S
 
     def _begin_file(self, moment: Moment) -> None:
         """Go on with the newest file where that fits, else begin one behind it."""
         files = list_files(self.directory)
         newest = files[-1] if files else None
         day = _day(moment)
-        if newest is not None and newest.day >= day:
-            if not newest.packed and self._fits(newest):
-                self._enter_file(newest, moment)
-                return
-            file = HistoryFile.named(self.directory, newest.day, newest.number + 1)
+        if newest is None:
+            file = HistoryFile.named(self.directory, 0, day, 1)
+        elif self._was_set_back(moment, newest):
+            file = HistoryFile.named(self.directory, newest.setbacks + 1, day, 1)
+        elif newest.day < day:
+            file = HistoryFile.named(self.directory, newest.setbacks, day, 1)
+        elif not newest.packed and self._fits(newest):
+            file = newest
         else:
-            file = HistoryFile.named(self.directory, day, 1)
+            setbacks, number = newest.setbacks, newest.number + 1
+            file = HistoryFile.named(self.directory, setbacks, newest.day, number)
         self._enter_file(file, moment)
 
     def _fits(self, file: HistoryFile) -> bool:
@@ -186,10 +204,10 @@ class HistoryWriter:
         files = list_files(self.directory)
         sizes = {file: file.path.stat().st_size for file in files}
         total = sum(sizes.values())
-        days = sorted({file.day for file in files})
-        kept_from = days[-self._keep_days] if len(days) > self._keep_days else ""
+        days = sorted({(file.setbacks, file.day) for file in files})
+        kept_from = days[-self._keep_days] if len(days) > self._keep_days else (0, "")
         for file in files[:-1]:
-            if file.day >= kept_from and total <= keep_bytes:
+            if (file.setbacks, file.day) >= kept_from and total <= keep_bytes:
                 break
             file.path.unlink(missing_ok=True)
             total -= sizes[file]
