@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -101,15 +102,16 @@ def read_chunks(directory: Path, since_s: float, now: Moment) -> Iterator[Chunk]
     """
     files = _files(directory)
     boots = _Boots(now)
-    newer: HistoryFile | None = None
-    for file in reversed(files):
-        # A file goes on until the next one begins, however old its name is.
-        if newer is not None and newer.day < _day(since_s):
-            return
-        text = _read(file)
+    since, passed = _day(since_s), _passed_days(files, _day(now.unix_s))
+    latest = list(accumulate((file.day for file in files), max))
+    for index in reversed(range(len(files))):
+        text = _read(files[index])
         if text is not None:
-            yield _parse(text, boots, file.day)
-        newer = file
+            yield _parse(text, boots, passed[index])
+        # An older file goes on until this one begins, however old its name is; when that was,
+        # a day that is earlier than one before it does not tell.
+        if files[index].day == latest[index] < since:
+            return
 
 
 def oldest_line_s(directory: Path) -> float | None:
@@ -125,6 +127,25 @@ def oldest_line_s(directory: Path) -> float | None:
         if first_s is not None:
             return first_s
     return None
+
+
+def _passed_days(files: Sequence[HistoryFile], today: str) -> list[str]:
+    """By file, the latest day that is known to have passed when it was begun; may be empty.
+
+    Days after today were named by a clock that was ahead, and so were those after a day to which
+    the writer went back; unless that is earlier than all, as a clock that was never set would be.
+    """
+    found: list[str] = []
+    days: list[str] = []
+    setbacks = 0
+    for file in files:
+        if file.setbacks != setbacks:
+            setbacks = file.setbacks
+            days = [day for day in days if day <= file.day] or days
+        if file.day <= today and file.day not in days:
+            days.append(file.day)
+        found.append(max(days, default=""))
+    return found
 
 
 def _files(directory: Path) -> list[HistoryFile]:
@@ -245,6 +266,7 @@ class _Boots:
 
     def __init__(self, now: Moment) -> None:
         self._known_s = {now.boot: now.unix_s - now.up_s} if now.boot else {}
+        self._running = now.boot
         self._next_s: float | None = None
 
     def times_s(self, times: Sequence[str], boots: Sequence[str], up_s: Floats, day: str) -> Floats:
@@ -254,9 +276,11 @@ class _Boots:
             times: (n,) as the clock stood.
             boots: (n,) of the computer.
             up_s: (n,) seconds since boot.
-            day: `YYYY-MM-DD`, when the file was begun.
+            day: `YYYY-MM-DD`, the latest on which this file or one before it was begun; empty
+                where none is known.
         """
         found = np.empty(len(times))
+        day_s = _unix(f"{day}T00:00:00Z")
         index = len(times)
         while index > 0:
             boot = boots[index - 1]
@@ -265,21 +289,27 @@ class _Boots:
                 begin -= 1
             if boot not in self._known_s:
                 booted_s = _booted_s(times[begin:index], up_s[begin:index])
-                self._known_s[boot] = self._put_right(booted_s, float(up_s[index - 1]), day)
-            found[begin:index] = self._next_s = self._known_s[boot]
+                self._known_s[boot] = self._put_right(booted_s, float(up_s[index - 1]), day_s)
+            found[begin:index] = begun_s = self._known_s[boot]
+            # A clock that was never set tells nothing of those before it.
+            ended_s = math.inf if boot == self._running else begun_s + float(up_s[index - 1])
+            if day_s is not None and ended_s >= day_s:
+                self._next_s = begun_s
             index = begin
         return found
 
-    def _put_right(self, booted_s: float, up_s: float, day: str) -> float:
-        """The latest that a boot can have been whose clock was never set, else as it stood.
+    def _put_right(self, booted_s: float, up_s: float, day_s: float | None) -> float:
+        """The latest that a boot can have been whose clock was wrong, else as it stood.
 
-        A file is never begun on an earlier day than those before it, so lines from before its
-        day were written with a clock in the past, unless that day itself never was.
+        It was in the past where lines are from before a day on which a file had been begun by
+        then, unless that day itself never was; and ahead where the boot would have lasted
+        beyond the beginning of the next one.
         """
-        day_s = _unix(f"{day}T00:00:00Z")
-        if self._next_s is None or day_s is None or not booted_s + up_s < day_s <= self._next_s:
+        ended_s, next_s = booted_s + up_s, self._next_s
+        if next_s is None:
             return booted_s
-        return self._next_s - up_s
+        was_behind = day_s is not None and ended_s < day_s <= next_s
+        return next_s - up_s if was_behind or ended_s > next_s else booted_s
 
 
 def _booted_s(times: Sequence[str], up_s: Floats) -> float:
