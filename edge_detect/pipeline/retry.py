@@ -42,6 +42,7 @@ class WatchedSource(Source):
         retry: False lets every error pass, for work through files.
         backoff: How long to wait before each try; None for half a second to half a minute.
         stalled_s: A live source that gives nothing for so long is stalled.
+        clock: CLOCK_MONOTONIC, in nanoseconds.
     """
 
     def __init__(
@@ -54,12 +55,14 @@ class WatchedSource(Source):
         retry: bool,
         backoff: Backoff | None = None,
         stalled_s: float = _STALLED_S,
+        clock: Callable[[], int] = monotonic_ns,
     ) -> None:
         self.name = name
         self.size: Size | None = None
         self.fps: float | None = None
         self.live = retry
         self._open_source = open_source
+        self._clock = clock
         self._retry = retry
         self._backoff = Backoff() if backoff is None else backoff
         self._stalled_ns = round(stalled_s * NS_PER_S)
@@ -67,7 +70,7 @@ class WatchedSource(Source):
         self._state: SourceState = "connecting"
         self._reason = reason
         self._busy_since_ns: int | None = None
-        self._since_ns = self._opened_ns = self._last_frame_ns = monotonic_ns()
+        self._since_ns = self._opened_ns = self._last_frame_ns = self._clock()
         self._reconnects = 0
         self._next_sequence = self._base_sequence = 0
         self._first_ns = self._base_media_ns = 0
@@ -87,7 +90,7 @@ class WatchedSource(Source):
         while not self._closed.is_set():
             try:
                 source = self._source or self._reopen()
-                self._busy_since_ns = monotonic_ns()
+                self._busy_since_ns = self._clock()
                 frame = None if source is None else source.read()
             except SourceError as error:
                 self._lose(error)
@@ -119,7 +122,7 @@ class WatchedSource(Source):
 
     def status(self) -> SourceStatus:
         """What is known about it now; may be asked from any thread."""
-        now_ns = monotonic_ns()
+        now_ns = self._clock()
         state, since_ns = self._state, self._since_ns
         if state == "live" and self._retry and now_ns - self._last_frame_ns > self._stalled_ns:
             state, since_ns = "stalled", self._last_frame_ns
@@ -135,7 +138,7 @@ class WatchedSource(Source):
 
     def _adopt(self, source: Source) -> None:
         self._source = source
-        self._opened_ns = monotonic_ns()
+        self._opened_ns = self._clock()
         self.size = source.size or self.size
         self.fps = source.fps or self.fps
         if self._closed.is_set():
@@ -146,13 +149,13 @@ class WatchedSource(Source):
         """Wait a while, and open the source; None after `close`."""
         if self._closed.wait(self._backoff.next_s()):
             return None
-        self._busy_since_ns = monotonic_ns()
+        self._busy_since_ns = self._clock()
         source = self._open_source()
         self._adopt(source)
         return source
 
     def _pass(self, frame: Frame) -> Frame:
-        self._last_frame_ns = monotonic_ns()
+        self._last_frame_ns = self._clock()
         if self._state != "live":
             self._go_live(frame)
         self.size = frame.size
@@ -170,7 +173,7 @@ class WatchedSource(Source):
             self._reconnects += 1
             self._base_sequence = self._next_sequence
             self._base_media_ns = frame.captured_ns - self._first_ns - frame.media_ns
-            lost_s = (monotonic_ns() - self._since_ns) / NS_PER_S
+            lost_s = (self._clock() - self._since_ns) / NS_PER_S
             _log.warning("%s: back after %.1f s", self.name, lost_s)
         else:
             self._first_ns = frame.captured_ns - frame.media_ns
@@ -191,7 +194,7 @@ class WatchedSource(Source):
             raise error
         new, self._reason = error.message != self._reason, error.message
         if self._state == "live":
-            self._backoff.worked_for(monotonic_ns() - self._opened_ns)
+            self._backoff.worked_for(self._clock() - self._opened_ns)
             self._enter("lost")
         if new:
             # Said once for each reason: a camera may be away for weeks.
@@ -199,7 +202,7 @@ class WatchedSource(Source):
             _log.warning("%s; trying again until it is %s", error.said_of(self.name), when)
 
     def _enter(self, state: SourceState) -> None:
-        self._state, self._since_ns = state, monotonic_ns()
+        self._state, self._since_ns = state, self._clock()
 
 
 def watch_source(url: str | Path, mode: str | None) -> WatchedSource:

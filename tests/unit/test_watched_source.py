@@ -149,6 +149,55 @@ def test_waiting_for_the_next_try_ends_at_once_when_closed() -> None:
         reader.join(HANG_S)
 
 
+class SlowSource(ScriptedSource):
+    """Has every read wait until it is told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__(1, None)
+        self.asked, self.go_on = threading.Event(), threading.Event()
+
+    def read(self) -> Frame | None:
+        self.asked.set()
+        assert self.go_on.wait(HANG_S)
+        return super().read()
+
+
+def test_a_source_is_at_work_from_being_asked_to_its_frame() -> None:
+    """Also one that is asked at the very start of the clock, whose 0 is a time like any other."""
+    now_ns = [0]
+    slow = SlowSource()
+    source = WatchedSource("camera", lambda: slow, slow, retry=True, clock=lambda: now_ns[0])
+    assert source.busy_ns(5_000) == 0
+    reader = threading.Thread(target=source.read)
+    reader.start()
+    assert slow.asked.wait(HANG_S)
+    assert source.busy_ns(5_000) == 5_000
+    slow.go_on.set()
+    reader.join(HANG_S)
+    assert source.busy_ns(9_000) == 0
+
+
+def test_a_source_that_is_being_opened_again_is_at_work() -> None:
+    now_ns = [0]
+    asked, go_on = threading.Event(), threading.Event()
+
+    def open_slowly() -> Source:
+        asked.set()
+        assert go_on.wait(HANG_S)
+        return ScriptedSource(1, None)
+
+    source = WatchedSource(
+        "camera", open_slowly, None, retry=True, backoff=Backoff(0.01), clock=lambda: now_ns[0]
+    )
+    reader = threading.Thread(target=source.read)
+    reader.start()
+    assert asked.wait(HANG_S)
+    assert source.busy_ns(7_000) == 7_000
+    go_on.set()
+    reader.join(HANG_S)
+    assert source.busy_ns(9_000) == 0
+
+
 def test_a_looped_test_camera_is_lost_and_found_with_its_file(write_video, grey_steps) -> None:
     path = write_video("camera.mp4", grey_steps, fps=100)
     away = path.with_suffix(".away")
