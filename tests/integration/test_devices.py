@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fakes.sysfs import FakeSystem
 from support.compiled import shared_library
-from support.waiting import promptly
+from support.waiting import HANG_S, promptly
 
 from edge_detect.app.cli import main
 from edge_detect.app.devices import lines_of
@@ -170,7 +170,7 @@ def test_a_list_is_there_in_time_whatever_hangs(system, tmp_path) -> None:
     raspberry_pi_5(system)
     hanging = library(tmp_path, "alarm(30); for (;;) pause()")
     with promptly():
-        found = survey(hanging, root=system.root, patience_s=0.5, list_s=3.0)
+        found = survey(hanging, root=system.root, patience_s=0.5, list_s=HANG_S)
     assert found.library_judgement.state is State.FAIL
     assert found.library_judgement.fact == "no answer within 0.5 s"
 

@@ -50,8 +50,13 @@ def port():
 
 @pytest.fixture
 def cameras(port):
-    """Two cameras at one port, and the sinks that serve them."""
-    with sink_at(port, "yard") as yard, sink_at(port, "door") as door:
+    """Two cameras at one port, and the sinks that serve them; no client is left by itself."""
+    limits = Limits(idle_s=HANG_S, session_s=round(HANG_S), stuck_s=HANG_S)
+    yard, door = (
+        RtspSink(Address("127.0.0.1", port, f"/{name}"), EncoderSettings("libx264"), limits)
+        for name in ("yard", "door")
+    )
+    with yard, door:
         yard.open(stream_info())
         door.open(stream_info())
         with Camera(yard, YARD), Camera(door, DOOR, fps=20):

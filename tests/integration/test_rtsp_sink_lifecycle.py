@@ -113,9 +113,11 @@ def test_who_can_see_the_stream_is_said_at_the_start(caplog, host, words):
 def test_closing_waits_for_no_client_and_leaves_nothing_behind_even_with_viewers():
     port = free_port()
     process = psutil.Process()
+    limits = Limits(idle_s=HANG_S, session_s=round(HANG_S), stuck_s=HANG_S)
+    address = Address("127.0.0.1", port, "/live")
 
     def open_and_close(*, viewer: bool) -> None:
-        with open_sink(url_of(port)) as sink:
+        with RtspSink(address, EncoderSettings("libx264"), limits) as sink:
             sink.open(stream_info())
             if viewer:
                 with Camera(sink):

@@ -336,7 +336,7 @@ def crash():
 
 
 def test_stopping_waits_for_no_viewer_and_leaves_nothing(our_threads):
-    camera, timeouts = MovingCamera("yard"), replace(PATIENT, stop_s=HANG_S)
+    camera, timeouts = MovingCamera("yard"), replace(PATIENT, stuck_s=HANG_S, stop_s=HANG_S)
     with (
         served_hub(camera, MovingCamera("door"), timeouts=timeouts) as served,
         served.client() as web,

@@ -24,7 +24,7 @@ from edge_detect.sinks.web.timeouts import Timeouts
 @pytest.fixture
 def page():
     """A page that is fed by a camera: the sink, the camera, a client."""
-    timeouts = Timeouts(stop_s=HANG_S)
+    timeouts = Timeouts(request_s=HANG_S, stuck_s=HANG_S, stop_s=HANG_S)
     with (
         served(timeouts=timeouts, port=free_port()) as (sink, camera),
         client_of(sink) as client,
