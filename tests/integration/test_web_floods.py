@@ -18,20 +18,36 @@ WATCH = b"GET /stream.mjpg?quality=95 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 ENDLESS = replace(PATIENT, request_s=HANG_S, stuck_s=HANG_S)
 
 
-class Watcher:
-    """A viewer in a thread, who sees one picture after the other."""
+# Two seconds of the camera, by its own count: where the machine is busy it gives fewer frames, too.
+LONGEST_GAP = 50
 
-    def __init__(self, sink):
-        self.pictures = 0
+
+class Watcher:
+    """A viewer in a thread, who sees one picture after the other.
+
+    Attributes:
+        pictures: How many it has seen.
+        longest_gap: The most frames that the camera has given between two of them.
+    """
+
+    def __init__(self, sink, camera):
+        self.pictures = self.longest_gap = 0
+        self._camera = camera
         self._stop = threading.Event()
         self._client = httpx.Client(base_url=sink.address, timeout=PROMPT_S)
         self._thread = threading.Thread(target=self._run, name="test-watcher", daemon=True)
         self._thread.start()
         self.sees_more()
+        with self._share() as self._quiet:
+            pass
 
     def _run(self):
         with self._client.stream("GET", "/stream.mjpg") as answer:
+            before = self._camera.fed
             for _ in read_parts(answer):
+                fed = self._camera.fed
+                self.longest_gap = max(self.longest_gap, fed - before)
+                before = fed
                 self.pictures += 1
                 if self._stop.is_set():
                     return
@@ -40,6 +56,24 @@ class Watcher:
         """Wait for two pictures: the second one was not even captured when this was called."""
         before = self.pictures
         wait_for(lambda: self.pictures >= before + 2, PROMPT_S)
+
+    @contextmanager
+    def undisturbed(self):
+        """Fail when it sees far fewer of the camera's frames than it did at first."""
+        with self._share() as flooded:
+            yield
+        quiet = self._quiet[0]
+        assert flooded[0] > quiet / 3, f"it saw {flooded[0]:.0%}, and {quiet:.0%} undisturbed"
+        assert self.longest_gap < LONGEST_GAP
+
+    @contextmanager
+    def _share(self):
+        """Of the frames of a block, and of half a second at least, those that it saw; in a list."""
+        share = []
+        pictures, fed = self.pictures, self._camera.fed
+        yield share
+        wait_for(lambda: self._camera.fed >= fed + 12)
+        share.append((self.pictures - pictures) / (self._camera.fed - fed))
 
     def close(self):
         self._stop.set()
@@ -50,8 +84,8 @@ class Watcher:
 
 @contextmanager
 def watched(timeouts=ENDLESS):
-    with served(timeouts=timeouts) as (sink, _):
-        watcher = Watcher(sink)
+    with served(timeouts=timeouts) as (sink, camera):
+        watcher = Watcher(sink, camera)
         try:
             yield sink, watcher
         finally:
@@ -73,7 +107,7 @@ def answers(sink, path="/api/state"):
 
 def test_a_flood_of_connections_disturbs_no_viewer():
     """A third hangs up without a word, a third asks and hangs up, a third asks and stays."""
-    with watched() as (sink, watcher), ExitStack() as stack:
+    with watched() as (sink, watcher), ExitStack() as stack, watcher.undisturbed():
         for number in range(200):
             connection = connect(sink, b"" if number % 3 == 0 else ASK)
             if number % 3 == 2:
@@ -88,11 +122,12 @@ def test_a_flood_of_connections_disturbs_no_viewer():
 def test_half_open_requests_keep_nobody_out_and_the_oldest_give_way():
     with watched() as (sink, watcher), ExitStack() as stack:
         held = []
-        for _ in range(300):
-            held.append(stack.enter_context(connect(sink, b"GET / HTTP/1.1\r\nHost: local")))
-            if len(held) % 50 == 0:
-                assert answers(sink)
-                watcher.sees_more()
+        with watcher.undisturbed():
+            for _ in range(300):
+                held.append(stack.enter_context(connect(sink, b"GET / HTTP/1.1\r\nHost: local")))
+                if len(held) % 50 == 0:
+                    assert answers(sink)
+                    watcher.sees_more()
         with promptly():
             assert all(is_closed(connection) for connection in held[:200])
 
@@ -156,7 +191,7 @@ def test_a_megabyte_of_headers_is_refused_before_it_is_taken_in(watched_page, fo
         "no line": padding,
     }[form]
     sink, watcher = watched_page
-    with connect(sink) as connection:
+    with watcher.undisturbed(), connect(sink) as connection:
         assert is_refused(connection, text)
     watcher.sees_more()
     assert answers(sink)
@@ -177,16 +212,18 @@ def is_refused(connection, text):
 
 def test_nonsense_and_a_body_that_never_comes_end_the_connection(watched_page):
     sink, watcher = watched_page
-    for text in (
+    texts = (
         bytes(range(256)) * 4 + b"\r\n\r\n",
         b"GET / HTTP/1.1\r\n\r\n",
         b"POST /api/state HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999\r\n\r\nabc",
-    ):
-        with connect(sink, text) as connection:
-            data = b""
-            while chunk := connection.recv(65536):
-                data += chunk
-            assert data.startswith((b"HTTP/1.1 400", b"HTTP/1.1 405"))
+    )
+    with watcher.undisturbed():
+        for text in texts:
+            with connect(sink, text) as connection:
+                data = b""
+                while chunk := connection.recv(65536):
+                    data += chunk
+                assert data.startswith((b"HTTP/1.1 400", b"HTTP/1.1 405"))
     watcher.sees_more()
 
 

@@ -46,6 +46,7 @@ class Camera:
 
     Attributes:
         status: What `report` answers; tests change it.
+        fed: How many frames the sink was given.
         drawn: How many pictures the sink wanted.
         shown: The newest frame of those, without boxes.
         encoded: Capture times that the sink reported as encoded.
@@ -73,7 +74,7 @@ class Camera:
             ),
         )
         self._at_first = self.status
-        self.drawn = 0
+        self.fed = self.drawn = 0
         self.shown: Frame | None = None
         self.encoded: list[int] = []
         self.slowest_s = 0.0
@@ -145,6 +146,7 @@ class Camera:
     def _feed(self, sink: Sink, frame: Frame) -> None:
         detections = found_in(self.source, frame.sequence)
         result = Result(frame, detections, Timings(0, 1_000_000, 0, monotonic_ns()))
+        self.fed += 1
         started_ns = monotonic_ns()
         sink.write_result(result)
         if sink.wants_picture:
