@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 
 from support.waiting import promptly, wait_for
 
@@ -35,8 +36,12 @@ class DaemonProcess:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         address = folder / "notify"
         self._socket.bind(str(address))
-        self._socket.setblocking(False)
+        # Looked at all the time, as by systemd: the kernel keeps ten messages, in some settings.
+        self._socket.settimeout(0.1)
         self.messages: list[dict[str, str]] = []
+        self._over = Event()
+        self._listener = Thread(target=self._listen, daemon=True)
+        self._listener.start()
         variables = {
             **os.environ,
             "STATE_DIRECTORY": str(folder / "state"),
@@ -57,14 +62,7 @@ class DaemonProcess:
 
     def heard(self, key: str) -> list[str]:
         """What it has told systemd under a key so far, in order."""
-        while True:
-            try:
-                datagram = self._socket.recv(65536)
-            except BlockingIOError:
-                break
-            lines = datagram.decode().splitlines()
-            self.messages.append(dict(line.split("=", 1) for line in lines))
-        return [message[key] for message in self.messages if key in message]
+        return [message[key] for message in list(self.messages) if key in message]
 
     def wait_until_ready(self, times: int = 1) -> None:
         """Wait for READY=1, at the start or after a reload."""
@@ -92,7 +90,18 @@ class DaemonProcess:
         """End it, whatever its state."""
         self.process.kill()
         self.process.wait(10)
+        self._over.set()
+        self._listener.join(10)
         self._socket.close()
+
+    def _listen(self) -> None:
+        while not self._over.is_set():
+            try:
+                datagram = self._socket.recv(65536)
+            except TimeoutError:
+                continue
+            lines = datagram.decode().splitlines()
+            self.messages.append(dict(line.split("=", 1) for line in lines))
 
 
 def count_of(port: int, series: str) -> int:

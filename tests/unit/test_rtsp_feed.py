@@ -19,14 +19,14 @@ def libraries():
 
 @pytest.fixture
 def media(libraries):
-    """A GstRTSPMedia as a server makes it for the first viewer."""
-    factory = libraries.GstRtspServer.RTSPMediaFactory.new()
-    factory.set_launch(LAUNCH)
-    _, url = libraries.GstRtsp.RTSPUrl.parse("rtsp://127.0.0.1/live")
-    media = factory.construct(url)
-    if hasattr(media, "unlock"):
-        # Since GStreamer 1.24 it comes locked, which ends the process when it is freed so.
-        media.unlock()
+    """A GstRTSPMedia as a server has it for the first viewer.
+
+    Not from a factory: that one gives it locked in some releases of GStreamer, and a lock that is
+    held at the end, or let go without being held, ends the process.
+    """
+    gst = libraries.Gst
+    media = libraries.GstRtspServer.RTSPMedia.new(gst.parse_launch(LAUNCH))
+    media.take_pipeline(gst.Pipeline.new("media"))
     return media
 
 
