@@ -1,6 +1,6 @@
 """How much time has certainly passed since a moment of an earlier boot.
 
-The time of day proves nothing while nobody has confirmed it: a clock that was 60 days behind and
+The time of day proves nothing while it is not confirmed: a clock that was 60 days behind and
 a computer that was off for 60 days look alike. What counts is
 
 * how long the computer has run since: the rest of that boot, the boots between, this one;
@@ -88,7 +88,7 @@ class Boots:
         if made.boot not in self._boots:
             return now.up_s
         chain = self._chain(made, now)
-        # How long the computer has run: it was off in between for a time that nobody knows.
+        # How long the computer has run: it was off in between for an unknown time.
         run_s = sum(boot.up_s for boot in chain) - made.up_s
         made_s, now_s = _latest_s(chain, made), _earliest_s(chain)
         if made_s is None or now_s is None:

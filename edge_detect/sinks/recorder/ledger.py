@@ -213,7 +213,7 @@ class Ledger:
             if there is None or there.begun != _rounded(entry.begun):
                 merged.entries.pop(entry.stem, None)
             merged.entries[entry.stem] = entry
-        # In which order own earlier boots and those of the file were, nobody knows.
+        # In which order own earlier boots and those of the file were is unknown.
         merged.boots.add(self._clock.moment())
         self._content = merged
 

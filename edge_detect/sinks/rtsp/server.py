@@ -16,7 +16,7 @@ __all__ = ["RtspServer"]
 _TICK_S = 1
 _WATCH_S = 0.1
 _REMOVE_S = 0.8
-# Of a server that is held by nobody, also on a busy computer; half of what systemd allows the
+# Far more than it takes, also on a busy computer; half of what systemd allows the
 # whole program.
 _STOP_S = 2.5
 # How often clients that hold the thread are cut off meanwhile.
