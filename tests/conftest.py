@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -134,3 +135,15 @@ def stand_in(stand_in_library: StandIn) -> StandIn:
     """The same, with nothing ordered."""
     stand_in_library.tell()
     return stand_in_library
+
+
+@pytest.fixture
+def our_threads() -> Callable[[], list[str]]:
+    """A function that gives the names of the product's threads begun since the test began."""
+    before = set(threading.enumerate())
+
+    def names() -> list[str]:
+        new = set(threading.enumerate()) - before
+        return [each.name for each in new if each.name.startswith("edge-")]
+
+    return names

@@ -85,6 +85,8 @@ FAULTS = ["fail", "crash", "killed", *HANGS]
 @pytest.mark.parametrize("how", FAULTS)
 def test_the_frame_whose_device_fails_is_detected_by_the_cpu(detector, stand_in, how):
     wanted = detector(PICTURE)
+    # It does not come back before it is looked at.
+    stand_in.tell("create refuse")
     break_with(how, stand_in, detector)
     with promptly():
         assert same(detector(PICTURE), wanted)

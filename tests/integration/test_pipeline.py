@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import threading
 from itertools import islice
 from pathlib import Path
 
@@ -25,10 +24,6 @@ def detector():
         yield loaded
 
 
-def our_threads():
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("edge-")]
-
-
 def lines_of(path):
     return [json.loads(line) for line in Path(path).read_text().splitlines()]
 
@@ -45,7 +40,7 @@ def short_clip(tmp_path_factory):
     return path
 
 
-def test_every_frame_of_a_file_is_detected_in_order(detector, short_clip, tmp_path):
+def test_every_frame_of_a_file_is_detected_in_order(detector, short_clip, tmp_path, our_threads):
     lines = tmp_path / "found.jsonl"
     with ed.Pipeline(short_clip, model=detector, sinks=[lines], mode="every") as pipeline:
         sequences = [result.frame.sequence for result in pipeline]
@@ -89,7 +84,7 @@ def test_live_mode_keeps_the_sources_pace_and_counts_what_it_drops():
         assert later.frame.captured_ns > earlier.timings.detected_ns
 
 
-def test_stop_is_clean_within_a_second_from_the_middle_of_work(detector, tmp_path):
+def test_stop_is_clean_within_a_second_from_the_middle_of_work(detector, tmp_path, our_threads):
     video = tmp_path / "out.mp4"
     pipeline = ed.Pipeline(
         f"file://{CLIP}?loop=true", model=detector, sinks=[video, "null://"], mode="live"
@@ -105,7 +100,7 @@ def test_stop_is_clean_within_a_second_from_the_middle_of_work(detector, tmp_pat
     assert video.stat().st_size > 0
 
 
-def test_stop_before_the_start_closes_everything(detector, tmp_path):
+def test_stop_before_the_start_closes_everything(detector, tmp_path, our_threads):
     with ed.Pipeline(CLIP, model=detector, sinks=[tmp_path / "a.mp4"]):
         pass
     assert our_threads() == []
@@ -119,19 +114,19 @@ def test_leaving_the_iteration_early_stops_the_pipeline(detector):
     assert not pipeline.running
 
 
-def test_wrong_path_is_an_error_before_any_thread_runs(detector):
+def test_wrong_path_is_an_error_before_any_thread_runs(detector, our_threads):
     with pytest.raises(SourceError, match="nowhere"), ed.Pipeline("nowhere.mp4", model=detector):
         pass
     assert our_threads() == []
 
 
-def test_sink_that_cannot_be_opened_is_an_error_before_any_thread_runs(detector):
+def test_sink_that_cannot_be_opened_is_an_error_before_any_thread_runs(detector, our_threads):
     with pytest.raises(SinkError), ed.Pipeline(CLIP, model=detector, sinks=["/proc/no/x.mp4"]):
         pass
     assert our_threads() == []
 
 
-def test_full_disk_ends_the_pipeline_with_the_sinks_error(detector):
+def test_full_disk_ends_the_pipeline_with_the_sinks_error(detector, our_threads):
     with (
         pytest.raises(SinkError) as info,
         ed.Pipeline(CLIP, model=detector, sinks=["jsonl:///dev/full"], mode="every") as pipeline,
@@ -152,7 +147,7 @@ def test_error_in_a_stage_reaches_whoever_iterates(detector):
             pass
 
 
-def test_unforeseen_exception_names_the_stage_and_keeps_its_cause(detector):
+def test_unforeseen_exception_names_the_stage_and_keeps_its_cause(detector, our_threads):
     with ed.load_model(FAST_MODEL, threads=1) as broken:
         pipeline = ed.Pipeline(CLIP, model=broken, mode="every")
         with pytest.raises(StageError) as info, pipeline:

@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import replace
 from itertools import islice
@@ -53,18 +52,6 @@ def own_hub():
     """The same for one test, which takes it apart."""
     with served_hub(MovingCamera("yard"), MovingCamera("door")) as served, served.client() as web:
         yield served, web
-
-
-@pytest.fixture
-def our_threads():
-    """A function that tells the threads of pages that were begun in this test."""
-    before = set(threading.enumerate())
-
-    def names():
-        new = set(threading.enumerate()) - before
-        return [each.name for each in new if each.name.startswith("edge-web")]
-
-    return names
 
 
 def test_each_camera_has_its_page_and_its_interface_below_its_name(hub):

@@ -36,10 +36,6 @@ def client_of(sink, **options):
     return httpx.Client(base_url=sink.address, timeout=PROMPT_S, **options)
 
 
-def our_threads():
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("edge-")]
-
-
 def test_opening_a_port_that_is_taken_says_what_to_do(page):
     sink, camera, _ = page
     port = httpx.URL(sink.address).port
@@ -62,7 +58,7 @@ def test_a_name_that_is_none_will_never_be_an_address(host):
     assert not caught.value.transient
 
 
-def test_closing_waits_for_no_viewer_and_the_page_opens_again(page):
+def test_closing_waits_for_no_viewer_and_the_page_opens_again(page, our_threads):
     sink, camera, client = page
     port = httpx.URL(sink.address).port
     with (
@@ -99,7 +95,7 @@ def test_many_openings_leave_no_threads_and_no_files_open():
     wait_for(lambda: process.num_fds() <= files)
 
 
-def test_a_server_that_dies_is_an_error_that_is_worth_another_try():
+def test_a_server_that_dies_is_an_error_that_is_worth_another_try(our_threads):
     camera = Camera()
     with pytest.raises(SinkError, match="has ended") as caught, served(camera) as (sink, _):
         assert httpx.get(f"{sink.address}api/state").status_code == 200
@@ -139,8 +135,8 @@ def test_missing_packages_are_named_with_the_line_that_installs_them():
 
 
 @pytest.mark.model
-def test_the_page_of_a_pipeline_tells_how_it_is_doing():
-    threads, port = our_threads(), free_port()
+def test_the_page_of_a_pipeline_tells_how_it_is_doing(our_threads):
+    port = free_port()
     pipeline = ed.Pipeline(
         "synthetic://?size=640x360&fps=20&realtime=true",
         model="ssdlite-mobilenet-v2-pedestrian",
@@ -166,4 +162,4 @@ def test_the_page_of_a_pipeline_tells_how_it_is_doing():
     assert (sink["name"], sink["state"], sink["viewers"]) == (f"http://127.0.0.1:{port}", "open", 1)
     assert sink["encoded_fps"] > 0
     assert sink["capture_to_encode"]["p50"] > 0
-    assert our_threads() == threads
+    assert our_threads() == []
