@@ -131,7 +131,8 @@ def draw_panel(panel: dict[str, Any], found: list[Series], asked: Asked) -> str:
 def render(prometheus: str, span_s: float, rate: str, end: float | None = None) -> tuple[str, int]:
     """The whole page, and how high it is in pixels."""
     dashboard = json.loads(DASHBOARD.read_text())
-    end = end or time.time()
+    # Its clock may be another than this computer's.
+    end = end or float(ask(prometheus, "query", query="time()")["result"][1])
     asked = Asked(end - span_s, end, max(1.0, span_s / 240))
     sections = []
     for panel in dashboard["panels"]:

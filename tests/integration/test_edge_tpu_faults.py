@@ -74,8 +74,19 @@ def break_with(how, stand_in, detector):
     elif how == "frozen":
         stand_in.tell("create refuse")
         os.kill(pid, signal.SIGSTOP)
+        # A thread that has not come round to it may still answer.
+        wait_for(lambda: stopped(pid))
     else:
         stand_in.tell(f"invoke {how}", "create refuse")
+
+
+def stopped(pid):
+    """Whether all threads of a process stand still."""
+    states = [
+        each.read_text().rpartition(")")[2].split()[0]
+        for each in Path(f"/proc/{pid}/task").glob("*/stat")
+    ]
+    return set(states) == {"T"}
 
 
 HANGS = ["hang", "frozen"]
@@ -85,8 +96,6 @@ FAULTS = ["fail", "crash", "killed", *HANGS]
 @pytest.mark.parametrize("how", FAULTS)
 def test_the_frame_whose_device_fails_is_detected_by_the_cpu(detector, stand_in, how):
     wanted = detector(PICTURE)
-    # It does not come back before it is looked at.
-    stand_in.tell("create refuse")
     break_with(how, stand_in, detector)
     with promptly():
         assert same(detector(PICTURE), wanted)

@@ -31,10 +31,14 @@ class WallClock:
         library, state = folder / "wall_clock.so", folder / "wall_clock"
         compiler = shutil.which("cc") or "gcc"
         subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", library, _SOURCE], check=True)
-        state.write_bytes(struct.pack("=q", 0))
+        state.write_bytes(bytes(8))
         with state.open("r+b") as file:
             self._state = mmap.mmap(file.fileno(), 8)
-        preloaded = [str(library), os.environ.get("LD_PRELOAD", "")]
+        # This process may have been started with such a clock itself.
+        own = os.environ.get("WALL_CLOCK")
+        self._own_ns = 0 if own is None else struct.unpack("=q", Path(own).read_bytes())[0]
+        others = os.environ.get("LD_PRELOAD", "").split(":")
+        preloaded = [str(library), *(each for each in others if Path(each).name != library.name)]
         self.environment = {
             "WALL_CLOCK": str(state),
             "LD_PRELOAD": ":".join(filter(None, preloaded)),
@@ -43,7 +47,7 @@ class WallClock:
 
     def set_ahead(self, seconds: float) -> None:
         """Have the clock jump: from now on it is ahead of this process's by so much."""
-        self._state[:] = struct.pack("=q", round(seconds * _NS_PER_S))
+        self._state[:] = struct.pack("=q", self._own_ns + round(seconds * _NS_PER_S))
 
 
 def main(unix_time: str, *command: str) -> int:
