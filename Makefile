@@ -42,7 +42,7 @@ test-tflite-runtime: setup  ## Run the model tests with tflite-runtime and numpy
 	    EDGE_DETECT_RUNTIME=tflite-runtime .venv-tflite-runtime/bin/pytest -m model $(ARGS); \
 	fi
 
-test-deploy: setup-test  ## Check what installs: Debian package, image, role, as far as it goes unseen
+test-deploy: setup-test  ## Check package, image, role and units, as far as possible without installing
 	@scripts/setup.sh --deploy
 	@$(BIN)/pytest -m deploy $(ARGS)
 
@@ -54,7 +54,7 @@ test-soak: setup-test  ## Run what takes minutes; the daemon for three while cam
 	@$(BIN)/pytest -m endurance $(ARGS)
 	@$(BIN)/python benchmarks/soak.py --minutes 3
 
-test-moments: setup-test  ## Run `make test` at other times: just booted, other years, summer time, busy
+test-moments: setup-test  ## Run `make test` as if just booted, in other years, busy, … (root for the first)
 	@scripts/test_moments.sh
 
 test-distributions:  ## Follow the README in a bare Debian 12 and a bare Debian 13 (root; before a release)
@@ -105,4 +105,4 @@ wheel: setup-test  ## Build the wheel
 	@$(BIN)/python -m build --wheel
 
 clean:  ## Remove what was built; keeps recordings in output/
-	rm -rf .venv .venv-* .cache build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-* .cache .coverage* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -41,7 +41,7 @@ take_lock() {
     exec 9>"${LOG%/*}/setup.lock"
     flock --nonblock 9 || {
         say "another set-up is at work here; waiting for it"
-        flock --timeout 1800 9 || { say "it does not come to an end"; exit 75; }
+        flock --timeout 1800 9 || { say "it has not finished after 30 minutes"; exit 75; }
     }
 }
 

@@ -31,7 +31,7 @@ check_machine() {
     done
     [ -n "$MIRROR" ] || cannot "it is not known where Debian's packages are: MIRROR=…"
     if [ -z "${IN_PRIVATE_MOUNTS:-}" ]; then
-        IN_PRIVATE_MOUNTS=1 exec unshare --mount --propagation private "$0" "$@"
+        IN_PRIVATE_MOUNTS=1 exec unshare --mount --propagation private "scripts/${0##*/}" "$@"
     fi
 }
 

@@ -96,7 +96,7 @@ if [ -z "${THIS_RUN:-}" ]; then
     make_base
     THIS_RUN=$(mktemp -d "$CACHE/run.XXXXXX")
     trap remove_run EXIT
-    THIS_RUN=$THIS_RUN unshare --mount --propagation private "$0" "$@"
+    THIS_RUN=$THIS_RUN unshare --mount --propagation private "scripts/${0##*/}" "$@"
     exit
 fi
 # shellcheck source=tests/systemd/container.sh

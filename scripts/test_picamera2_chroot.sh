@@ -22,7 +22,7 @@ say() { printf '%s\n' "picamera2 test: $*" >&2; }
 command -v debootstrap >/dev/null || { say "needs debootstrap: apt install debootstrap"; exit 72; }
 [ -x .venv/bin/python ] || { say "needs the environment of the tests: make setup-test"; exit 72; }
 if [ -z "${IN_PRIVATE_MOUNTS:-}" ]; then
-    IN_PRIVATE_MOUNTS=1 exec unshare --mount --propagation private "$0" "$@"
+    IN_PRIVATE_MOUNTS=1 exec unshare --mount --propagation private "scripts/${0##*/}" "$@"
 fi
 
 if [ ! -e "$ROOT/.complete" ]; then

@@ -36,7 +36,7 @@ check_machine() {
     unshare --mount --net --pid --fork --uts --ipc true 2>/dev/null || cannot "namespaces are not allowed here"
     [ -x .venv/bin/python ] || cannot "the environment of the tests is missing: make setup-test"
     if [ -z "${IN_PRIVATE_MOUNTS:-}" ]; then
-        IN_PRIVATE_MOUNTS=1 exec unshare --mount --propagation private "$0" "$@"
+        IN_PRIVATE_MOUNTS=1 exec unshare --mount --propagation private "scripts/${0##*/}" "$@"
     fi
 }
 
