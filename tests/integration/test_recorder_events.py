@@ -183,7 +183,15 @@ def test_times_in_a_story_are_right_however_short_the_computer_has_been_on(tmp_p
 
 
 def test_a_clip_of_a_killed_process_has_its_story_and_thumbnail(tmp_path) -> None:
-    kill_while_it_records(f"mp4://{tmp_path}?events=person&pre=2s&post=60s&segment=1h")
+    url = f"mp4://{tmp_path}?events=person&pre=2s&post=60s&segment=1h"
+
+    def told() -> bool:
+        return any(
+            path.with_suffix(".json").exists() and path.stat().st_size > 2000
+            for path in segments(tmp_path)
+        )
+
+    kill_while_it_records(url, told)
     (path,) = segments(tmp_path)
     check_plays(path)
     found = numbers(path)

@@ -28,6 +28,7 @@ from edge_detect.sinks.recorder.sink import RecorderSink, RecorderWaits, open_re
 from support.requirements import need
 from support.servers import pattern
 from support.stream_info import stream_of
+from support.waiting import wait_for
 
 __all__ = [
     "LABELS",
@@ -164,14 +165,20 @@ def segments(root: Path) -> list[Path]:
     return sorted(root.glob("*/*.mp4"))
 
 
-def kill_while_it_records(url: str) -> None:
-    """Record 400 pictures and some more, with a person from picture 151 on, until killed."""
+def kill_while_it_records(url: str, until: Callable[[], object]) -> None:
+    """Record 400 pictures and some more, with a person from picture 151 on, until killed.
+
+    Args:
+        url: Of the recorder.
+        until: Whether enough is on the disk; pictures wait in a queue before.
+    """
     command = [sys.executable, "-c", _ENDLESS, url]
     environment = {**os.environ, "PYTHONPATH": python_path()}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as recorder:
         try:
             assert recorder.stdout is not None
             assert recorder.stdout.readline() == "400\n"
+            wait_for(until)
         finally:
             recorder.kill()
 
