@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -161,8 +162,16 @@ def _result(frame: Frame, seen: tuple[tuple[str, float], ...]) -> Result:
 
 
 def segments(root: Path) -> list[Path]:
-    """The videos of a recorder, in the order of their names."""
-    return sorted(root.glob("*/*.mp4"))
+    """The videos of a recorder, in the order in which they were written.
+
+    Names tell the local time, which comes twice in autumn.
+    """
+    found = []
+    for path in root.glob("*/*.mp4"):
+        # A recorder at work may delete it meanwhile.
+        with suppress(FileNotFoundError):
+            found.append((path.stat().st_mtime_ns, path))
+    return [path for _, path in sorted(found)]
 
 
 def kill_while_it_records(url: str, until: Callable[[], object]) -> None:

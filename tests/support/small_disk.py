@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edge_detect.core import SinkError
 from edge_detect.sinks import Sink, open_sink
-from support.recordings import Camera, stream_info
+from support.recordings import Camera, segments, stream_info
 
 ENDLESS = 100_000
 ROUNDS = 14
@@ -54,7 +54,7 @@ def pause_and_go_on(disk: Path, out: Path) -> dict[str, object]:
     sink.open(stream_info())
     camera.feed(sink, 30)
     sink.close()
-    shutil.copy(max(root.rglob("*.mp4")), out / "after.mp4")
+    shutil.copy(segments(root)[-1], out / "after.mp4")
     shutil.rmtree(root)
     return facts
 
