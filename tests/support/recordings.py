@@ -26,7 +26,7 @@ from edge_detect.core.clock import Clock
 from edge_detect.core.url import parse_url
 from edge_detect.sinks import Sink, StreamInfo
 from edge_detect.sinks.recorder.sink import RecorderSink, RecorderWaits, open_recorder_sink
-from support.requirements import need
+from support.requirements import need, python_path
 from support.servers import pattern
 from support.stream_info import stream_of
 from support.waiting import wait_for
@@ -40,7 +40,6 @@ __all__ = [
     "numbers",
     "open_recorder",
     "probe",
-    "python_path",
     "segments",
     "stream_info",
 ]
@@ -190,11 +189,6 @@ def kill_while_it_records(url: str, until: Callable[[], object]) -> None:
             wait_for(until)
         finally:
             recorder.kill()
-
-
-def python_path() -> str:
-    """For another process, so that it imports what this one does."""
-    return os.pathsep.join(filter(None, sys.path))
 
 
 def numbers(path: Path) -> list[int | None]:

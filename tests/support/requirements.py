@@ -25,6 +25,11 @@ def not_allowed(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
+def python_path() -> str:
+    """For another process, so that it imports what this one does."""
+    return os.pathsep.join(filter(None, sys.path))
+
+
 def run_on_a_disk(
     namespace: str, mount: str, script: str, disk: Path, out: Path
 ) -> subprocess.CompletedProcess[str]:
@@ -38,14 +43,13 @@ def run_on_a_disk(
         out: Its second.
     """
     shell = f"{mount} && exec {sys.executable} {_SUPPORT / script} {disk} {out}"
-    roots = os.pathsep.join(map(str, _SUPPORT.parents[:2]))
     done = subprocess.run(
         [*namespace.split(), "sh", "-c", shell],
         capture_output=True,
         text=True,
         timeout=110,
         check=False,
-        env=os.environ | {"PYTHONPATH": roots},
+        env=os.environ | {"PYTHONPATH": python_path()},
     )
     # A kernel that lets nobody mount anything is no fault of ours; a missing program is.
     refused = ("unshare:", "mount:", "mkfs")

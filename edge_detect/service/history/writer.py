@@ -35,7 +35,7 @@ class HistoryWriter:
     Args:
         directory: Of the files; it is created.
         keep_days: So many days that have a file stay. Days are not compared with today: a
-            clock that is wrong for an hour must not delete everything, nor keep it for ever.
+            clock that is wrong for an hour must neither delete everything nor keep it for good.
         keep_bytes: All files together are not larger than this.
     """
 

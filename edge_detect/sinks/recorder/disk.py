@@ -51,7 +51,7 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def open_regular(path: Path, flags: int) -> int:
-    """Open a file that is there: no link, and nothing that would hold up whoever opens it.
+    """Open a file that is there: no link, and nothing that would block its opening.
 
     Raises:
         OSError: The system refuses, or it is not a regular file.
@@ -108,7 +108,7 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
     """What is in a directory; nothing if it was deleted meanwhile.
 
     Raises:
-        OSError: Nobody can tell, as where it may not be read.
+        OSError: That cannot be told, as where it may not be read.
     """
     try:
         with os.scandir(folder) as found:
