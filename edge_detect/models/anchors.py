@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_detect.core import Size
-from edge_detect.models.spec import BoxAnchors
+from edge_detect.models.sections.ssd import BoxAnchors
 
 __all__ = ["anchor_boxes"]
 

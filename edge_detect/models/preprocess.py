@@ -126,7 +126,8 @@ class InputWriter:
         self._flip_bits = flip_bits
         self._mask = np.uint8(_SIGN_BIT if dtype == np.int8 else 0)
         self._float = dtype == np.float32
-        self._mean, self._std = np.float32(spec.mean), np.float32(spec.std)
+        self._mean = np.asarray(spec.mean, np.float32)
+        self._std = np.asarray(spec.std, np.float32)
 
     def write(self, pixels: Image, tensor: NDArray[Any]) -> None:
         """Write pixels straight into the tensor.

@@ -13,7 +13,8 @@ from edge_detect.kernels.quantize import LOGIT, PROBABILITY
 from edge_detect.kernels.registry import prepare
 from edge_detect.kernels.ssd import collect_rows, collect_sigmoid, collect_softmax
 from edge_detect.models.anchors import anchor_boxes
-from edge_detect.models.spec import ModelSpec, SsdSpec
+from edge_detect.models.sections.ssd import SsdSpec
+from edge_detect.models.spec import ModelSpec
 from edge_detect.models.tables import (
     exponential,
     least_element,

@@ -12,7 +12,8 @@ from edge_detect.kernels import yolo as places
 from edge_detect.kernels.quantize import LOGIT, PROBABILITY
 from edge_detect.kernels.registry import prepare
 from edge_detect.kernels.yolo import collect_grid
-from edge_detect.models.spec import ModelSpec, YoloHead, YoloSpec
+from edge_detect.models.sections.yolo import YoloHead, YoloSpec
+from edge_detect.models.spec import ModelSpec
 from edge_detect.models.tables import (
     exponential,
     least_element,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from support.darknet_networks import ARCHITECTURES, CLASSES, random_values, write_weights
 
-from edge_detect.models.spec import YoloSpec
+from edge_detect.models.sections.yolo import YoloSpec
 from edge_detect.tools.convert.darknet import convert_darknet
 from edge_detect.tools.convert.darknet_cfg import read_cfg
 

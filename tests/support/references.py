@@ -5,16 +5,9 @@ import math
 import numpy as np
 
 from edge_detect.core import Letterbox, Size
-from edge_detect.models.spec import (
-    BoxAnchors,
-    InputSpec,
-    ModelSpec,
-    NmsSpec,
-    Origin,
-    SsdSpec,
-    YoloHead,
-    YoloSpec,
-)
+from edge_detect.models.sections.ssd import BoxAnchors, SsdSpec
+from edge_detect.models.sections.yolo import YoloHead, YoloSpec
+from edge_detect.models.spec import InputSpec, ModelSpec, NmsSpec, Origin
 
 
 def real(elements, scale, zero_point):

@@ -157,11 +157,17 @@ def test_an_own_model_without_its_file_says_where_it_belongs(own_folder):
     assert str(own_folder) in error.value.hint
 
 
-def test_a_checksum_is_required(own_folder):
+def test_ones_own_model_needs_no_checksum(own_folder):
     path = write_model(own_folder)
     change_manifest(path, f'sha256 = "{hashlib.sha256(path.read_bytes()).hexdigest()}"', "")
-    with pytest.raises(ModelError, match="one of sha256 and git_blob is needed"):
-        find_model("echo")
+    assert verify("echo") == (Verification.GOOD, "")
+
+
+def test_bundled_models_have_checksum_origin_and_licence():
+    for entry in list_models():
+        assert entry.spec.sha256 or entry.spec.git_blob, entry.name
+        assert entry.spec.origin.licence, entry.name
+        assert entry.spec.origin.package or entry.spec.origin.url, entry.name
 
 
 def test_every_public_name_of_the_package_exists():
