@@ -222,7 +222,7 @@ def collect_rows(corners, classes, scores, rows, input_size, layout, settings, b
         scores: (n,)
         rows: (1,) number of valid rows; those after them are uninitialised and never read.
         input_size: (2,) float64, width and height of the input in pixels.
-        layout: LABEL_OFFSET and LABELS; rows of other classes are dropped.
+        layout: LABEL_OFFSET and LABELS; rows without a label are dropped.
         settings: See `candidates`.
         boxes: Candidates, appended to from column 0 on.
         notes: Candidates' class ids.
@@ -237,10 +237,12 @@ def collect_rows(corners, classes, scores, rows, input_size, layout, settings, b
     width, height = input_size[0], input_size[1]
     for row in range(valid):
         score = min(scores[row], np.float32(1.0))
-        if not score >= np.float32(settings[SCORE]) or not 0 <= classes[row] < layout[LABELS]:
+        # A float until it is known to be one that an integer can hold.
+        label = np.float64(classes[row]) + layout[LABEL_OFFSET]
+        if not score >= np.float32(settings[SCORE]) or not 0 <= label < layout[LABELS]:
             continue
-        class_id = np.int64(classes[row] + 0.5) + layout[LABEL_OFFSET]
-        if not 0 <= class_id < layout[LABELS]:
+        class_id = np.int64(label + 0.5)
+        if class_id >= layout[LABELS]:
             continue
         at = 4 * row
         count = append(

@@ -195,6 +195,17 @@ def decode_rows(tensors, thresholds=NORMAL, labels=3, **section):
     return make_decoder(spec, describe(**tensors)).decode(tensors, BOX, thresholds)
 
 
+@pytest.mark.parametrize("offset", [-1, 0, 1])
+def test_rows_keep_every_class_that_has_a_label_after_the_offset(offset):
+    tensors = rows(5, total=5)
+    tensors["boxes"][0] = [0.25, 0.25, 0.75, 0.75]
+    tensors["classes"][0] = [-1, 0, 1, 2, 3]
+    tensors["scores"][0] = [0.9, 0.8, 0.7, 0.6, 0.5]
+    found = decode_rows(tensors, label_offset=offset)
+    wanted = [number + offset for number in range(-1, 4) if 0 <= number + offset < 3]
+    assert found.class_ids.tolist() == wanted
+
+
 def test_rows_beyond_the_count_are_never_read():
     tensors = rows(2)
     tensors["boxes"][0, :2] = [[0.25, 0.5, 0.75, 1.5], [0, 0, 0.5, 0.5]]
