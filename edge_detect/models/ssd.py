@@ -76,7 +76,7 @@ class SsdRawDecoder:
         self._kernel = collect_softmax if ssd.scores == "softmax" else collect_sigmoid
         prepare(self._kernel, self._reader.element_type)
         self._labels = tuple(spec.labels)
-        self._workspace = Workspace(spec.nms, self._labels, len(self._anchors))
+        self._workspace = Workspace(spec.nms, self._labels, len(self._anchors), spec.name)
 
     def decode(
         self, outputs: dict[str, NDArray[Any]], letterbox: Letterbox, thresholds: Thresholds
@@ -186,7 +186,7 @@ class SsdPostprocessDecoder:
         self._layout[places.LABEL_OFFSET] = ssd.label_offset
         self._layout[places.LABELS] = len(spec.labels)
         prepare(collect_rows)
-        self._workspace = Workspace(None, spec.labels, rows)
+        self._workspace = Workspace(None, spec.labels, rows, spec.name)
 
     def decode(
         self, outputs: dict[str, NDArray[Any]], letterbox: Letterbox, thresholds: Thresholds

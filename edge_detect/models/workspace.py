@@ -12,6 +12,7 @@ from edge_detect.kernels import candidates as places
 from edge_detect.kernels.nms import rank, suppress
 from edge_detect.kernels.quantize import dequantize
 from edge_detect.kernels.registry import TENSOR_TYPES, prepare
+from edge_detect.models.faults import FaultReport
 from edge_detect.models.spec import NmsSpec
 from edge_detect.models.tensors import TensorInfo, Thresholds
 
@@ -97,22 +98,29 @@ class Workspace:
     """Candidates, settings and results of one decoder; used by one thread.
 
     Args:
-        nms: The model's kind of suppression; None if the model does it itself.
+        nms: The model's kind of suppression; None if the model does it itself, as for the
+            method `none`.
         labels: All labels of the model.
         capacity: Candidates for which there is room at first; more is made when needed.
+        model: Name of the model, for errors and warnings about impossible outputs.
 
     Attributes:
         settings: See `edge_detect.kernels.candidates`; kept up to date by `configure`.
     """
 
-    def __init__(self, nms: NmsSpec | None, labels: Iterable[str], capacity: int) -> None:
+    def __init__(
+        self, nms: NmsSpec | None, labels: Iterable[str], capacity: int, model: str = "the model"
+    ) -> None:
         self.settings = np.zeros(places.SETTINGS_LENGTH)
         self._labels = tuple(labels)
-        self._finish: Callable[[int], int] = self._rank if nms is None else self._suppress
-        if nms is not None:
+        self.settings[places.LABELS] = len(self._labels)
+        self._faults = FaultReport(model, len(self._labels), self.settings)
+        self._finish: Callable[[int], int] = self._rank
+        if nms is not None and nms.method != "none":
+            self._finish = self._suppress
             self.settings[places.METHOD] = _METHODS[nms.method]
             self.settings[places.AGNOSTIC] = nms.class_agnostic
-        prepare(rank if nms is None else suppress)
+        prepare(rank if self._finish == self._rank else suppress)
         self._letterbox: Letterbox | None = None
         self._thresholds: Thresholds | None = None
         self._reserve(max(capacity, places.LEAST_CAPACITY))
@@ -148,12 +156,17 @@ class Workspace:
 
         Args:
             collect: Appends candidates to the arrays it is given and returns their number.
+
+        Raises:
+            ModelError: Class numbers have no labels, and nothing was found before.
         """
         count = collect(self._boxes, self._notes)
         if count > self._boxes.shape[1]:
             self._reserve(count)
             self._make_room(self._thresholds.max_detections if self._thresholds else 1)
+            self._faults.clear()
             count = collect(self._boxes, self._notes)
+        self._faults.report(count)
         if count == 0:
             return Detections.empty(self._labels)
         total = self._finish(count)

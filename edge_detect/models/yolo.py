@@ -171,7 +171,7 @@ class YoloDecoder:
     def __init__(self, spec: ModelSpec, yolo: YoloSpec, outputs: Mapping[str, TensorInfo]) -> None:
         self._grids = [_Grid(spec, yolo, head, outputs) for head in yolo.heads]
         capacity = sum(grid.anchor_count for grid in self._grids)
-        self._workspace = Workspace(spec.nms, spec.labels, capacity)
+        self._workspace = Workspace(spec.nms, spec.labels, capacity, spec.name)
 
     def decode(
         self, outputs: dict[str, NDArray[Any]], letterbox: Letterbox, thresholds: Thresholds

@@ -89,6 +89,28 @@ def test_boxes_outside_the_frame_are_dropped_and_others_clipped_to_it():
     assert np.all(found.boxes[:, 3] <= 50)
 
 
+def test_dropped_boxes_are_logged_once_with_their_number(caplog):
+    tensors = ssd_tensors(5.0)
+    tensors["boxes"][0, :17, 0] = np.nan
+    decoder = make_decoder(references.ssd_manifest(), describe(**tensors))
+    for _ in range(3):
+        decoder.decode(tensors, BOX, NORMAL)
+    assert [record.getMessage() for record in caplog.records] == [
+        "small: 17 boxes are NaN or infinite (dropped) in one frame; logged once"
+    ]
+
+
+def test_boxes_beside_the_frame_are_no_fault_unless_they_are_far_away(caplog):
+    tensors = ssd_tensors(5.0)
+    widths = anchor_boxes(references.ssd_manifest().ssd.anchors, Size(64, 64))[:, 3]
+    tensors["boxes"][0, :, 1] = 150 * 10 / widths
+    assert len(decode_ssd(tensors)) == 0
+    assert not caplog.records
+    tensors["boxes"][0, :, 1] *= 10
+    assert len(decode_ssd(tensors)) == 0
+    assert "18 boxes lie far outside of the input" in caplog.text
+
+
 def test_results_are_copies_that_the_next_call_does_not_change():
     tensors = ssd_tensors(5.0)
     decoder = make_decoder(references.ssd_manifest(), describe(**tensors))
