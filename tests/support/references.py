@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from edge_detect.core import Letterbox, Size
-from edge_detect.models.sections.ssd import BoxAnchors, SsdSpec
+from edge_detect.models.sections.anchors import BoxAnchors
+from edge_detect.models.sections.ssd import SsdSpec
 from edge_detect.models.sections.yolo import YoloHead, YoloSpec
 from edge_detect.models.spec import InputSpec, ModelSpec, NmsSpec, Origin
 

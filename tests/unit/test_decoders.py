@@ -8,7 +8,8 @@ from edge_detect.core import Letterbox, ModelError, Size
 from edge_detect.kernels.ssd import collect_sigmoid
 from edge_detect.models.anchors import anchor_boxes
 from edge_detect.models.decoders import make_decoder
-from edge_detect.models.sections.ssd import BoxAnchors, SsdSpec
+from edge_detect.models.sections.anchors import BoxAnchors
+from edge_detect.models.sections.ssd import SsdSpec
 from edge_detect.models.tensors import TensorInfo, Thresholds
 
 NORMAL = Thresholds(0.5, 0.5, 100)
