@@ -11,11 +11,12 @@ import numpy as np
 
 from edge_detect.kernels.registry import TENSOR_TYPES, helper, kernel
 
-__all__ = ["BLOCK", "LOGIT", "PROBABILITY", "any_reaches", "dequantize", "score_of"]
+__all__ = ["BLOCK", "LOGIT", "PROBABILITY", "SOFTMAX", "any_reaches", "dequantize", "score_of"]
 
 # What an element of a score tensor means.
 LOGIT = 0
 PROBABILITY = 1
+SOFTMAX = 2
 
 # Elements that are searched at once: one cache line of bytes.
 BLOCK = 64

@@ -27,6 +27,7 @@ __all__ = [
     "real_values",
     "shift_of",
     "table_of",
+    "unheld_probability",
 ]
 
 Floats = NDArray[np.float32]
@@ -65,6 +66,19 @@ def logistic(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def probability(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Numbers that are probabilities already, held within 0 to 1."""
     return np.clip(values, 0.0, 1.0)
+
+
+def unheld_probability(step: float) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """As `probability`, but what lies above 1 stays, so that kernels can count it.
+
+    Args:
+        step: Difference between elements; 1 may be missed by so much.
+    """
+
+    def function(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.where(values <= 1.0 + step, np.clip(values, 0.0, 1.0), values)
+
+    return function
 
 
 def exponential(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,0 +1,265 @@
+"""The decoder for models whose graph decodes its boxes itself, with one score per class."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_detect.core import Detections, Letterbox, ModelError
+from edge_detect.kernels import decoded as forms
+from edge_detect.kernels import select as places
+from edge_detect.kernels.decoded import collect_decoded
+from edge_detect.kernels.quantize import BLOCK, LOGIT, PROBABILITY, SOFTMAX
+from edge_detect.kernels.registry import prepare
+from edge_detect.models.arrangement import Arrangement, arrange, check_score_step
+from edge_detect.models.sections.decoded import DecodedSpec
+from edge_detect.models.spec import ModelSpec
+from edge_detect.models.tables import (
+    least_element,
+    least_logit,
+    least_probability,
+    logistic,
+    real_values,
+    shift_of,
+    table_of,
+    unheld_probability,
+)
+from edge_detect.models.tensors import TensorInfo, Thresholds
+from edge_detect.models.workspace import TensorReader, Workspace, output_named
+
+__all__ = ["BOX_FORMS", "DecodedDecoder", "box_factors"]
+
+_Floats = NDArray[np.float64]
+_T = TypeVar("_T")
+
+BOX_FORMS = {
+    "cxcywh": forms.CENTRE_SIZE,
+    "xyxy": forms.CORNERS,
+    "yxyx": forms.SWAPPED_CORNERS,
+    "xywh": forms.CORNER_SIZE,
+}
+_KINDS = {"probability": PROBABILITY, "sigmoid": LOGIT, "softmax": SOFTMAX}
+# Boxes that end before this many input pixels cannot be in pixels.
+_TINY = 2.0
+
+
+def box_factors(spec: ModelSpec, section: DecodedSpec) -> _Floats:
+    """Input pixels per unit of each of the four box values; (4,) float64."""
+    width, height = spec.input.size if section.unit == "relative" else (1, 1)
+    pair = (height, width) if section.box == "yxyx" else (width, height)
+    return np.array(pair * 2, np.float64)
+
+
+class DecodedDecoder:
+    """Decodes boxes with one score per class.
+
+    Args:
+        spec: The manifest, family `decoded`.
+        section: Its section, `classes = "scores"`.
+        outputs: What the model file says about its outputs, by name.
+
+    Raises:
+        ModelError: The tensors do not fit the manifest.
+    """
+
+    def __init__(
+        self, spec: ModelSpec, section: DecodedSpec, outputs: Mapping[str, TensorInfo]
+    ) -> None:
+        self._section = section
+        self._joined = "joined" in section.outputs
+        names = _tensor_names(spec.name, section)
+        infos = [output_named(spec.name, outputs, name) for name in names]
+        # Few models have a softmax behind their outputs, and those have few candidates.
+        self._reader = TensorReader(infos, as_real=section.scores == "softmax")
+        self._layout = _describe(spec, section, infos)
+        infos = self._reader.infos
+        self._corner, self._scores, self._objectness = _roles(infos)
+        self._layout[places.SHIFT] = shift_of(self._scores.dtype)
+        self._factors = box_factors(spec, section)
+        self._table = self._tabulate()
+        self._check_values()
+        count = int(self._layout[places.CANDIDATES])
+        self._scratch = _scratch(self._layout, self._reader.element_type)
+        self._limit = np.zeros(1, self._reader.element_type)
+        self._impossible = False
+        self._labels = tuple(spec.labels)
+        prepare(collect_decoded, self._reader.element_type)
+        self._workspace = Workspace(spec.nms, self._labels, count, spec.name)
+
+    def decode(
+        self, outputs: dict[str, NDArray[Any]], letterbox: Letterbox, thresholds: Thresholds
+    ) -> Detections:
+        """Decode one inference; see `Decoder`."""
+        workspace = self._workspace
+        if workspace.configure(letterbox, thresholds):
+            self._set_threshold(thresholds.score)
+        if self._impossible:
+            return Detections.empty(self._labels)
+        corner, scores, objectness = _roles(self._reader.read(outputs))
+        limit, table, factors, layout = self._limit, self._table, self._factors, self._layout
+        settings, scratch = workspace.settings, self._scratch
+        return workspace.decode(
+            lambda boxes, notes: collect_decoded(
+                corner, objectness, scores, limit, table, factors, layout, settings, *scratch,
+                boxes, notes,
+            )
+        )  # fmt: skip
+
+    def _tabulate(self) -> NDArray[np.float32]:
+        def chance(info: TensorInfo) -> tuple[TensorInfo, Callable[[_Floats], _Floats]]:
+            held = unheld_probability(info.scale)
+            return info, logistic if self._section.scores == "sigmoid" else held
+
+        lengths = [
+            (self._corner, lambda real, factor=factor: real * factor) for factor in self._factors
+        ]
+        return table_of(chance(self._scores), chance(self._objectness), *lengths)
+
+    def _check_values(self) -> None:
+        """Refuse quantized tensors whose range contradicts the manifest."""
+        if not self._table.size:
+            return
+        logits = self._section.scores == "sigmoid"
+        for info in (self._scores, self._objectness):
+            check_score_step(info, logits=logits, shared=info is self._corner)
+            if logits and real_values(info).min() >= 0:
+                raise ModelError(
+                    f"output {info.name!r} holds nothing below 0, so that every score would be"
+                    " at least 0.5: these are probabilities",
+                    'set decoded.scores = "probability" in the manifest',
+                )
+        reach = float(self._table[2:].max())
+        if self._section.unit == "pixels" and reach <= _TINY:
+            raise ModelError(
+                f"output {self._corner.name!r} holds nothing above {reach:.3g}: boxes are"
+                " relative to the input",
+                'set decoded.unit = "relative" in the manifest',
+            )
+
+    def _set_threshold(self, threshold: float) -> None:
+        """Find the least element, or difference of logits, that can reach the threshold."""
+        self._impossible = False
+        if self._table.size:
+            scores, info = self._table[0], self._scores
+            if self._layout[places.OBJECT_STEP]:
+                # With the surest class: no score can be greater, also after rounding.
+                scores = self._table[1] * min(scores.max(), np.float32(1))
+                info = self._objectness
+            least = least_element(scores, threshold, info.dtype)
+            self._impossible = least is None
+            self._limit[0] = least or 0
+        elif self._section.scores == "probability":
+            self._limit[0] = least_probability(threshold)
+        else:
+            self._limit[0] = least_logit(threshold)
+
+
+def _tensor_names(model: str, section: DecodedSpec) -> list[str]:
+    """Tensor names: the joined one; or boxes, scores and, where there is one, objectness."""
+    keys = {str(key) for key in section.outputs}
+    allowed = {"joined"}, {"boxes", "scores"}, {"boxes", "scores", "objectness"}
+    if keys not in allowed:
+        raise ModelError(
+            f"manifest of {model}: decoded.outputs names {', '.join(sorted(keys)) or 'nothing'}",
+            "name 'joined' alone, or 'boxes' and 'scores', and 'objectness' where there is one",
+        )
+    if "joined" not in keys and section.objectness != ("objectness" in keys):
+        raise ModelError(
+            f"manifest of {model}: decoded.objectness and decoded.outputs.objectness do not fit",
+            "an objectness in an output of its own needs both, or leave out both",
+        )
+    order = ("joined", "boxes", "scores", "objectness")
+    return [name for key in order for given, name in section.outputs.items() if given == key]
+
+
+def _roles(tensors: list[_T]) -> tuple[_T, _T, _T]:
+    """Boxes, scores and objectness; the scores stand in for what there is not."""
+    corner = tensors[0]
+    scores = tensors[1] if len(tensors) > 1 else corner
+    return corner, scores, tensors[2] if len(tensors) > 2 else scores
+
+
+def _describe(spec: ModelSpec, section: DecodedSpec, infos: list[TensorInfo]) -> NDArray[np.int64]:
+    """The kernels' description of the tensors."""
+    columns = len(spec.labels) - section.label_offset + section.last
+    first, stop = section.first, columns - section.last
+    if not (first < stop and first + section.label_offset >= 0):
+        raise ModelError(
+            f"{len(spec.labels)} labels, label_offset {section.label_offset}, first"
+            f" {section.first} and last {section.last} do not fit",
+            "correct [decoded] first, last and label_offset, or the labels, in the manifest",
+        )
+    layout = np.zeros(places.LAYOUT_LENGTH, np.int64)
+    layout[[places.FIRST, places.STOP, places.ALL_COLUMNS]] = first, stop, columns
+    layout[places.KIND] = _KINDS[section.scores]
+    layout[places.LABEL_OFFSET] = section.label_offset
+    layout[places.FORM] = BOX_FORMS[section.box]
+    if len(infos) == 1:
+        head = 4 + int(section.objectness)
+        whole = _arrange_scores(infos[0], section, head, columns)
+        box, objectness, scores = whole, whole, whole
+        layout[places.SCORE_START] = head * whole.value_step
+        layout[places.OBJECT_START] = 4 * whole.value_step
+    else:
+        scores = _arrange_scores(infos[1], section, 0, columns)
+        box = _arrange_boxes(infos[0], section, scores.candidates)
+        objectness = Arrangement(scores.candidates, 1, 1, 1)
+    if len(infos) > 2 and np.prod(infos[2].shape) != scores.candidates:
+        raise ModelError(
+            f"output {infos[2].name!r} of shape {infos[2].shape} does not fit"
+            f" {scores.candidates} candidates"
+        )
+    layout[places.CANDIDATES] = scores.candidates
+    layout[[places.SCORE_STEP, places.COLUMN_STEP]] = scores.step, scores.value_step
+    layout[[places.BOX_STEP, places.BOX_VALUE_STEP]] = box.step, box.value_step
+    layout[places.OBJECT_STEP] = objectness.step if section.objectness else 0
+    return layout
+
+
+def _arrange_scores(info: TensorInfo, section: DecodedSpec, head: int, columns: int) -> Arrangement:
+    """The arrangement of a tensor with scores, once it fits the labels."""
+    found = arrange(info, section.layout)
+    if head == 0 and columns == 1 and found.candidates == 1:
+        # With one class, 1 x candidates is both layouts.
+        return Arrangement(found.values, 1, 1, 1)
+    if found.values == head + columns:
+        return found
+    hint = "correct the labels, or [decoded] layout, objectness, first or last, in the manifest"
+    if found.candidates == head + columns:
+        other = "rows" if section.layout == "columns" else "columns"
+        hint = f'set decoded.layout = "{other}" in the manifest'
+    elif head and found.values == columns + 9 - head:
+        hint = f"set decoded.objectness = {str(not section.objectness).lower()} in the manifest"
+    classes = max(found.values - head - section.last + section.label_offset, 0)
+    raise ModelError(
+        f"output {info.name!r} of shape {info.shape} has {found.values} values per candidate,"
+        f" which fit {classes} labels; the manifest has"
+        f" {columns - section.last + section.label_offset}",
+        hint,
+    )
+
+
+def _arrange_boxes(info: TensorInfo, section: DecodedSpec, candidates: int) -> Arrangement:
+    """The arrangement of a tensor with boxes alone; its shape shows the layout."""
+    for layout in (section.layout, "rows", "columns"):
+        found = arrange(info, layout)
+        if (found.values, found.candidates) == (4, candidates):
+            return found
+    raise ModelError(
+        f"output {info.name!r} of shape {info.shape} does not hold 4 values for each of"
+        f" {candidates} candidates",
+        "correct decoded.outputs in the manifest",
+    )
+
+
+def _scratch(layout: NDArray[np.int64], element_type: str) -> tuple[NDArray[Any], ...]:
+    """What `select` needs where classes are contiguous."""
+    contiguous = layout[places.SCORE_STEP] == 1
+    count = int(layout[places.CANDIDATES]) if contiguous else 1
+    blocks = -(-count // BLOCK)
+    return (
+        np.zeros(count, element_type),
+        np.zeros(count, np.int16),
+        np.zeros(blocks, np.uint8),
+    )
