@@ -11,7 +11,16 @@ import numpy as np
 
 from edge_detect.kernels.registry import TENSOR_TYPES, helper, kernel
 
-__all__ = ["BLOCK", "LOGIT", "PROBABILITY", "SOFTMAX", "any_reaches", "dequantize", "score_of"]
+__all__ = [
+    "BLOCK",
+    "LOGIT",
+    "PROBABILITY",
+    "SOFTMAX",
+    "any_reaches",
+    "dequantize",
+    "score_of",
+    "share_of",
+]
 
 # What an element of a score tensor means.
 LOGIT = 0
@@ -46,6 +55,21 @@ def score_of(element, row, table, shift, kind):
     if value > 1.0:
         value = 1.0
     return np.float32(value)
+
+
+@helper
+def share_of(element, top, row, table):
+    """Exp(element - top), the numerator of a softmax, without overflow.
+
+    Args:
+        element: int8, uint8 or float32.
+        top: The greatest element.
+        row: Row of the table: exp(-steps * scale) by the number of steps below the greatest.
+        table: (rows, 256) float32, or empty for float32 tensors.
+    """
+    if table.size:
+        return np.float64(table[row, np.int64(top) - np.int64(element)])
+    return math.exp(np.float64(element) - np.float64(top))
 
 
 @helper

@@ -1,33 +1,42 @@
-"""Collecting candidates from one grid of a YOLO, version 3 or 4."""
+"""Collecting candidates from one grid with anchors."""
 
 import math
 
 import numpy as np
 
 from edge_detect.kernels.candidates import MULTI_LABEL, SCORE, append
-from edge_detect.kernels.quantize import BLOCK, any_reaches, score_of
+from edge_detect.kernels.quantize import BLOCK, LOGIT, any_reaches, score_of, share_of
 from edge_detect.kernels.registry import TENSOR_TYPES, helper, kernel
 
 __all__ = [
     "ANCHORS",
+    "ANCHORS_FIRST",
     "BOX_START",
     "BOX_STEP",
     "CELLS",
     "CLASSES",
+    "CLASS_RULE",
     "CLASS_START",
     "CLASS_STEP",
+    "CODING",
     "COLUMNS",
+    "EXPONENTIAL",
+    "INDEPENDENT",
     "KIND",
     "LAYOUT_LENGTH",
-    "NEW_COORDS",
+    "LINEAR",
+    "OBJECTNESS_ALONE",
     "OBJECT_START",
     "OBJECT_STEP",
+    "SHARED",
     "SHIFT",
+    "SQUARED",
     "collect_grid",
 ]
 
 # Places in the (LAYOUT_LENGTH,) int64 array that describes the grid. Tensors are flat; the
-# values of anchor number i start at `START + i * STEP`.
+# values of anchor number i start at `START + i * STEP`. Numbers count the anchors of a cell
+# first, or with ANCHORS_FIRST the cells of an anchor.
 CELLS = 0
 COLUMNS = 1
 ANCHORS = 2
@@ -40,8 +49,26 @@ CLASS_START = 8
 CLASS_STEP = 9
 SHIFT = 10
 KIND = 11
-NEW_COORDS = 12
-LAYOUT_LENGTH = 13
+CODING = 12
+CLASS_RULE = 13
+ANCHORS_FIRST = 14
+LAYOUT_LENGTH = 15
+
+# Values of layout[CODING]; see `models.sections.yolo`.
+EXPONENTIAL = 0
+SQUARED = 1
+LINEAR = 2
+
+# Values of layout[CLASS_RULE]: class scores are independent of each other, or shares of one
+# (softmax), or there are none.
+INDEPENDENT = 0
+SHARED = 1
+OBJECTNESS_ALONE = 2
+
+
+@helper
+def _logistic(value):
+    return 1.0 / (1.0 + math.exp(-value))
 
 
 @helper
@@ -50,8 +77,10 @@ def _centre(element, row, table, layout, stretch):
     if table.size:
         return np.float64(table[row, np.int64(element) + layout[SHIFT]])
     value = np.float64(element)
-    if not layout[NEW_COORDS]:
-        value = 1.0 / (1.0 + math.exp(-value))
+    if layout[CODING] == LINEAR:
+        return value
+    if layout[KIND] == LOGIT:
+        value = _logistic(value)
     return value * stretch - 0.5 * (stretch - 1.0)
 
 
@@ -61,51 +90,75 @@ def _growth(element, row, table, layout):
     if table.size:
         return np.float64(table[row, np.int64(element) + layout[SHIFT]])
     value = np.float64(element)
-    if layout[NEW_COORDS]:
-        return 4.0 * value * value
-    return math.exp(value)
+    if layout[CODING] != SQUARED:
+        return math.exp(value)
+    if layout[KIND] == LOGIT:
+        value = _logistic(value)
+    return 4.0 * value * value
 
 
 @helper
-def _append_classes(tensors, number, table, anchors, scales, layout, settings, boxes, notes, count):
-    """Append the candidates of one anchor that may hold an object.
-
-    Reference:
-        Redmon & Farhadi, "YOLOv3: An Incremental Improvement", 2018, sec. 2.1 (boxes) and
-        2.2 (independent classes); Darknet's yolo_layer.c for scale_x_y and new_coords.
-    """
-    corner, objectness, classes = tensors
-    shift, kind, total = layout[SHIFT], layout[KIND], layout[CLASSES]
-    presence = score_of(
-        objectness[layout[OBJECT_START] + number * layout[OBJECT_STEP]], 0, table, shift, kind
-    )
-    threshold = np.float32(settings[SCORE])
-    if not presence >= threshold:
-        return count
-    cell, anchor = number // layout[ANCHORS], number % layout[ANCHORS]
+def _place(number, corner, table, anchors, scales, layout):
+    """Edges of the box of one anchor, in input pixels."""
+    if layout[ANCHORS_FIRST]:
+        anchor, cell = number // layout[CELLS], number % layout[CELLS]
+    else:
+        cell, anchor = number // layout[ANCHORS], number % layout[ANCHORS]
     at = layout[BOX_START] + number * layout[BOX_STEP]
     stride, stretch = scales[0], scales[1]
     x = (_centre(corner[at], 2, table, layout, stretch) + cell % layout[COLUMNS]) * stride
     y = (_centre(corner[at + 1], 3, table, layout, stretch) + cell // layout[COLUMNS]) * stride
     half_w = 0.5 * anchors[anchor, 0] * _growth(corner[at + 2], 4, table, layout)
     half_h = 0.5 * anchors[anchor, 1] * _growth(corner[at + 3], 5, table, layout)
+    return x - half_w, y - half_h, x + half_w, y + half_h
+
+
+@helper
+def _best_class(classes, start, total):
+    """Place of the greatest of `total` elements, the first of equals; NaN only if all are."""
+    best = 0
+    for other in range(1, total):
+        # The second half steps off a NaN.
+        if classes[start + other] > classes[start + best] or (
+            classes[start + best] != classes[start + best]
+        ):
+            best = other
+    return best
+
+
+@helper
+def _append_classes(tensors, number, table, anchors, scales, layout, settings, boxes, notes, count):
+    """Append the candidates of one anchor that may hold an object."""
+    corner, objectness, classes = tensors
+    shift, kind, rule = layout[SHIFT], layout[KIND], layout[CLASS_RULE]
+    presence = score_of(
+        objectness[layout[OBJECT_START] + number * layout[OBJECT_STEP]], 0, table, shift, kind
+    )
+    threshold = np.float32(settings[SCORE])
+    if not presence >= threshold:
+        return count
+    left, top, right, bottom = _place(number, corner, table, anchors, scales, layout)
+    if rule == OBJECTNESS_ALONE:
+        return append(boxes, notes, count, left, top, right, bottom, presence, 0, settings)
     start = layout[CLASS_START] + number * layout[CLASS_STEP]
-    first, last = 0, total
+    first, last, best = 0, layout[CLASSES], 0
+    if settings[MULTI_LABEL] == 0.0 or rule == SHARED:
+        best = _best_class(classes, start, last)
+    whole = 0.0
+    if rule == SHARED:
+        for class_id in range(last):
+            whole += share_of(classes[start + class_id], classes[start + best], 1, table)
     if settings[MULTI_LABEL] == 0.0:
-        for other in range(1, total):
-            # The second half steps off a NaN.
-            if classes[start + other] > classes[start + first] or (
-                classes[start + first] != classes[start + first]
-            ):
-                first = other
-        last = first + 1
+        first, last = best, best + 1
     for class_id in range(first, last):
-        score = presence * score_of(classes[start + class_id], 1, table, shift, kind)
+        element = classes[start + class_id]
+        if rule == SHARED:
+            chance = np.float32(share_of(element, classes[start + best], 1, table) / whole)
+        else:
+            chance = score_of(element, 1, table, shift, kind)
+        score = presence * chance
         if score >= threshold:
-            count = append(
-                boxes, notes, count, x - half_w, y - half_h, x + half_w, y + half_h, score,
-                class_id, settings,
-            )  # fmt: skip
+            count = append(boxes, notes, count, left, top, right, bottom, score, class_id, settings)
     return count
 
 
@@ -129,7 +182,8 @@ def collect_grid(
         classes: One element per class and anchor.
         limit: (1,) least objectness element that can reach the score threshold.
         table: (6, 256) float32: objectness, class, x, y within the cell, width, height
-            relative to the anchor; empty for float32 tensors.
+            relative to the anchor; empty for float32 tensors. The class row of SHARED is
+            exp(-steps), by the number of steps below the greatest element.
         anchors: (anchors, 2) float32, width and height in input pixels.
         scales: (2,) float64, input pixels per cell and scale_x_y.
         layout: See the constants of this module.
@@ -140,6 +194,9 @@ def collect_grid(
 
     Returns:
         Number of candidates.
+
+    Reference:
+        Darknet's region_layer.c and yolo_layer.c, for the codings also `YoloSpec`.
     """
     total, low = layout[CELLS] * layout[ANCHORS], limit[0]
     first, step = layout[OBJECT_START], layout[OBJECT_STEP]

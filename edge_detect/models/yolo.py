@@ -1,7 +1,9 @@
-"""The decoder for YOLO models, versions 3 and 4, with split or joined heads."""
+"""The decoder for YOLO models whose outputs are grids with anchors."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import accumulate
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -30,52 +32,58 @@ from edge_detect.models.workspace import TensorReader, Workspace, output_named
 __all__ = ["YoloDecoder"]
 
 _Floats = NDArray[np.float64]
+_CODINGS = {
+    "exponential": places.EXPONENTIAL,
+    "squared": places.SQUARED,
+    "linear": places.LINEAR,
+}
+_STEPS = [places.BOX_STEP, places.OBJECT_STEP, places.CLASS_STEP]
+_STARTS = [places.BOX_START, places.OBJECT_START, places.CLASS_START]
 
 
 class _Grid:
-    """One head: what its tensors mean, and the kernel's arguments made of it."""
+    """One head: what its tensors mean, and the kernel's arguments made of it.
+
+    Args:
+        yolo: The manifest's section.
+        head: The head's part of it.
+        infos: The box, objectness and class tensors; three times the joined one.
+        layout: The kernel's description of the grid, but for what is in the section.
+    """
 
     def __init__(
-        self, spec: ModelSpec, yolo: YoloSpec, head: YoloHead, outputs: Mapping[str, TensorInfo]
+        self, yolo: YoloSpec, head: YoloHead, infos: list[TensorInfo], layout: NDArray[np.int64]
     ) -> None:
-        self._new_coords = yolo.new_coords
-        names = _tensor_names(spec, head)
-        self._reader = TensorReader(output_named(spec.name, outputs, name) for name in names)
-        self._joined = len(names) == 1
-        size, classes = spec.input.frame_size, len(spec.labels)
-        self._layout = _layout(head, size, classes, joined=self._joined)
-        self._check(spec.name, names)
-        self._layout[places.SHIFT] = shift_of(self._reader.infos[0].dtype)
-        self._layout[places.KIND] = PROBABILITY if yolo.new_coords else LOGIT
-        self._layout[places.NEW_COORDS] = yolo.new_coords
-        self._anchors = np.array(head.anchors, np.float32)
-        self._scales = np.array([head.stride, head.scale_x_y], np.float64)
-        self._table = self._tabulate(head.scale_x_y)
-        self._limit = np.zeros(1, self._reader.element_type)
+        self._yolo = yolo
+        self._infos = infos
+        self._layout = layout
+        layout[places.SHIFT] = shift_of(infos[0].dtype)
+        layout[places.KIND] = PROBABILITY if yolo.activated else LOGIT
+        layout[places.CODING] = _CODINGS[yolo.coding]
+        layout[places.CLASS_RULE] = _class_rule(yolo)
+        layout[places.ANCHORS_FIRST] = yolo.layout == "anchors"
+        self._anchors = np.array(yolo.anchors(head), np.float32)
+        self._scales = np.array([head.stride, yolo.stretch(head)], np.float64)
+        self._table = self._tabulate(yolo.stretch(head))
+        self._limit = np.zeros(1, infos[0].dtype)
         self._impossible = False
-        prepare(collect_grid, self._reader.element_type)
-
-    @property
-    def anchor_count(self) -> int:
-        """Number of anchors in all cells."""
-        return int(self._layout[places.CELLS] * self._layout[places.ANCHORS])
 
     def set_threshold(self, threshold: float) -> None:
         """Find the least objectness that can reach the threshold."""
         if self._table.size:
             # With the surest class: no score can be greater, also after rounding.
             scores = self._table[0] * self._table[1].max()
-            least = least_element(scores, threshold, self._reader.infos[0].dtype)
+            least = least_element(scores, threshold, self._infos[0].dtype)
             self._impossible = least is None
             self._limit[0] = least or 0
-        elif not self._new_coords:
-            self._limit[0] = least_logit(threshold)
-        else:
+        elif self._yolo.activated:
             self._limit[0] = least_probability(threshold)
+        else:
+            self._limit[0] = least_logit(threshold)
 
     def collect(
         self,
-        outputs: dict[str, NDArray[Any]],
+        tensors: list[NDArray[Any]],
         settings: _Floats,
         boxes: NDArray[np.float32],
         notes: NDArray[np.int32],
@@ -84,9 +92,6 @@ class _Grid:
         """Append this grid's candidates; see `kernels.yolo.collect_grid`."""
         if self._impossible:
             return count
-        tensors = self._reader.read(outputs)
-        if self._joined:
-            tensors = tensors * 3
         return int(
             collect_grid(
                 *tensors, self._limit, self._table, self._anchors, self._scales, self._layout,
@@ -94,66 +99,168 @@ class _Grid:
             )
         )  # fmt: skip
 
-    def _check(self, model: str, names: list[str]) -> None:
-        layout = self._layout
-        steps = [places.BOX_STEP] if self._joined else _STEPS
-        for name, info, step in zip(names, self._reader.infos, steps, strict=True):
-            wanted = self.anchor_count * int(layout[step])
-            if math.prod(info.shape) != wanted:
-                rows = int(layout[places.CELLS] // layout[places.COLUMNS])
-                shape = (1, rows, int(layout[places.COLUMNS]), wanted // int(layout[places.CELLS]))
-                raise ModelError(
-                    f"{model}: output {name!r} has shape {info.shape}, the manifest asks for"
-                    f" {shape}",
-                    "correct labels, input size, or stride and anchors of the head",
-                )
-
     def _tabulate(self, stretch: float) -> NDArray[np.float32]:
-        infos = self._reader.infos
-        box, objectness, classes = infos * 3 if self._joined else infos
+        box, objectness, classes = self._infos
+        coding, activated = self._yolo.coding, self._yolo.activated
 
         def centre(real: _Floats) -> _Floats:
-            return (real if self._new_coords else logistic(real)) * stretch - 0.5 * (stretch - 1)
+            if coding == "linear":
+                return real
+            return (real if activated else logistic(real)) * stretch - 0.5 * (stretch - 1)
 
         def growth(real: _Floats) -> _Floats:
-            return 4 * real * real if self._new_coords else exponential(real)
+            if coding != "squared":
+                return exponential(real)
+            part = real if activated else logistic(real)
+            return 4 * part * part
 
-        score: Callable[[_Floats], _Floats] = probability if self._new_coords else logistic
+        def shares(_: _Floats) -> _Floats:
+            return exponential(np.arange(256) * -np.float64(np.float32(classes.scale)))
+
+        score: Callable[[_Floats], _Floats] = probability if activated else logistic
+        chances: dict[int, Callable[[_Floats], _Floats]] = {
+            places.INDEPENDENT: score,
+            places.SHARED: shares,
+            places.OBJECTNESS_ALONE: np.ones_like,
+        }
         return table_of(
-            (objectness, score), (classes, score),
+            (objectness, score), (classes, chances[_class_rule(self._yolo)]),
             (box, centre), (box, centre), (box, growth), (box, growth),
         )  # fmt: skip
 
 
-_STEPS = [places.BOX_STEP, places.OBJECT_STEP, places.CLASS_STEP]
+class _Tensors:
+    """The tensors of one head, or of several that lie one after another in them."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        yolo: YoloSpec,
+        heads: list[YoloHead],
+        outputs: Mapping[str, TensorInfo],
+    ) -> None:
+        self._spec = spec
+        self._yolo = yolo
+        names = _tensor_names(spec, yolo, heads[0])
+        self._reader = TensorReader(output_named(spec.name, outputs, name) for name in names)
+        infos = self._reader.infos
+        self._sizes = [_size_of(spec, yolo, head) for head in heads]
+        self._total = sum(rows * columns * anchors for rows, columns, anchors in self._sizes)
+        if len(infos) == 1:
+            classes = self._class_columns(infos[0], 5)
+            self._check(infos[0], 5 + classes)
+        else:
+            classes = len(spec.labels)
+            for info, values in zip(infos, (4, 1, classes), strict=False):
+                self._check(info, values)
+        # Without class scores, any tensor will do in their place.
+        three = infos * 3 if len(infos) == 1 else (infos + infos[1:])[:3]
+        self._repeat = len(infos) == 1
+        self._spare = len(infos) == 2
+        layouts = self._layouts(classes, joined=self._repeat)
+        self.grids = [
+            _Grid(yolo, head, three, layout) for head, layout in zip(heads, layouts, strict=True)
+        ]
+        prepare(collect_grid, self._reader.element_type)
+
+    @property
+    def anchor_count(self) -> int:
+        """Number of anchors in all cells of all grids."""
+        return self._total
+
+    def read(self, outputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """The kernel's three tensors, one dimension each; valid until the next call."""
+        tensors = self._reader.read(outputs)
+        if self._repeat:
+            return tensors * 3
+        return [*tensors, tensors[1]] if self._spare else tensors
+
+    def _class_columns(self, info: TensorInfo, others: int) -> int:
+        labels = len(self._spec.labels)
+        bare = self._yolo.classes == "none" and math.prod(info.shape) == self._total * others
+        return 0 if bare else labels
+
+    def _layouts(self, classes: int, *, joined: bool) -> Iterator[NDArray[np.int64]]:
+        steps = [5 + classes] * 3 if joined else [4, 1, classes]
+        starts = [0, 4, 5] if joined else [0, 0, 0]
+        before = 0
+        for rows, columns, anchors in self._sizes:
+            layout = np.zeros(places.LAYOUT_LENGTH, np.int64)
+            layout[places.CELLS] = columns * rows
+            layout[places.COLUMNS] = columns
+            layout[places.ANCHORS] = anchors
+            layout[places.CLASSES] = classes
+            layout[_STEPS] = steps
+            layout[_STARTS] = [
+                start + before * step for start, step in zip(starts, steps, strict=True)
+            ]
+            before += rows * columns * anchors
+            yield layout
+
+    def _check(self, info: TensorInfo, values: int) -> None:
+        wanted, hint = self._order(values), ""
+        if _is_folded(info.shape, wanted):
+            return
+        if len(self._sizes) == 1:
+            rows, columns, anchors = self._sizes[0]
+            other = "cells" if self._yolo.layout == "anchors" else "anchors"
+            if _is_folded(info.shape, self._order(values, other)):
+                hint = f'the shape is that of layout = "{other}" in [yolo]'
+            elif _is_folded(info.shape, (anchors, values, rows, columns)):
+                hint = "the channels come first: convert the model with channels last (NHWC)"
+        asked = wanted
+        if self._yolo.layout == "cells" and len(wanted) > 2:
+            asked = (*wanted[:-2], wanted[-2] * wanted[-1])
+        raise ModelError(
+            f"{self._spec.name}: output {info.name!r} has shape {info.shape}, the manifest asks"
+            f" for {(1, *asked)}",
+            hint or "correct labels, input size, or stride and anchors of the head",
+        )
+
+    def _order(self, values: int, layout: str = "") -> tuple[int, ...]:
+        """The dimensions of a tensor, as few joined as possible."""
+        rows, columns, anchors = self._sizes[0]
+        anchors_first = (layout or self._yolo.layout) == "anchors"
+        if len(self._sizes) > 1:
+            alike = all(size[2] == anchors for size in self._sizes)
+            if anchors_first or not alike:
+                return (self._total, values)
+            return (self._total // anchors, anchors, values)
+        if anchors_first:
+            return (anchors, rows, columns, values)
+        return (rows, columns, anchors, values)
 
 
-def _tensor_names(spec: ModelSpec, head: YoloHead) -> list[str]:
-    outputs = head.outputs
-    keys = {"raw": ("joined",), "split": ("boxes", "objectness", "classes")}[spec.head]
+def _is_folded(shape: Iterable[int], order: Iterable[int]) -> bool:
+    """Whether a shape joins neighbouring dimensions of `order`, and changes nothing else."""
+    edges, given = list(accumulate(order, mul)), list(accumulate(shape, mul))
+    return given[-1:] == edges[-1:] and set(given) <= {1, *edges}
+
+
+def _class_rule(yolo: YoloSpec) -> int:
+    if yolo.classes == "none":
+        return places.OBJECTNESS_ALONE
+    # What the graph has activated is a probability, whatever made it one.
+    return places.SHARED if yolo.classes == "softmax" and not yolo.activated else places.INDEPENDENT
+
+
+def _size_of(spec: ModelSpec, yolo: YoloSpec, head: YoloHead) -> tuple[int, int, int]:
+    """Rows, columns and anchors of a grid."""
+    size: Size = spec.input.frame_size
+    return size.height // head.stride, size.width // head.stride, len(yolo.anchors(head))
+
+
+def _tensor_names(spec: ModelSpec, yolo: YoloSpec, head: YoloHead) -> list[str]:
+    keys = ["joined"] if spec.head == "raw" else ["boxes", "objectness", "classes"]
+    if yolo.classes == "none" and spec.head == "split":
+        keys.remove("classes")
     for key in keys:
-        if key not in outputs:
+        if key not in head.outputs:
             raise ModelError(
                 f"manifest of {spec.name}: the {spec.head} head of stride {head.stride}"
                 f" needs an output {key!r}"
             )
-    return [name for key in keys for given, name in outputs.items() if given == key]
-
-
-def _layout(head: YoloHead, size: Size, classes: int, *, joined: bool) -> NDArray[np.int64]:
-    layout = np.zeros(places.LAYOUT_LENGTH, np.int64)
-    columns, rows = size.width // head.stride, size.height // head.stride
-    layout[places.CELLS] = columns * rows
-    layout[places.COLUMNS] = columns
-    layout[places.ANCHORS] = len(head.anchors)
-    layout[places.CLASSES] = classes
-    if joined:
-        layout[_STEPS] = 5 + classes
-        layout[places.OBJECT_START] = 4
-        layout[places.CLASS_START] = 5
-    else:
-        layout[_STEPS] = 4, 1, classes
-    return layout
+    return [name for key in keys for given, name in head.outputs.items() if given == key]
 
 
 class YoloDecoder:
@@ -169,8 +276,16 @@ class YoloDecoder:
     """
 
     def __init__(self, spec: ModelSpec, yolo: YoloSpec, outputs: Mapping[str, TensorInfo]) -> None:
-        self._grids = [_Grid(spec, yolo, head, outputs) for head in yolo.heads]
-        capacity = sum(grid.anchor_count for grid in self._grids)
+        if yolo.classes == "none" and len(spec.labels) > 1:
+            raise ModelError(
+                f'manifest of {spec.name}: {len(spec.labels)} labels and classes = "none"',
+                "a model that has no class scores knows one label",
+            )
+        groups: dict[tuple[str, ...], list[YoloHead]] = {}
+        for head in yolo.heads:
+            groups.setdefault(tuple(_tensor_names(spec, yolo, head)), []).append(head)
+        self._tensors = [_Tensors(spec, yolo, heads, outputs) for heads in groups.values()]
+        capacity = sum(tensors.anchor_count for tensors in self._tensors)
         self._workspace = Workspace(spec.nms, spec.labels, capacity, spec.name)
 
     def decode(
@@ -179,14 +294,17 @@ class YoloDecoder:
         """Decode one inference; see `Decoder`."""
         workspace = self._workspace
         if workspace.configure(letterbox, thresholds):
-            for grid in self._grids:
-                grid.set_threshold(thresholds.score)
+            for tensors in self._tensors:
+                for grid in tensors.grids:
+                    grid.set_threshold(thresholds.score)
         settings = workspace.settings
 
         def collect(boxes: NDArray[np.float32], notes: NDArray[np.int32]) -> int:
             count = 0
-            for grid in self._grids:
-                count = grid.collect(outputs, settings, boxes, notes, count)
+            for tensors in self._tensors:
+                flat = tensors.read(outputs)
+                for grid in tensors.grids:
+                    count = grid.collect(flat, settings, boxes, notes, count)
             return count
 
         return workspace.decode(collect)
