@@ -5,11 +5,11 @@ from threading import Lock
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from edge_detect.core import Detections, ModelError
 from edge_detect.models.catalogue import CatalogueEntry
+from edge_detect.models.inputs import describe_input
 from edge_detect.models.preprocess import InputBuffer, InputWriter
 from edge_detect.models.selection import Selection
 from edge_detect.models.session import Session
@@ -46,7 +46,7 @@ class Engine:
         self.session = session
         self._decoder = _make_decoder(entry, session)
         self._working = Lock()
-        self._writer = InputWriter(entry.spec.input, session.inputs[0].dtype)
+        self._writer = _make_writer(entry, session)
 
     def write(self, buffer: InputBuffer, slot: int) -> None:
         """Bring a prepared frame into a slot's input."""
@@ -113,22 +113,29 @@ def check_input(entry: CatalogueEntry, session: Session) -> None:
     Raises:
         ModelError: Names the manifest, its key and the tensor.
     """
-    if len(session.inputs) != 1:
-        raise ModelError(f"{entry.path} has {len(session.inputs)} inputs; one image is needed")
-    tensor = session.inputs[0]
+    tensor = describe_input(str(entry.path), session.inputs).tensor
+    spec = entry.spec.input
+    if tensor.shape == spec.tensor_shape:
+        return
     width, height = entry.size
-    if tensor.shape != (1, height, width, 3):
-        raise ModelError(
-            f"{entry.manifest}: input.size: {width}x{height} needs an input of shape"
-            f" {(1, height, width, 3)}, but {tensor.name!r} of {entry.path.name} has"
-            f" {tensor.shape}",
-            "correct input.size in the manifest (width, height)",
-        )
-    if tensor.dtype not in (np.uint8, np.int8, np.float32):
-        raise ModelError(
-            f"{entry.path} has an input of type {tensor.dtype}",
-            "convert the model with a uint8, int8 or float32 input",
-        )
+    if tensor.shape[3] == spec.channels:
+        fact = f"input.size: {width}x{height}"
+        hint = "correct input.size in the manifest (width, height)"
+    else:
+        fact = f"input.color: {spec.color!r}, input.size: {width}x{height}"
+        hint = 'correct input.color in the manifest ("rgb" or "bgr" for 3 channels, "grey" for 1)'
+    raise ModelError(
+        f"{entry.manifest}: {fact} needs an input of shape {spec.tensor_shape}, but"
+        f" {tensor.name!r} of {entry.path.name} has {tensor.shape}",
+        hint,
+    )
+
+
+def _make_writer(entry: CatalogueEntry, session: Session) -> InputWriter:
+    try:
+        return InputWriter(entry.spec.input, session.inputs[0])
+    except ModelError as error:
+        raise ModelError(f"{entry.manifest}: {error.message}", error.hint) from error
 
 
 def _make_decoder(entry: CatalogueEntry, session: Session) -> Decoder:

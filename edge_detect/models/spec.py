@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import Field, FiniteFloat, PositiveInt, ValidationError, model_validator
 
 from edge_detect.core import ModelError, Size
 from edge_detect.models.sections.base import Probability, Section
@@ -30,12 +30,15 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 }
 
 
+_Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 class InputSpec(Section):
     """How a frame becomes the model's input.
 
     Attributes:
         size: Width and height in pixels.
-        color: Order of the channels that the model expects.
+        color: Order of the channels that the model expects; `grey` for one channel.
         resize: `letterbox` keeps the aspect and pads; `stretch` fills the whole input.
         pad: Value of the padding, all channels, as a uint8 pixel.
         mean: The pixel value that becomes 0; one number, or one per channel in the model's order.
@@ -48,14 +51,32 @@ class InputSpec(Section):
     color: Literal["rgb", "bgr", "grey"] = "rgb"
     resize: Literal["letterbox", "stretch"]
     pad: Annotated[int, Field(ge=0, le=255)] = 128
-    mean: float | tuple[float, float, float] = 0.0
-    std: PositiveFloat | tuple[PositiveFloat, PositiveFloat, PositiveFloat] = 255.0
+    mean: FiniteFloat | tuple[FiniteFloat, FiniteFloat, FiniteFloat] = 0.0
+    std: _Deviation | tuple[_Deviation, _Deviation, _Deviation] = 255.0
     encoding: Literal["pixels", "normalized"] = "pixels"
 
     @property
     def frame_size(self) -> Size:
         """The size as width and height."""
         return Size(*self.size)
+
+    @property
+    def channels(self) -> int:
+        """Of the tensor: 1 or 3."""
+        return 1 if self.color == "grey" else 3
+
+    @property
+    def tensor_shape(self) -> tuple[int, int, int, int]:
+        """Of the input tensor: one picture, rows, columns, channels."""
+        width, height = self.size
+        return (1, height, width, self.channels)
+
+    @model_validator(mode="after")
+    def _channels_fit(self) -> "InputSpec":
+        for name in ("mean", "std"):
+            if self.color == "grey" and isinstance(getattr(self, name), tuple):
+                raise ValueError(f"{name} has three numbers, but grey has one channel")
+        return self
 
 
 class NmsSpec(Section):

@@ -8,7 +8,10 @@ from numpy.typing import NDArray
 
 from edge_detect.core import Detections, Letterbox
 
-__all__ = ["Decoder", "TensorInfo", "Thresholds", "override"]
+__all__ = ["INPUT_TYPES", "Decoder", "TensorInfo", "Thresholds", "override"]
+
+# Element types of inputs that a picture can be written into.
+INPUT_TYPES = ("uint8", "int8", "int16", "float16", "float32")
 
 
 @dataclass(slots=True, frozen=True)
@@ -22,6 +25,8 @@ class TensorInfo:
         dtype: NumPy type of the elements.
         scale: 0 for a tensor that is not quantized.
         zero_point: 0 for a tensor that is not quantized.
+        signature: The shape that the file states, where it leaves dimensions open (-1); empty
+            where it does not.
     """
 
     name: str
@@ -30,6 +35,7 @@ class TensorInfo:
     dtype: np.dtype[Any]
     scale: float = 0.0
     zero_point: int = 0
+    signature: tuple[int, ...] = ()
 
 
 @dataclass(slots=True, frozen=True)
