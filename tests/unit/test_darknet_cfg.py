@@ -93,6 +93,12 @@ def test_relative_and_absolute_references_mean_the_same(tmp_path: Path) -> None:
     assert relative.layers[2].shape == Shape(8, 8, 16)
 
 
+def test_a_grey_input_has_one_channel(tmp_path: Path) -> None:
+    network = network_of(tmp_path, CFG.replace("channels=3", "channels=1"))
+    assert network.channels == 1
+    assert network.layers[0].channels == 1
+
+
 def test_grouped_route_takes_its_share_of_the_channels(tmp_path: Path) -> None:
     network = network_of(tmp_path, before_yolo("[route]\nlayers=-1\ngroups=2\ngroup_id=1"))
     assert network.layers[2].shape.channels == 4
@@ -178,7 +184,7 @@ REFUSED = {
     "grid that does not fit": (
         CFG.replace("width=32", "width=30"), "grid of 8x8, which does not divide"
     ),
-    "grey input": (CFG.replace("channels=3", "channels=1"), "channels=1"),
+    "input of four channels": (CFG.replace("channels=3", "channels=4"), "channels=4"),
     "no net": (CFG.removeprefix("[net]"), "stands before the first section"),
     "another first section": (CFG.replace("[net]", "[dropout]"), r"does not begin with \[net\]"),
     "no head": (CFG.partition("[yolo]")[0], r"has no \[yolo\] head"),

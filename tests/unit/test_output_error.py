@@ -35,12 +35,13 @@ def test_boxes_moved_by_half_their_width_overlap_by_a_third():
     assert error_of(moved, SCORES) == pytest.approx(2 / 3, abs=1e-3)
 
 
-def test_views_are_the_pictures_their_mirror_images_and_mosaics_of_the_same_size():
-    pictures = [np.full((1, 8, 12, 3), 40 * number, np.uint8) for number in range(1, 4)]
+@pytest.mark.parametrize("channels", [1, 3])
+def test_views_are_the_pictures_their_mirror_images_and_mosaics_of_the_same_size(channels):
+    pictures = [np.full((1, 8, 12, channels), 40 * number, np.uint8) for number in range(1, 4)]
     pictures[0][0, :, 0] = 255
     views = more_views(pictures)
     assert len(views) == 9
-    assert {view.shape for view in views} == {(1, 8, 12, 3)}
+    assert {view.shape for view in views} == {(1, 8, 12, channels)}
     np.testing.assert_array_equal(views[3], pictures[0][:, :, ::-1])
     assert views[7][0, 0, 0, 0] == 80
     assert views[7][0, 0, -1, 0] == 120

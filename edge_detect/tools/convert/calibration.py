@@ -50,10 +50,10 @@ def calibration_pixels(pictures: Iterable[Image], spec: InputSpec) -> list[NDArr
 
     Args:
         pictures: (height, width, 3) uint8, B, G, R.
-        spec: Size, colour order and resizing.
+        spec: Size, colours and resizing.
 
     Returns:
-        For each picture (1, height, width, 3) uint8 in the colour order of the model.
+        For each picture (1, height, width, channels) uint8 in the colours of the model.
 
     Raises:
         ConfigError: There is none.

@@ -61,7 +61,7 @@ def convert_darknet(
         "labels": labels,
         "input": {
             "size": list(network.input_size),
-            "color": "rgb",
+            "color": "rgb" if network.channels == 3 else "grey",
             "resize": "letterbox",
             "pad": _LETTERBOX_GREY,
         },

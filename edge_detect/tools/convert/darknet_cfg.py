@@ -50,11 +50,11 @@ def read_cfg(path: Path, masks: Mapping[int, tuple[int, ...]] | None = None) -> 
     check_options(net)
     size = Size(net.integer("width", least=1), net.integer("height", least=1))
     channels = net.integer("channels", 3)
-    if channels != 3:
+    if channels not in (1, 3):
         raise net.error(
-            f"says channels={channels}; only colour images are supported", key="channels"
+            f"says channels={channels}; pictures have 3 (colour) or 1 (grey)", key="channels"
         )
-    builder = _Builder(size, dict(masks or {}))
+    builder = _Builder(size, dict(masks or {}), channels)
     for section in sections[1:]:
         builder.add(section)
     heads = builder.heads
@@ -66,14 +66,15 @@ def read_cfg(path: Path, masks: Mapping[int, tuple[int, ...]] | None = None) -> 
                 f"a mask is given for head {head}; {path.name} has {heads}",
                 f"heads are numbered 0 to {heads - 1}, in the order of the cfg",
             )
-    return Network(path.name, size, tuple(builder.layers))
+    return Network(path.name, size, tuple(builder.layers), channels)
 
 
 class _Builder:
     """The layers so far, and how the next section adds to them."""
 
-    def __init__(self, size: Size, masks: Mapping[int, tuple[int, ...]]) -> None:
+    def __init__(self, size: Size, masks: Mapping[int, tuple[int, ...]], channels: int = 3) -> None:
         self.size = size
+        self.input_shape = Shape(size.height, size.width, channels)
         self.masks = masks
         self.layers: list[Layer] = []
         self.heads = 0
@@ -105,9 +106,7 @@ class _Builder:
         self.layers.append(layer)
 
     def _shape(self, index: int) -> Shape:
-        return (
-            self.layers[index].shape if index >= 0 else Shape(self.size.height, self.size.width, 3)
-        )
+        return self.layers[index].shape if index >= 0 else self.input_shape
 
     def _previous(self, section: Section) -> int:
         previous = len(self.layers) - 1

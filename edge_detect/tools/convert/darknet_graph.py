@@ -51,12 +51,13 @@ def build_float_model(
     def run(image: Any) -> dict[str, Any]:
         return _Graph(tf, network, weights).outputs(image, head)
 
-    signature = tf.TensorSpec((1, size.height, size.width, 3), tf.float32, name="image")
+    shape = (1, size.height, size.width, network.channels)
+    signature = tf.TensorSpec(shape, tf.float32, name="image")
     function = tf.function(run, autograph=False).get_concrete_function(signature)
     names = tuple(
         name for number in range(len(network.heads)) for name in output_names(number, head).values()
     )
-    return FloatModel(function, size, (0.0, 1.0), names)
+    return FloatModel(function, size, (0.0, 1.0), names, network.channels)
 
 
 class _Graph:
@@ -71,7 +72,7 @@ class _Graph:
         """Run the network over an image.
 
         Args:
-            image: (1, height, width, 3) float32, 0 to 1.
+            image: (1, height, width, channels) float32, 0 to 1.
             head: See `build_float_model`.
         """
         heads = self._network.heads

@@ -130,11 +130,13 @@ class Network:
         source: Name of the file.
         input_size: In pixels.
         layers: In the order of the file, [net] left out; Darknet counts them from 0.
+        channels: Of the input: 3 (R, G, B) or 1 (grey).
     """
 
     source: str
     input_size: Size
     layers: tuple[Layer, ...]
+    channels: int = 3
 
     @property
     def heads(self) -> list[tuple[int, Yolo]]:

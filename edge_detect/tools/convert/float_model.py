@@ -14,18 +14,20 @@ class FloatModel:
     """A float32 network, ready to be calibrated and quantized.
 
     Attributes:
-        function: TensorFlow concrete function of one float32 tensor (1, height, width, 3),
-            R, G, B values in `input_range`; returns a dict of output name to tensor. All
+        function: TensorFlow concrete function of one float32 tensor (1, height, width,
+            channels), values in `input_range`; returns a dict of output name to tensor. All
             weights are constants.
         input_size: Width and height of the input in pixels.
         input_range: Real values of a black and of a white pixel.
         outputs: Names of the outputs, in the order in which the manifest uses them.
+        channels: Of the input: 3 (R, G, B) or 1 (grey).
     """
 
     function: Any
     input_size: Size
     input_range: tuple[float, float]
     outputs: tuple[str, ...]
+    channels: int = 3
 
 
 def load_tensorflow() -> Any:

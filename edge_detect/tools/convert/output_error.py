@@ -70,7 +70,7 @@ def decode_outputs(
 
     Args:
         content: A TFLite file, float32 or int8, whose outputs bear their names.
-        inputs: (1, height, width, 3) each, of the type that the network takes.
+        inputs: (1, height, width, channels) each, of the type that the network takes.
         heads: Its outputs.
     """
     interpreter = open_interpreter(content, keep=False)

@@ -67,7 +67,7 @@ def float_tflite(model: FloatModel) -> bytes:
     content: bytes = converter.convert()
     width, height = model.input_size
     low, high = model.input_range
-    noise = np.random.default_rng(1).uniform(low, high, (1, height, width, 3))
+    noise = np.random.default_rng(1).uniform(low, high, (1, height, width, model.channels))
     image = noise.astype(np.float32)
     wanted = model.function(tf.constant(image))
     interpreter = open_interpreter(content)
@@ -107,7 +107,7 @@ def quantize(
 
     Args:
         content: The float file, from `float_tflite`.
-        inputs: Calibration pictures, (1, height, width, 3) uint8.
+        inputs: Calibration pictures, (1, height, width, channels) uint8.
         input_range: Real values of a black and of a white pixel.
         score_outputs: Names of the outputs that are logits.
         options: How ranges are chosen.

@@ -67,7 +67,7 @@ def sample_activations(
 
     Args:
         content: A float TFLite file.
-        inputs: (1, height, width, 3) float32 each.
+        inputs: (1, height, width, channels) float32 each.
         progress: Called with pictures done and pictures in all.
 
     Returns:

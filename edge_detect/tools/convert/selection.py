@@ -66,7 +66,7 @@ def choose_quantization(
 
     Args:
         content: The float file, from `float_tflite`.
-        inputs: Calibration pictures, (1, height, width, 3) uint8.
+        inputs: Calibration pictures, (1, height, width, channels) uint8.
         input_range: Real values of a black and of a white pixel.
         heads: Its outputs, from `output_heads`.
         score_outputs: Names of the outputs that are logits.
@@ -115,12 +115,14 @@ def more_views(inputs: Sequence[_Pixels]) -> list[_Pixels]:
 
 
 def _mosaic(pictures: Sequence[_Pixels]) -> _Pixels:
-    _, height, width, _ = pictures[0].shape
+    _, height, width, channels = pictures[0].shape
     out: NDArray[Any] = np.zeros_like(pictures[0])
     for number, picture in enumerate(pictures):
         row, column = divmod(number, 2)
         top, left = row * (height // 2), column * (width // 2)
         size = (width // 2, height // 2)
         small = cv2.resize(picture[0], size, interpolation=cv2.INTER_AREA)
+        # OpenCV drops the last dimension where there is one channel.
+        small = small.reshape(size[1], size[0], channels)
         out[0, top : top + size[1], left : left + size[0]] = small
     return out
