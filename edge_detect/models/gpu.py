@@ -3,6 +3,7 @@
 It is used within a helper only: drivers of GPUs print a lot, and some of them hang.
 """
 
+from collections.abc import Sequence
 from importlib import import_module, metadata
 from pathlib import Path
 from time import perf_counter_ns
@@ -75,12 +76,15 @@ class CompiledSession:
         self._model = None
 
 
-def open_compiled(path: Path, *, on_gpu: bool = True) -> CompiledSession:
+def open_compiled(
+    path: Path, *, on_gpu: bool = True, input_shape: Sequence[int] | None = None
+) -> CompiledSession:
     """Compile a model for a GPU; what the GPU does not take stays on the CPU.
 
     Args:
         path: The `.tflite` file.
         on_gpu: Whether a GPU is used at all; else the same by the CPU alone.
+        input_shape: Shape of the input, taken where the model leaves it open.
 
     Raises:
         AcceleratorError: There is no GPU that LiteRT can use, it refuses the model, or LiteRT
@@ -93,12 +97,14 @@ def open_compiled(path: Path, *, on_gpu: bool = True) -> CompiledSession:
         raise AcceleratorError(
             f"a GPU needs LiteRT: {error}", "pip install 'ai-edge-litert>=2.1'"
         ) from error
-    likeness = open_session(path, threads=1, runtime="litert")
+    likeness = open_session(path, threads=1, runtime="litert", input_shape=input_shape)
     kinds = litert.HardwareAccelerator
     try:
         model = litert.CompiledModel.from_file(
             str(path), hardware_accel=kinds.GPU | kinds.CPU if on_gpu else kinds.CPU
         )
+        if -1 in likeness.inputs[0].signature[1:]:
+            model.resize_input_tensor(0, likeness.inputs[0].shape, strict=False)
         return CompiledSession(model, likeness)
     except (RuntimeError, ValueError) as error:
         raise AcceleratorError("LiteRT found no GPU that it can use for this model") from error

@@ -100,6 +100,7 @@ def _plan_gpu(entry: CatalogueEntry, options: LoadOptions, on_cpu: Lane) -> Plan
         options.threads,
         options.library or "",
         compiled=not options.library,
+        input_shape=for_gpu.spec.input.tensor_shape,
     )
     on_gpu = Lane(
         "gpu",
@@ -173,6 +174,7 @@ def _tpu_opener(
             options={"device": name},
             node=nodes[device],
             paired=True,
+            input_shape=entry.spec.input.tensor_shape,
         )
         return _open_in_helper(entry, order, options, deadline_s, give_up)
 
@@ -209,6 +211,7 @@ def _open_on_cpu(entry: CatalogueEntry, options: LoadOptions) -> Engine:
         runtime=options.runtime,
         cpu_twin=entry.spec.cpu_twin,
         cores=cores,
+        input_shape=entry.spec.input.tensor_shape,
     )
     return Engine(entry, session)
 

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from time import perf_counter_ns
@@ -20,6 +21,8 @@ from numpy.typing import NDArray
 
 from edge_detect.core import AcceleratorError, ConfigError, DependencyError, ModelError
 from edge_detect.models.chatter import without_announcements
+from edge_detect.models.footprint import check_memory, least_footprint
+from edge_detect.models.resizing import expected_footprint, set_shape
 from edge_detect.models.structure import check_structure
 from edge_detect.models.tensors import TensorInfo
 
@@ -67,6 +70,7 @@ class InterpreterSession:
         runtime: Package and version, for reports.
         threads: Threads the interpreter was made with.
         cores: That whoever calls `finish` keeps to, as the interpreter's threads do.
+        varying: Names of outputs whose shape depends on what is found.
     """
 
     device = "cpu"
@@ -74,11 +78,17 @@ class InterpreterSession:
     deferred = True
 
     def __init__(
-        self, interpreter: Any, runtime: str, threads: int, cores: Sequence[int] = ()
+        self,
+        interpreter: Any,
+        runtime: str,
+        threads: int,
+        cores: Sequence[int] = (),
+        varying: Sequence[str] = (),
     ) -> None:
         self.runtime = runtime
         self.threads = threads
         self._cores = cores
+        self._varying = varying
         self.inputs = tuple(_describe(detail) for detail in interpreter.get_input_details())
         outputs = [_describe(detail) for detail in interpreter.get_output_details()]
         self.outputs = {output.name: output for output in outputs}
@@ -94,7 +104,16 @@ class InterpreterSession:
 
     def output_views(self, slot: int = 0) -> dict[str, NDArray[Any]]:  # noqa: ARG002
         """The outputs' memory by tensor name, batch dimension included."""
-        return {name: view() for name, view in self._output_views}
+        views = {name: view() for name, view in self._output_views}
+        for name in self._varying:
+            found, first = views[name].shape, self.outputs[name].shape
+            if found != first:
+                raise ModelError(
+                    f"the output {name!r} changes its shape with the picture: {first}, now {found}",
+                    "export the model without non-maximum suppression, or with a fixed number of"
+                    " detections",
+                )
+        return views
 
     def begin(self, slot: int = 0) -> None:
         """Nothing yet: the thread that waits for the result does the work."""
@@ -134,6 +153,7 @@ def open_session(
     cpu_twin: str = "",
     cores: Sequence[int] = (),
     delegate: tuple[str, Mapping[str, str]] | None = None,
+    input_shape: Sequence[int] | None = None,
 ) -> InterpreterSession:
     """Load a model file and allocate its tensors.
 
@@ -145,11 +165,12 @@ def open_session(
         cpu_twin: The model to name when this one turns out to be compiled for an Edge TPU.
         cores: Cores that the threads keep to; empty for all.
         delegate: Library and options of what takes operators over from the CPU.
+        input_shape: Shape of the input, taken where the file leaves it open.
 
     Raises:
         AcceleratorError: The delegate's library cannot be loaded, or finds no device.
-        ModelError: The file is missing, no TFLite model, truncated, or holds an operator
-            that the runtime does not have.
+        ModelError: The file is missing, no TFLite model, truncated, needs more memory than there
+            is, or holds an operator that the runtime does not have.
         DependencyError: No runtime is installed, or it does not fit the others.
         ConfigError: The runtime's name is unknown.
     """
@@ -178,7 +199,7 @@ def open_session(
                     num_threads=threads,
                     experimental_delegates=delegates,
                 )
-                interpreter.allocate_tensors()
+                varying = _allocate(interpreter, module, content, path, input_shape)
     except SystemError as error:
         raise DependencyError(
             f"{package.distribution} does not fit numpy {np.__version__}: it was built for numpy 1",
@@ -189,7 +210,56 @@ def open_session(
             raise _explain_refusal(error, path, *delegate) from error
         raise _explain(error, path, cpu_twin) from error
     version = f"{name} {metadata.version(package.distribution)}"
-    return InterpreterSession(interpreter, version, threads, cores)
+    return InterpreterSession(interpreter, version, threads, cores, varying)
+
+
+def _allocate(
+    interpreter: Any,
+    module: ModuleType,
+    content: bytes,
+    path: Path,
+    input_shape: Sequence[int] | None,
+) -> list[str]:
+    """Give an interpreter its memory, if there is enough; names of outputs of varying shape."""
+    inputs = [_describe(detail) for detail in interpreter.get_input_details()]
+    if not inputs:
+        raise ModelError(f"{path} has no input", "export the whole network")
+    shape = set_shape(interpreter, inputs, input_shape)
+    if shape is None:
+        check_memory(str(path), least_footprint(content))
+        interpreter.allocate_tensors()
+    else:
+        # Delegates hide the shapes of what they take over.
+        kinds = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        plain = partial(
+            module.Interpreter, model_content=content, experimental_op_resolver_type=kinds
+        )
+        check_memory(str(path), expected_footprint(content, inputs[0], shape, plain))
+        try:
+            interpreter.allocate_tensors()
+        except RuntimeError as error:
+            size = f"{shape[2]}x{shape[1]}"
+            raise ModelError(
+                f"{path} cannot take pictures of {size}: {' '.join(str(error).split())}",
+                "set another input.size in the manifest; most networks need multiples of 32",
+            ) from error
+    varying = [
+        str(detail["name"])
+        for detail in interpreter.get_output_details()
+        if not _has_memory(interpreter, detail["index"])
+    ]
+    if varying:
+        # Only now do they have a shape by which they can be described.
+        interpreter.invoke()
+    return varying
+
+
+def _has_memory(interpreter: Any, index: int) -> bool:
+    try:
+        interpreter.tensor(index)()
+    except ValueError:
+        return False
+    return True
 
 
 @contextmanager
@@ -319,7 +389,13 @@ def _describe(detail: Mapping[str, Any]) -> TensorInfo:
         dtype=np.dtype(detail["dtype"]),
         scale=float(scale),
         zero_point=int(zero_point),
+        signature=_signature(detail),
     )
+
+
+def _signature(detail: Mapping[str, Any]) -> tuple[int, ...]:
+    stated = tuple(int(extent) for extent in detail.get("shape_signature", ()))
+    return stated if -1 in stated else ()
 
 
 def _raise_closed() -> Any:

@@ -21,6 +21,8 @@ from edge_detect.board.files import read_number, read_text
 from edge_detect.core import NS_PER_MS, NS_PER_S, EdgeDetectError, monotonic_ns
 from edge_detect.models.catalogue import CatalogueEntry
 from edge_detect.models.checksum import check_content
+from edge_detect.models.engine import check_input
+from edge_detect.models.preprocess import InputWriter
 from edge_detect.models.runtime import InterpreterSession, default_threads, kept_to, open_session
 from edge_detect.models.tuned import Tuning
 
@@ -256,13 +258,16 @@ def _open(
     entry: CatalogueEntry, runtime: str | None, threads: int, cores: tuple[int, ...]
 ) -> InterpreterSession:
     """Open a model that has noise to look at, as zeros are a rare and easy picture."""
+    spec = entry.spec.input
     session = open_session(
-        entry.path, threads=threads, runtime=runtime, cpu_twin=entry.spec.cpu_twin, cores=cores
+        entry.path,
+        threads=threads,
+        runtime=runtime,
+        cpu_twin=entry.spec.cpu_twin,
+        cores=cores,
+        input_shape=spec.tensor_shape,
     )
-    view = session.input_view()
-    noise = np.random.default_rng(0).integers(0, 256, view.shape, np.uint8)
-    if view.dtype == np.int8:
-        view[:] = (noise ^ 0x80).view(np.int8)
-    else:
-        view[:] = noise if view.dtype == np.uint8 else noise / np.float32(255)
+    check_input(entry, session)
+    noise = np.random.default_rng(0).integers(0, 256, spec.tensor_shape[1:], np.uint8)
+    InputWriter(spec, session.inputs[0]).write(noise, session.input_view())
     return session

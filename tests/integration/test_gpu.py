@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 from support.echo_models import write_model
+from support.open_size import write_open_model
 from support.waiting import wait_for
 
 from edge_detect.models import find_model, load_model
@@ -25,12 +26,14 @@ def model(tmp_path):
     return write_model(tmp_path)
 
 
-@pytest.mark.parametrize("name", BUNDLED)
-def test_what_litert_compiles_gives_the_tensors_of_its_interpreter(name):
+@pytest.mark.parametrize("name", [*BUNDLED, "open"])
+def test_what_litert_compiles_gives_the_tensors_of_its_interpreter(name, tmp_path):
     # Without a GPU it compiles for the CPU; everything else on the way is the same.
     picture = np.random.default_rng(7).integers(0, 255, (360, 640, 3), np.uint8)
+    name = write_open_model(tmp_path, (24, 16)) if name == "open" else name
     entry = find_model(name)
-    session = open_compiled(entry.path, on_gpu=False)
+    shape = entry.spec.input.tensor_shape
+    session = open_compiled(entry.path, on_gpu=False, input_shape=shape)
     engine = Engine(entry, session)
     with load_model(name, accelerator="cpu", threads=1) as detector:
         buffer = detector.new_buffer()
@@ -61,6 +64,16 @@ def test_without_a_gpu_the_cpu_is_used_with_one_warning_and_no_chatter(model, ca
 
 def test_a_library_for_the_gpu_takes_the_model_over(model, stand_in):
     stand_in.tell("take all")
+    with (
+        load_model(model, accelerator="gpu", library=str(stand_in.library)) as detector,
+        load_model(model, accelerator="cpu") as cpu,
+    ):
+        assert detector.lanes.devices == ("gpu",)
+        assert same(detector(PICTURE), cpu(PICTURE))
+
+
+def test_a_size_that_the_model_leaves_open_is_set_in_the_helper_as_well(tmp_path, stand_in):
+    model = write_open_model(tmp_path, (24, 16))
     with (
         load_model(model, accelerator="gpu", library=str(stand_in.library)) as detector,
         load_model(model, accelerator="cpu") as cpu,

@@ -47,6 +47,7 @@ class Order:
         node: What stands for the device in the file system: whoever has it locked, has the
             device; empty if it may be shared.
         paired: Whether two interpreters take turns, so that the device never waits for us.
+        input_shape: Shape of the input, taken where the model leaves it open.
     """
 
     model: str
@@ -58,6 +59,7 @@ class Order:
     compiled: bool = False
     node: str = ""
     paired: bool = False
+    input_shape: Sequence[int] | None = None
 
     def dump(self) -> str:
         """As text."""

@@ -11,10 +11,13 @@ import select
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock, Thread
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_detect.core import AcceleratorError, EdgeDetectError
 from edge_detect.models.helper.wire import MESSAGE_BYTES, REPLY, Description, Memory, Order
@@ -107,10 +110,14 @@ def _open(order: Order) -> Session:
     if order.compiled:
         from edge_detect.models.gpu import open_compiled
 
-        return open_compiled(Path(order.model))
+        return open_compiled(Path(order.model), input_shape=order.input_shape)
     delegate = (order.library, dict(order.options or {})) if order.library else None
     return open_session(
-        Path(order.model), threads=order.threads, runtime=order.runtime, delegate=delegate
+        Path(order.model),
+        threads=order.threads,
+        runtime=order.runtime,
+        delegate=delegate,
+        input_shape=order.input_shape,
     )
 
 
@@ -147,19 +154,22 @@ def _serve(session: Session, lock: Lock, memory: Memory, slot: int, channel: soc
     given, kept = memory.inputs[slot], memory.outputs[slot]
     while (asked := channel.recv(1)) != b"":
         with lock:
-            # The view dies here: interpreters refuse to run while one is alive.
-            np.copyto(session.input_view(), given)
             try:
-                took_ns = session.finish()
+                took_ns = _infer(session, given, kept)
             except Exception as error:  # noqa: BLE001 - raised by the other side
                 reason = " ".join(str(error).split()).encode()[: MESSAGE_BYTES - REPLY.size]
                 channel.send(REPLY.pack(asked[0], False, 0) + reason)
                 continue
-            for name, view in session.output_views().items():
-                np.copyto(kept[name], view)
-            # Nor may this name keep one.
-            del view
         channel.send(REPLY.pack(asked[0], True, took_ns))
+
+
+def _infer(session: Session, given: NDArray[Any], kept: Mapping[str, NDArray[Any]]) -> int:
+    """Bring the input there, infer, and bring the outputs back; all views die with this call."""
+    np.copyto(session.input_view(), given)
+    took_ns = session.finish()
+    for name, view in session.output_views().items():
+        np.copyto(kept[name], view)
+    return took_ns
 
 
 def _leave_with_the_other_side(channel: socket.socket) -> None:

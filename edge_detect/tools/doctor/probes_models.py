@@ -44,7 +44,8 @@ def inference(name: str, warm: str) -> dict[str, Any]:
     """
     entry = find_model(name)
     if warm != "warm":
-        with open_session(Path(entry.path)) as session:
+        shape = entry.spec.input.tensor_shape
+        with open_session(Path(entry.path), input_shape=shape) as session:
             return {"ms": _median_ms(session.invoke), "threads": session.threads}
     detector = load_model(name)
     grey = np.full((480, 640, 3), 114, np.uint8)
