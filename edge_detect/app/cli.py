@@ -195,6 +195,18 @@ def _add_convert(actions: "Commands") -> None:
     )
     _add_conversion_options(ssd)
     ssd.set_defaults(work=("edge_detect.app.convert", "ssd_frozen_graph"))
+    tfjs = kinds.add_parser(
+        "tfjs", help="from a TensorFlow.js graph model of the Object Detection API's SSDs"
+    )
+    tfjs.add_argument("model", type=Path, metavar="DIR", help="folder with model.json, or the file")
+    tfjs.add_argument(
+        "--names",
+        type=Path,
+        required=True,
+        help="labels, one a line in the order of the class ids; n/a for an id without meaning",
+    )
+    _add_conversion_options(tfjs)
+    tfjs.set_defaults(work=("edge_detect.app.convert", "tfjs"))
 
 
 def _add_conversion_options(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from edge_detect.tools.convert.build import convert_to_tflite, save_model
 from edge_detect.tools.convert.darknet import convert_darknet, read_names
 from edge_detect.tools.convert.float_model import FloatModel
 
-__all__ = ["darknet", "ssd_frozen_graph"]
+__all__ = ["darknet", "ssd_frozen_graph", "tfjs"]
 
 
 def darknet(arguments: argparse.Namespace) -> int:
@@ -32,6 +32,15 @@ def ssd_frozen_graph(arguments: argparse.Namespace) -> int:
     model, manifest = convert_ssd_frozen_graph(arguments.graph, read_names(arguments.names))
     files = {path.name: sha256_of(path) for path in (arguments.graph, arguments.names)}
     return _write(arguments, model, {**manifest, "origin": {"files": files}})
+
+
+def tfjs(arguments: argparse.Namespace) -> int:
+    """Convert an SSD that was converted for TensorFlow.js."""
+    from edge_detect.tools.convert.tfjs import convert_ssd_tfjs
+
+    model, manifest = convert_ssd_tfjs(arguments.model, read_names(arguments.names))
+    manifest["origin"]["files"][arguments.names.name] = sha256_of(arguments.names)
+    return _write(arguments, model, manifest)
 
 
 def _write(arguments: argparse.Namespace, model: FloatModel, manifest: dict[str, Any]) -> int:

@@ -9,6 +9,11 @@ import numpy as np
 import pytest
 from test_darknet_parity import write_network
 
+from edge_detect.core import Size
+from edge_detect.models.anchors import anchor_boxes
+from edge_detect.models.sections.ssd import BoxAnchors
+from tests.support import tfjs_models
+
 PACKAGES = Path(__file__).parents[2] / ".cache" / "packages"
 pytestmark = [pytest.mark.convert, pytest.mark.timeout(240)]
 
@@ -84,6 +89,25 @@ def test_frozen_graph_becomes_a_model_that_runs(tmp_path, photo, head):
     assert done.returncode == 0, done.stderr
     assert f'head = "{head}"' in (tmp_path / "walkers.toml").read_text(encoding="utf-8")
     assert_detects(tmp_path / "walkers.tflite", photo)
+
+
+def test_tensorflow_js_model_becomes_a_model_that_runs(tmp_path, photo):
+    import tensorflow as tf
+
+    anchors = anchor_boxes(BoxAnchors(**tfjs_models.RULE), Size(tfjs_models.SIZE, tfjs_models.SIZE))
+    graph = tfjs_models.small_ssd(tf, tfjs_models.corners(anchors))
+    tfjs_models.write_tfjs(tf, graph, tmp_path)
+    names = tmp_path / "names.txt"
+    names.write_text("first\nn/a\nthird\n", encoding="utf-8")
+    done = edge_detect(
+        "models", "convert", "tfjs", tmp_path, "--names", names,
+        "--calibration", photo, "--name", "small", "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    manifest = (tmp_path / "out" / "small.toml").read_text(encoding="utf-8")
+    assert 'labels = ["first", "third"]' in manifest
+    assert '"names.txt" = ' in manifest
+    assert_detects(tmp_path / "out" / "small.tflite", photo)
 
 
 def test_calibration_path_that_does_not_exist_is_one_clear_error(tmp_path):

@@ -70,7 +70,11 @@ class Graph:
         return data.view(types[tensor.type]).reshape(tensor.shape).copy()
 
     def set_values(self, index: int, values: NDArray[Any]) -> None:
-        """Replace the values of a constant tensor; shape and type stay."""
+        """Give a tensor constant values, of its type; its shape stays."""
+        if self.tensors[index].buffer == 0:
+            # Buffer 0 stands for no values at all, and is shared by all such tensors.
+            self.model.buffers.append(self.schema.BufferT())
+            self.tensors[index].buffer = len(self.model.buffers) - 1
         data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
         self.model.buffers[self.tensors[index].buffer].data = data
 
@@ -129,6 +133,24 @@ class Graph:
         self.subgraph.outputs = np.array(list(names.values()), np.int32)
         # Converters leave a signature that still lists the old names and order.
         self.model.signatureDefs = []
+
+    def drop_unused(self) -> None:
+        """Remove the tensors that no operator has, and the buffers that no tensor has."""
+        used = {int(index) for index in (*self.subgraph.inputs, *self.subgraph.outputs)}
+        for operator in self.operators:
+            used |= {int(index) for index in (*operator.inputs, *operator.outputs)}
+        kept = sorted(used - {-1})
+        place = {-1: -1, **{index: number for number, index in enumerate(kept)}}
+        for holder in (self.subgraph, *self.operators):
+            holder.inputs = np.array([place[int(index)] for index in holder.inputs], np.int32)
+            holder.outputs = np.array([place[int(index)] for index in holder.outputs], np.int32)
+        self.subgraph.tensors = [self.tensors[index] for index in kept]
+        # What other places of the file refer to buffers and tensors by number is of no use here.
+        self.model.metadata, self.model.metadataBuffer, self.model.signatureDefs = [], [], []
+        buffers = sorted({0, *(tensor.buffer for tensor in self.tensors)})
+        self.model.buffers = [self.model.buffers[index] for index in buffers]
+        for tensor in self.tensors:
+            tensor.buffer = buffers.index(tensor.buffer)
 
     def describe(self, name: str, description: str) -> None:
         """Name the input `image`, the subgraph, and say in the file what it is."""

@@ -6,6 +6,7 @@ none of them survives eight bits well.
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_detect.core import ModelError, Size
+from edge_detect.models.anchors import anchor_boxes
+from edge_detect.models.sections.ssd import BoxAnchors
 from edge_detect.tools.convert.float_model import FloatModel, load_tensorflow
 
-__all__ = ["convert_ssd_frozen_graph", "read_anchors"]
+__all__ = ["UNUSED", "convert_ssd_frozen_graph", "convert_ssd_graph", "read_anchors", "to_centres"]
 
+# The label of a class id that means nothing: COCO has ten between 1 and 90.
+UNUSED = "n/a"
 IMAGE = "Preprocessor/sub"
 ANCHORS = "Concatenate/concat"
 _PREDICTOR = re.compile(r"BoxPredictor_(\d+)/BoxEncodingPredictor/BiasAdd")
 # The layout of the anchors that the Object Detection API's configurations for SSD share.
 _MIN_SCALE, _MAX_SCALE = 0.2, 0.95
 _ASPECT_RATIOS = [1.0, 2.0, 0.5, 3.0, 0.3333]
+_BOX_SCALES = (10.0, 10.0, 5.0, 5.0)
+# Relative to the picture: less than a thousandth of a pixel.
+_ANCHOR_TOLERANCE = 2e-6
 
 
 def convert_ssd_frozen_graph(
@@ -30,50 +38,71 @@ def convert_ssd_frozen_graph(
 ) -> tuple[FloatModel, dict[str, Any]]:
     """Make a float network with outputs `boxes` and `scores` from a frozen graph.
 
-    `boxes` is (1, anchors, 4), t_y, t_x, t_h, t_w; `scores` is (1, anchors, classes), logits.
-    Of a graph with sigmoid scores the background's logits are left out: nobody reads them.
-
     Args:
         graph_file: A `frozen_inference_graph.pb` of the Object Detection API.
-        labels: By class id, without the background.
-
-    Returns:
-        The network, and the parts of its manifest that follow from the graph.
+        labels: See `convert_ssd_graph`.
 
     Raises:
         DependencyError: TensorFlow is missing.
         ModelError: The file is no such graph, or its anchors or classes do not fit.
     """
+    graph = _read_graph(load_tensorflow(), graph_file)
+    return convert_ssd_graph(graph, str(graph_file), labels, lambda: read_anchors(graph_file))
+
+
+def convert_ssd_graph(
+    graph: Any, source: str, labels: list[str], anchors: Callable[[], NDArray[np.float32]]
+) -> tuple[FloatModel, dict[str, Any]]:
+    """Make a float network with outputs `boxes` and `scores` from a graph of the API.
+
+    `boxes` is (1, anchors, 4), t_y, t_x, t_h, t_w; `scores` is (1, anchors, classes), logits.
+    Of a graph with sigmoid scores the columns of the background and of ids that mean nothing
+    are left out: nobody reads them.
+
+    Args:
+        graph: A GraphDef with the API's names; it is changed.
+        source: What errors call it.
+        labels: By class id, without the background; `n/a` for an id that means nothing.
+        anchors: Gives the graph's own anchors, as `read_anchors` does.
+
+    Returns:
+        The network, and the parts of its manifest that follow from the graph.
+
+    Raises:
+        ModelError: It is no such graph, or its anchors or classes do not fit.
+    """
     tf = load_tensorflow()
-    graph = _read_graph(tf, graph_file)
     nodes = {node.name: node for node in graph.node}
     count = sum(_PREDICTOR.fullmatch(name) is not None for name in nodes)
     if IMAGE not in nodes or count == 0:
         raise ModelError(
-            f"{graph_file} has no {IMAGE} or no BoxPredictor_0",
-            "only SSD graphs frozen by the TensorFlow 1 Object Detection API can be converted",
+            f"{source} has no {IMAGE} or no BoxPredictor_0",
+            "only SSD graphs of the TensorFlow 1 Object Detection API can be converted",
         )
-    anchors = read_anchors(graph_file)
-    classes = len(labels)
+    kept = [label for label in labels if label != UNUSED]
     sigmoid = nodes["Postprocessor/convert_scores"].op == "Sigmoid"
     if sigmoid:
+        used = np.array([False, *(label != UNUSED for label in labels)])
         for index in range(count):
-            _drop_background(tf, nodes, f"BoxPredictor_{index}/ClassPredictor", classes)
-    columns = classes if sigmoid else classes + 1
+            _keep_classes(tf, nodes, f"BoxPredictor_{index}/ClassPredictor", used)
+    columns = len(kept) if sigmoid else len(labels) + 1
     size = _input_size(tf, nodes)
-    body = _cut(tf, graph, count, size)
-    function = _as_function(tf, body, count, size, columns)
-    shape = function.structured_outputs["scores"].shape
-    if tuple(shape) != (1, len(anchors), columns):
-        raise ModelError(
-            f"{graph_file} gives scores of shape {tuple(shape)}, "
-            f"{len(anchors)} anchors and {classes} labels need {(1, len(anchors), columns)}"
-        )
-    maps = _feature_maps(function)
+    scales = _box_scales(tf, nodes)
     black = -float(_constant(tf, nodes, "Preprocessor/sub/y"))
     white = 255 * float(_constant(tf, nodes, "Preprocessor/mul/x")) + black
+    wanted = anchors()
+    function = _as_function(tf, _cut(tf, graph, count, size), count, size, columns)
+    shape = function.structured_outputs["scores"].shape
+    if tuple(shape) != (1, len(wanted), columns):
+        raise ModelError(
+            f"{source} gives scores of shape {tuple(shape)}, "
+            f"{len(wanted)} anchors and {len(labels)} labels need {(1, len(wanted), columns)}"
+        )
+    maps = _feature_maps(function)
     model = FloatModel(function, size, (black, round(white, 6)), ("boxes", "scores"))
-    return model, _manifest(size, labels, maps, sigmoid=sigmoid)
+    manifest = _manifest(size, kept if sigmoid else labels, maps, scales, sigmoid=sigmoid)
+    _check_anchors(source, manifest["ssd"]["anchors"], size, wanted)
+    return model, manifest
 
 
 def read_anchors(graph_file: Path) -> NDArray[np.float32]:
@@ -89,6 +118,11 @@ def read_anchors(graph_file: Path) -> NDArray[np.float32]:
     with tf.compat.v1.Session(graph=graph) as session:
         image = np.zeros((1, 8, 8, 3), np.uint8)
         corners = session.run(f"{ANCHORS}:0", {"image_tensor:0": image})
+    return to_centres(corners)
+
+
+def to_centres(corners: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Turn (n, 4) y_min, x_min, y_max, x_max into centre y and x, height, width."""
     minimum, maximum = corners[:, :2], corners[:, 2:]
     centres = np.concatenate([(minimum + maximum) / 2, maximum - minimum], axis=1)
     return centres.astype(np.float32)
@@ -121,18 +155,56 @@ def _input_size(tf: Any, nodes: dict[str, Any]) -> Size:
     raise ModelError("the graph does not resize its image to one fixed size")
 
 
-def _drop_background(tf: Any, nodes: dict[str, Any], predictor: str, classes: int) -> None:
-    for part in ("weights", "biases"):
-        node = nodes[f"{predictor}/{part}"]
-        value = _constant(tf, nodes, node.name)
-        if value.shape[-1] % (classes + 1):
+def _box_scales(tf: Any, nodes: dict[str, Any]) -> list[float]:
+    """What t_y, t_x, t_h and t_w are divided by; by reciprocals after constant folding."""
+    scales = []
+    for index, usual in enumerate(_BOX_SCALES):
+        node = nodes.get("Postprocessor/Decode/div" + (f"_{index}" if index else ""))
+        constants = [_follow(nodes, name) for name in node.input] if node else []
+        values = [tf.make_ndarray(one.attr["value"].tensor) for one in constants if one]
+        if node is None or len(values) != 1:
+            scales.append(usual)
+            continue
+        value = float(values[0])
+        scales.append(round(1 / value if node.op == "Mul" else value, 5))
+    return scales
+
+
+def _follow(nodes: dict[str, Any], name: str) -> Any:
+    """The constant that an input is, by way of identities; None if it is none."""
+    node = nodes.get(name.partition(":")[0])
+    while node is not None and node.op == "Identity":
+        node = nodes.get(node.input[0])
+    return node if node is not None and node.op == "Const" else None
+
+
+def _keep_classes(tf: Any, nodes: dict[str, Any], predictor: str, used: NDArray[np.bool_]) -> None:
+    """Leave out columns of a class predictor, the same at each of its anchors."""
+    join = nodes[f"{predictor}/BiasAdd"]
+    for node in (_follow(nodes, nodes[join.input[0]].input[1]), _follow(nodes, join.input[1])):
+        if node is None:
+            raise ModelError(f"the weights of {predictor} are no constants")
+        value = tf.make_ndarray(node.attr["value"].tensor)
+        if value.shape[-1] % len(used):
             raise ModelError(
                 f"{predictor} has {value.shape[-1]} outputs, "
-                f"which is no multiple of {classes} labels and a background"
+                f"which is no multiple of {len(used) - 1} labels and a background"
             )
-        grouped = value.reshape(*value.shape[:-1], -1, classes + 1)[..., 1:]
+        grouped = value.reshape(*value.shape[:-1], -1, len(used))[..., used]
         kept = grouped.reshape(*value.shape[:-1], -1)
         node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(kept))
+
+
+def _check_anchors(
+    source: str, rule: dict[str, Any], size: Size, wanted: NDArray[np.float32]
+) -> None:
+    found = anchor_boxes(BoxAnchors(**rule), size) / np.tile([size.height, size.width], 2)
+    worst = float(np.abs(found - wanted).max()) if found.shape == wanted.shape else np.inf
+    if worst > _ANCHOR_TOLERANCE:
+        raise ModelError(
+            f"{source} has anchors that its manifest cannot describe: {len(wanted)}, "
+            f"and up to {worst:.2g} of the picture away from the usual ones",
+        )
 
 
 def _cut(tf: Any, graph: Any, count: int, size: Size) -> Any:
@@ -182,7 +254,12 @@ def _feature_maps(function: Any) -> list[tuple[int, int]]:
 
 
 def _manifest(
-    size: Size, labels: list[str], maps: list[tuple[int, int]], *, sigmoid: bool
+    size: Size,
+    labels: list[str],
+    maps: list[tuple[int, int]],
+    box_scales: list[float],
+    *,
+    sigmoid: bool,
 ) -> dict[str, Any]:
     return {
         "family": "ssd",
@@ -191,7 +268,7 @@ def _manifest(
         "input": {"size": list(size), "color": "rgb", "resize": "stretch"},
         "ssd": {
             "outputs": {"boxes": "boxes", "scores": "scores"},
-            "box_scales": [10.0, 10.0, 5.0, 5.0],
+            "box_scales": box_scales,
             "scores": "sigmoid" if sigmoid else "softmax",
             "background": not sigmoid,
             "anchors": {
