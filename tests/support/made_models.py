@@ -18,6 +18,7 @@ import zipfile
 from dataclasses import dataclass, field
 
 import numpy as np
+
 from support.flatbuffer_writer import Scalar, Vector, flatbuffer
 
 __all__ = [
@@ -118,7 +119,7 @@ class _Graph:
         return Vector("i", [self.names.index(name) if name else -1 for name in names])
 
 
-def made_model(  # noqa: PLR0913 - all of a file
+def made_model(
     inputs,
     outputs,
     *,
@@ -198,7 +199,7 @@ def with_files(model, files):
     return archive.getvalue()
 
 
-def postprocess(  # noqa: PLR0913
+def postprocess(
     size=(300, 300),
     *,
     classes=90,
@@ -271,7 +272,7 @@ def postprocess(  # noqa: PLR0913
     }
 
 
-def tensor_metadata(  # noqa: PLR0913
+def tensor_metadata(
     name="",
     *,
     description="",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edge_detect.core import ModelError, Size
 from edge_detect.models.anchors import anchor_boxes
-from edge_detect.models.sections.ssd import BoxAnchors
+from edge_detect.models.sections.anchors import BoxAnchors
 from edge_detect.tools.convert.float_model import FloatModel, load_tensorflow
 
 __all__ = ["UNUSED", "convert_ssd_frozen_graph", "convert_ssd_graph", "read_anchors", "to_centres"]
