@@ -147,9 +147,9 @@ def verify(name_or_path: str | Path) -> tuple[Verification, str]:
 
 
 def _entry_beside(path: Path) -> CatalogueEntry:
-    manifest = path.with_suffix(".toml")
     if path.suffix not in (".tflite", ".toml"):
         raise ModelError(f"{path} is neither a .tflite file nor a manifest (.toml)")
+    manifest = path.with_suffix(".toml")
     if path.suffix == ".tflite" and not path.exists():
         raise ModelError(f"there is no model file {path}")
     if not manifest.exists():

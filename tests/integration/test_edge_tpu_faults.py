@@ -113,6 +113,8 @@ def test_a_device_that_works_again_is_used_again_and_the_cpu_let_go(
         detector(PICTURE)
         stand_in.tell()
         wait_for(lambda: on_tpu(detector))
+        # It is used before the log says so.
+        wait_for(lambda: len(caplog.records) >= 2)
     assert same(detector(PICTURE), wanted)
     assert on_tpu(detector)
     assert not detector.lanes.away

@@ -150,6 +150,12 @@ def test_a_model_without_a_manifest_says_so(tmp_path):
         load_model(path)
 
 
+@pytest.mark.parametrize("path", ["/", "./", "photos/", "photo.jpg/"])
+def test_a_path_that_is_no_model_is_named_as_that(path):
+    with pytest.raises(ModelError, match=r"neither a \.tflite file nor a manifest"):
+        find_model(path)
+
+
 def test_an_own_model_without_its_file_says_where_it_belongs(own_folder):
     write_model(own_folder).unlink()
     with pytest.raises(ModelError, match="file of model 'echo' is not here") as error:
