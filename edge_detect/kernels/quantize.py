@@ -74,14 +74,14 @@ def share_of(element, top, row, table):
 
 @helper
 def any_reaches(values, start, limit):
-    """Whether one of the BLOCK values from `start` on is at least `limit`.
+    """Whether one of the BLOCK values from `start` on is at least `limit`, or NaN.
 
     Unsigned indices, a flag as narrow as a byte and no exit from the loop make it a few vector
     instructions (measured: 0.6 instead of 23 ns per block).
     """
     hits = np.uint8(0)
     for i in range(np.uint64(start), np.uint64(start + BLOCK)):
-        hits = np.uint8(hits | np.uint8(values[i] >= limit))
+        hits = np.uint8(hits | np.uint8(not values[i] < limit))
     return hits != 0
 
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from edge_detect.kernels.candidates import MULTI_LABEL, SCORE, append
+from edge_detect.kernels.candidates import MULTI_LABEL, NOT_A_SCORE, SCORE, append
 from edge_detect.kernels.quantize import BLOCK, LOGIT, any_reaches, score_of, share_of
 from edge_detect.kernels.registry import TENSOR_TYPES, helper, kernel
 
@@ -136,6 +136,8 @@ def _append_classes(tensors, number, table, anchors, scales, layout, settings, b
     )
     threshold = np.float32(settings[SCORE])
     if not presence >= threshold:
+        if np.isnan(presence):
+            settings[NOT_A_SCORE] += 1.0
         return count
     left, top, right, bottom = _place(number, corner, table, anchors, scales, layout)
     if rule == OBJECTNESS_ALONE:
@@ -157,6 +159,8 @@ def _append_classes(tensors, number, table, anchors, scales, layout, settings, b
         else:
             chance = score_of(element, 1, table, shift, kind)
         score = presence * chance
+        if np.isnan(score):
+            settings[NOT_A_SCORE] += 1.0
         if score >= threshold:
             count = append(boxes, notes, count, left, top, right, bottom, score, class_id, settings)
     return count
@@ -208,7 +212,7 @@ def collect_grid(
         elif step == 1 and not any_reaches(objectness, first + start, low):
             continue
         for number in range(start, stop):
-            if objectness[first + number * step] >= low:
+            if not objectness[first + number * step] < low:
                 count = _append_classes(
                     tensors, number, table, anchors, scales, layout, settings, boxes, notes, count
                 )

@@ -128,3 +128,11 @@ def test_grids_that_lie_in_one_tensor_are_told_by_their_sizes():
     np.testing.assert_allclose(decode(spec, joined0=tensor).boxes, [[4, 4, 12, 12]])
     with pytest.raises(ModelError, match=r"has shape \(1, 85, 6\), .* asks for \(1, 84, 6\)"):
         decode(spec, joined0=np.zeros((1, 85, 6), np.float32))
+
+
+def test_scores_that_are_not_a_number_are_counted_and_logged(caplog):
+    spec = yolo.manifest(2, split=True, strides=(32,), coding="exponential")
+    boxes, classes = np.zeros((1, 2, 2, 12), np.float32), np.zeros((1, 2, 2, 6), np.float32)
+    objectness = np.full((1, 2, 2, 3), np.nan, np.float32)
+    assert len(decode(spec, boxes0=boxes, objectness0=objectness, classes0=classes)) == 0
+    assert "12 scores are NaN" in caplog.text
