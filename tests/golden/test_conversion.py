@@ -60,6 +60,7 @@ def test_same_darknet_network_gives_the_same_bytes_twice_and_the_model_runs(tmp_
     for out in outs:
         done = convert_darknet(tmp_path, photo, out)
         assert done.returncode == 0, done.stderr
+        assert not done.stderr, "a library's chatter reaches the user"
     first, second = ((out / "small.tflite").read_bytes() for out in outs)
     assert first == second
     first, second = (
@@ -87,6 +88,7 @@ def test_frozen_graph_becomes_a_model_that_runs(tmp_path, photo, head):
         "--calibration", photo, "--name", "walkers", "--out", tmp_path, "--head", head,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert not done.stderr, "a library's chatter reaches the user"
     assert f'head = "{head}"' in (tmp_path / "walkers.toml").read_text(encoding="utf-8")
     assert_detects(tmp_path / "walkers.tflite", photo)
 

@@ -1,6 +1,8 @@
 """What every front end hands to the quantizer: a float network without variables."""
 
+import logging
 import os
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +40,9 @@ def load_tensorflow() -> Any:
     """
     # Read once, when TensorFlow is imported: its start-up notices are not for our users.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # oneDNN's convolution with a sum and a leaky ReLU in it takes another slope (TensorFlow
+    # 2.21: 0.2 instead of 0.1), so that the float network would be a wrong reference.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     try:
         import tensorflow as tf
     except ImportError as error:
@@ -45,4 +50,12 @@ def load_tensorflow() -> Any:
             f"converting models needs TensorFlow: {error}",
             "pip install 'edge-detect[convert]'",
         ) from error
+    for name in ("absl", "tensorflow"):
+        logging.getLogger(name).addFilter(_is_for_users)
+    warnings.filterwarnings("ignore", r"\s*Warning: tf\.lite\.Interpreter is deprecated")
     return tf
+
+
+def _is_for_users(record: logging.LogRecord) -> bool:
+    """Whether a line of TensorFlow's log says more than that its callers should be changed."""
+    return "deprecated" not in record.getMessage()

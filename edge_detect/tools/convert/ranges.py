@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_detect.models.chatter import without_announcements
 from edge_detect.tools.convert.flatbuffer import Graph
 from edge_detect.tools.convert.float_model import load_tensorflow
 
@@ -45,15 +46,16 @@ def open_interpreter(content: bytes, *, keep: bool = True) -> Any:
     """
     tf = load_tensorflow()
     resolvers = tf.lite.experimental.OpResolverType
-    interpreter = tf.lite.Interpreter(
-        model_content=content,
-        num_threads=2,
-        experimental_preserve_all_tensors=keep,
-        experimental_op_resolver_type=(
-            resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES if keep else resolvers.AUTO
-        ),
-    )
-    interpreter.allocate_tensors()
+    with without_announcements(b"INFO: Created TensorFlow Lite XNNPACK delegate"):
+        interpreter = tf.lite.Interpreter(
+            model_content=content,
+            num_threads=2,
+            experimental_preserve_all_tensors=keep,
+            experimental_op_resolver_type=(
+                resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES if keep else resolvers.AUTO
+            ),
+        )
+        interpreter.allocate_tensors()
     return interpreter
 
 
