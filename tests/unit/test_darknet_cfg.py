@@ -1,6 +1,8 @@
 """What a Darknet cfg, its weights and its names may say, and what is said of mistakes."""
 
+import re
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +128,61 @@ def test_comments_blank_lines_and_spaces_do_not_matter(tmp_path: Path) -> None:
     assert read.shape == plain.shape
 
 
+def test_of_a_repeated_key_the_first_counts(tmp_path: Path) -> None:
+    """Darknet searches its list from the front."""
+    text = CFG.replace("[net]\n", "[net]\nbatch=1\nbatch=64\n") + "classes=80\n"
+    ((_, yolo),) = network_of(tmp_path, text).heads
+    assert yolo.classes == 2
+
+
+@pytest.mark.parametrize(
+    ("encode", "comment"),
+    [
+        (lambda text: b"\xef\xbb\xbf" + text.encode(), ""),
+        (lambda text: text.replace("\n", "\r\n").encode(), ""),
+        (lambda text: text.encode("latin-1"), "# größer\x85"),
+        (lambda text: text.encode(), "# größer"),
+    ],
+)  # fmt: skip
+def test_whatever_editors_make_of_a_cfg_is_read(
+    encode: Callable[[str], bytes], comment: str, tmp_path: Path
+) -> None:
+    cfg = tmp_path / "net.cfg"
+    cfg.write_bytes(encode(CFG.replace("# training only", comment)))
+    assert read_cfg(cfg).layers == network_of(tmp_path).layers
+
+
+def test_more_anchors_than_num_are_none_of_the_head(tmp_path: Path) -> None:
+    """Darknet reads the first `num`; those of other heads may be missing."""
+    text = CFG.replace("mask=1,2", "mask=0,1").replace("num=3", "num=2")
+    assert network_of(tmp_path, text).heads[0][1].anchors == ((1.0, 2.0), (3.0, 4.0))
+    text = CFG.replace("num=3", "num=9")
+    assert network_of(tmp_path, text).heads[0][1].anchors == ((3.0, 4.0), (5.0, 6.0))
+
+
+def test_a_region_has_its_anchors_in_cells_and_classes_that_share(tmp_path: Path) -> None:
+    text = CFG.replace("[yolo]\nmask=1,2", "[region]\nsoftmax=1\ncoords=4\nrescore=0")
+    ((_, region),) = network_of(tmp_path, text.replace("filters=14", "filters=21")).heads
+    assert region.anchors == ((4.0, 8.0), (12.0, 16.0), (20.0, 24.0))
+    assert region.softmax
+    assert region.kind == "region"
+
+
+def test_a_shortcut_keeps_the_channels_of_the_layer_before(tmp_path: Path) -> None:
+    narrow = "[convolutional]\nfilters=4\nsize=1\n[shortcut]\nfrom=-2"
+    wide = narrow.replace("filters=4", "filters=12")
+    for sections, channels in ((narrow, 4), (wide, 12)):
+        layer = network_of(tmp_path, before_yolo(sections)).layers[3]
+        assert layer.shape == Shape(8, 8, channels)
+
+
+def test_layers_that_cannot_be_converted_come_with_the_way_out(tmp_path: Path) -> None:
+    for kind, hint in (("Gaussian_yolo", r"train with \[yolo\]"), ("foo", "supported are avgpool")):
+        with pytest.raises(ModelError) as caught:
+            network_of(tmp_path, before_yolo(f"[{kind}]"))
+        assert re.search(hint, caught.value.hint)
+
+
 REFUSED = {
     "unknown layer": (before_yolo("[crnn]\nbatch_normalize=1"), r"\[crnn\] at line 17 is not"),
     "unknown option": (
@@ -142,7 +199,7 @@ REFUSED = {
         CFG.replace("size=3\n", "size=3\nassisted_excitation=4000\n"),
         "assisted_excitation=4000",
     ),
-    "activation": (CFG.replace("leaky", "swish"), "line 13 says activation=swish"),
+    "activation": (CFG.replace("leaky", "norm_chan"), "line 13 says activation=norm_chan"),
     "not an integer": (CFG.replace("filters=8", "filters=many"), "filters=many, which is not an"),
     "zero stride": (CFG.replace("stride=2\npad", "stride=0\npad"), "stride=0, which must be"),
     "groups": (CFG.replace("size=3\n", "size=3\ngroups=2\n"), "groups=2, which does not divide"),
@@ -152,16 +209,29 @@ REFUSED = {
     "route of two sizes": (before_yolo("[route]\nlayers=-1,0"), "joins 8x8 with 16x16 of layer 0"),
     "route group": (before_yolo("[route]\nlayers=-1\ngroups=2\ngroup_id=2"), "group_id=2"),
     "shortcut out of range": (before_yolo("[shortcut]\nfrom=-5"), "from=-5"),
-    "shortcut of other channels": (
-        before_yolo("[convolutional]\nfilters=4\nsize=1\n[shortcut]\nfrom=-2"),
-        "adds 8 channels of layer 1 to 4",
+    "scale of other channels": (
+        before_yolo("[route]\nlayers=-1,-1\n[avgpool]\n[scale_channels]\nfrom=1"),
+        "scales 8x8x8 of layer 1 by 1x1x16; 1x1x8 is needed",
     ),
+    "scale that is no mean": (before_yolo("[scale_channels]\nfrom=1"), "1x1x8 is needed"),
+    "attention of another size": (before_yolo("[sam]\nfrom=0"), "16x16x8 is needed"),
+    "reorganized channels": (before_yolo("[reorg]\nstride=3"), "stride=3 does not divide 8x8x8"),
+    "reversed": (before_yolo("[reorg]\nstride=2\nreverse=1"), "reverse=1"),
+    "recurrent layer": (before_yolo("[conv_lstm]"), r"\[conv_lstm\] at line 17 is not a supported"),
     "weighted shortcut": (
         before_yolo("[shortcut]\nfrom=-1\nweights_type=per_channel"),
         "weights_type=per_channel",
     ),
     "mask": (CFG.replace("mask=1,2", "mask=1,3"), "says mask=1,3; it has anchors 0 to 2"),
-    "anchor count": (CFG.replace("num=3", "num=6"), "num=6 and gives 3 anchors"),
+    "anchor count": (CFG.replace("mask=1,2", "").replace("num=3", "num=6"), "num=6 and gives 3"),
+    "mask beyond num": (CFG.replace("num=3", "num=2"), "mask=1,2; it has anchors 0 to 1"),
+    "region without softmax": (
+        CFG.replace("[yolo]\nmask=1,2", "[region]").replace("filters=14", "filters=21"),
+        r"\[region\] at line 21 needs softmax=1",
+    ),
+    "tree of classes": (
+        CFG.replace("[yolo]\nmask=1,2", "[region]\ntree=9k.tree"), "has the option tree"
+    ),
     "odd anchors": (CFG.replace("5,6", "5"), "needs anchors=width,height"),
     "filters": (
         CFG.replace("filters=14", "filters=15"),
@@ -187,10 +257,9 @@ REFUSED = {
     "input of four channels": (CFG.replace("channels=3", "channels=4"), "channels=4"),
     "no net": (CFG.removeprefix("[net]"), "stands before the first section"),
     "another first section": (CFG.replace("[net]", "[dropout]"), r"does not begin with \[net\]"),
-    "no head": (CFG.partition("[yolo]")[0], r"has no \[yolo\] head"),
+    "no head": (CFG.partition("[yolo]")[0], r"has no \[yolo\] or \[region\]"),
     "nonsense": (CFG + "hello\n", "line 26 is neither"),
     "open bracket": (CFG + "[yolo\n", "line 26 opens a section"),
-    "set twice": (CFG + "num=3\n", "line 26 sets num again"),
 }  # fmt: skip
 
 
@@ -289,6 +358,12 @@ def test_names_keep_spaces_inside_and_lose_them_around(tmp_path: Path) -> None:
     names = tmp_path / "net.names"
     names.write_text("person\r\ntraffic light \n\n", encoding="utf-8")
     assert read_names(names) == ["person", "traffic light"]
+    names.write_bytes(b"\xef\xbb\xbfperson\ncar\n")
+    assert read_names(names) == ["person", "car"]
+    names.write_bytes("Größe".encode("latin-1"))
+    with pytest.raises(ModelError, match="is not a UTF-8 text file") as caught:
+        read_names(names)
+    assert "iconv -f latin1" in caught.value.hint
     names.write_text("person\n\ncar\n", encoding="utf-8")
     with pytest.raises(ModelError, match="line 2 is empty"):
         read_names(names)

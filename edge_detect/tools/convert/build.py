@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from edge_detect.models.sections.yolo import YoloSpec
 from edge_detect.models.spec import InputSpec, ModelSpec
 from edge_detect.tools.convert.calibration import calibration_pixels, read_pictures
 from edge_detect.tools.convert.flatbuffer import Graph
@@ -135,13 +136,10 @@ def _without(manifest: dict[str, Any], head: dict[str, Any]) -> dict[str, Any]:
 def _logit_outputs(manifest: dict[str, Any]) -> list[str]:
     if manifest["family"] == "ssd":
         return [manifest["ssd"]["outputs"]["scores"]]
-    if manifest["yolo"]["new_coords"]:
+    yolo = YoloSpec.model_validate(manifest["yolo"])
+    if yolo.activated:
         # These are probabilities already.
         return []
-    heads = manifest["yolo"]["heads"]
-    return [
-        name
-        for head in heads
-        for kind, name in head["outputs"].items()
-        if kind in ("objectness", "classes")
-    ]
+    # A softmax compares logits with each other, however far they are from 0.
+    kinds = ("objectness",) if yolo.classes == "softmax" else ("objectness", "classes")
+    return [name for head in yolo.heads for kind, name in head.outputs.items() if kind in kinds]

@@ -50,8 +50,8 @@ def convert_darknet(
     for _, yolo in network.heads:
         if yolo.classes != len(labels):
             raise ModelError(
-                f"{names.name} has {len(labels)} labels, the [yolo] at line {yolo.line} of "
-                f"{cfg.name} has {yolo.classes} classes",
+                f"{names.name} has {len(labels)} labels, the [{yolo.kind}] at line {yolo.line} "
+                f"of {cfg.name} has {yolo.classes} classes",
                 "give the names file that belongs to this cfg",
             )
     model = build_float_model(network, read_weights(weights, network), head)
@@ -81,12 +81,13 @@ def read_names(path: Path) -> list[str]:
         ModelError: The file cannot be read, or a label is empty.
     """
     try:
-        lines = path.read_text(encoding="utf-8").rstrip().splitlines()
+        lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ModelError(
-            f"{path} is not a UTF-8 text file: {error.reason} at byte {error.start}"
+            f"{path} is not a UTF-8 text file: {error.reason} at byte {error.start}",
+            f"if it is Latin-1: iconv -f latin1 -t utf-8 {path.name} > utf8.names",
         ) from error
     labels = [line.strip() for line in lines]
     if "" in labels:
@@ -95,14 +96,18 @@ def read_names(path: Path) -> list[str]:
 
 
 def _yolo_section(network: Network, head: Head) -> dict[str, Any]:
-    coordinates = {yolo.new_coords for _, yolo in network.heads}
-    if len(coordinates) > 1:
+    meanings = {(yolo.new_coords, yolo.softmax) for _, yolo in network.heads}
+    if len(meanings) > 1:
         raise ModelError(
-            f"{network.source} has heads with and without new_coords",
+            f"{network.source} has heads of several kinds: [region], [yolo] with new_coords=1 or "
+            "without",
             "all heads must code boxes alike",
         )
+    new_coords, softmax = meanings.pop()
     return {
-        "new_coords": coordinates.pop(),
+        "coding": "squared" if new_coords else "exponential",
+        "activated": new_coords,
+        "classes": "softmax" if softmax else "sigmoid",
         "heads": [
             {
                 "stride": yolo.stride,
@@ -121,7 +126,7 @@ def _notes(network: Network, masks: Mapping[int, tuple[int, ...]]) -> list[str]:
         _, yolo = network.heads[number]
         words = " ".join(f"{width:g},{height:g}" for width, height in yolo.anchors)
         notes.append(
-            f"corrected: the [yolo] at line {yolo.line} of {network.source} (head {number}) uses "
-            f"mask={','.join(map(str, mask))}, anchors {words}, instead of what the cfg says"
+            f"corrected: the [{yolo.kind}] at line {yolo.line} of {network.source} (head {number}) "
+            f"uses mask={','.join(map(str, mask))}, anchors {words}, instead of what the cfg says"
         )
     return notes

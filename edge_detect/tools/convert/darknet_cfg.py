@@ -13,19 +13,23 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from edge_detect.core import ConfigError, ModelError, Size
+from edge_detect.tools.convert.darknet_heads import read_head
 from edge_detect.tools.convert.darknet_layers import (
+    AvgPool,
     Convolutional,
     Dropout,
     Layer,
     MaxPool,
     Network,
+    Product,
+    Reorg,
     Route,
     Shape,
     Shortcut,
     Upsample,
     Yolo,
 )
-from edge_detect.tools.convert.darknet_options import ACTIVATIONS, check_options
+from edge_detect.tools.convert.darknet_options import ACTIVATIONS, check_options, way_out
 from edge_detect.tools.convert.darknet_sections import Section, read_sections
 
 __all__ = ["read_cfg"]
@@ -59,7 +63,9 @@ def read_cfg(path: Path, masks: Mapping[int, tuple[int, ...]] | None = None) -> 
         builder.add(section)
     heads = builder.heads
     if heads == 0:
-        raise ModelError(f"{path.name} has no [yolo] head", "only YOLO detectors are supported")
+        raise ModelError(
+            f"{path.name} has no [yolo] or [region] head", "only YOLO detectors are supported"
+        )
     for head in masks or {}:
         if not 0 <= head < heads:
             raise ConfigError(
@@ -87,17 +93,21 @@ class _Builder:
             "shortcut": self._shortcut,
             "upsample": self._upsample,
             "dropout": self._dropout,
-            "yolo": self._yolo,
+            "avgpool": self._avgpool,
+            "avg": self._avgpool,
+            "scale_channels": self._scale_channels,
+            "sam": self._sam,
+            "reorg": self._reorg,
+            "reorg3d": self._reorg,
+            "yolo": self._head,
+            "region": self._head,
         }
 
     def add(self, section: Section) -> None:
         """Append the layer that a section describes."""
         reader = self._readers.get(section.kind)
         if reader is None:
-            raise section.error(
-                "is not a supported layer",
-                "supported are convolutional, dropout, maxpool, route, shortcut, upsample, yolo",
-            )
+            raise section.error("is not a supported layer", way_out(section.kind))
         check_options(section)
         layer = reader(section)
         if min(layer.shape) < 1:
@@ -110,9 +120,11 @@ class _Builder:
 
     def _previous(self, section: Section) -> int:
         previous = len(self.layers) - 1
-        if previous >= 0 and isinstance(self.layers[previous], Yolo):
+        layer = self.layers[-1] if self.layers else None
+        if isinstance(layer, Yolo):
             raise section.error(
-                "reads the output of a [yolo]", "put a [route] between that names another layer"
+                f"reads the output of a [{layer.kind}]",
+                "put a [route] between that names another layer",
             )
         return previous
 
@@ -127,8 +139,9 @@ class _Builder:
                     "can only refer to earlier ones",
                     key=key,
                 )
-            if isinstance(self.layers[index], Yolo):
-                raise section.error(f"says {key}={value}, which is a [yolo]", key=key)
+            layer = self.layers[index]
+            if isinstance(layer, Yolo):
+                raise section.error(f"says {key}={value}, which is a [{layer.kind}]", key=key)
             indices.append(index)
         if not indices:
             raise section.error(f"needs {key}=…")
@@ -228,13 +241,7 @@ class _Builder:
         sources = (self._previous(section), *self._refer(section, "from"))
         first = self._shape(sources[0])
         for index in sources[1:]:
-            shape = self._shape(index)
-            self._require_same_grid(section, first, index, shape)
-            if shape.channels != first.channels:
-                raise section.error(
-                    f"adds {shape.channels} channels of layer {index} to {first.channels}",
-                    key="from",
-                )
+            self._require_same_grid(section, first, index, self._shape(index))
         return Shortcut(
             line=section.line,
             sources=sources,
@@ -249,6 +256,59 @@ class _Builder:
                 f"{index}",
                 "a [net] size that is a multiple of 32 is the usual cure",
             )
+
+    def _avgpool(self, section: Section) -> Layer:
+        source = self._previous(section)
+        shape = Shape(1, 1, self._shape(source).channels)
+        return AvgPool(line=section.line, sources=(source,), shape=shape)
+
+    def _scale_channels(self, section: Section) -> Layer:
+        sources = (self._previous(section), *self._refer(section, "from"))
+        scale, shape = self._shape(sources[0]), self._shape(sources[1])
+        if section.flag("scale_wh"):
+            wanted = shape._replace(channels=1)
+        else:
+            wanted = Shape(1, 1, shape.channels)
+        return self._product(section, sources, scale, wanted)
+
+    def _sam(self, section: Section) -> Layer:
+        sources = (self._previous(section), *self._refer(section, "from"))
+        return self._product(section, sources, self._shape(sources[0]), self._shape(sources[1]))
+
+    def _product(
+        self, section: Section, sources: tuple[int, ...], scale: Shape, wanted: Shape
+    ) -> Layer:
+        if len(sources) != 2:
+            raise section.error("takes one layer", key="from")
+        shape = self._shape(sources[1])
+        if scale != wanted:
+            raise section.error(
+                f"scales {shape} of layer {sources[1]} by {scale}; {wanted} is needed", key="from"
+            )
+        return Product(
+            line=section.line,
+            sources=sources,
+            shape=shape,
+            activation=self._activation(section, "linear"),
+        )
+
+    def _reorg(self, section: Section) -> Layer:
+        source = self._previous(section)
+        rows, columns, channels = self._shape(source)
+        stride = section.integer("stride", 1, least=1)
+        scrambled = section.kind == "reorg"
+        if rows % stride or columns % stride or (scrambled and channels % stride**2):
+            raise section.error(
+                f"with stride={stride} does not divide {self._shape(source)}",
+                "a [net] size that is a multiple of 32 is the usual cure",
+            )
+        return Reorg(
+            line=section.line,
+            sources=(source,),
+            shape=Shape(rows // stride, columns // stride, channels * stride**2),
+            stride=stride,
+            scrambled=scrambled,
+        )
 
     def _upsample(self, section: Section) -> Layer:
         source = self._previous(section)
@@ -265,68 +325,10 @@ class _Builder:
         source = self._previous(section)
         return Dropout(line=section.line, sources=(source,), shape=self._shape(source))
 
-    def _yolo(self, section: Section) -> Layer:
+    def _head(self, section: Section) -> Layer:
         source = self._previous(section)
         feeder = self.layers[source] if source >= 0 else None
         if not isinstance(feeder, Convolutional):
             raise section.error("does not follow a [convolutional]")
-        mask, anchors = self._anchors(section)
-        classes = section.integer("classes", 20, least=1)
-        filters = len(mask) * (5 + classes)
-        if feeder.shape.channels != filters:
-            raise section.error(
-                f"needs {filters} filters, {len(mask)} anchors x (5 + {classes} classes), of the "
-                f"[convolutional] at line {feeder.line}, which has {feeder.shape.channels}",
-                "correct filters there, or mask and classes here",
-            )
-        new_coords = section.flag("new_coords")
-        expected = "logistic" if new_coords else "linear"
-        if feeder.activation != expected:
-            raise section.error(
-                f"with new_coords={int(new_coords)} needs activation={expected} in the "
-                f"[convolutional] at line {feeder.line}, which says {feeder.activation}"
-            )
         self.heads += 1
-        return Yolo(
-            line=section.line,
-            sources=(source,),
-            shape=feeder.shape,
-            mask=mask,
-            anchors=anchors,
-            classes=classes,
-            scale_x_y=section.number("scale_x_y", 1.0),
-            new_coords=new_coords,
-            stride=self._stride(section, feeder.shape),
-        )
-
-    def _anchors(self, section: Section) -> tuple[tuple[int, ...], tuple[tuple[float, float], ...]]:
-        numbers = section.numbers("anchors")
-        if not numbers or len(numbers) % 2 or min(numbers) <= 0:
-            raise section.error("needs anchors=width,height, …, all above 0", key="anchors")
-        pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
-        if section.integer("num", len(pairs)) != len(pairs):
-            raise section.error(
-                f"says num={section.text('num', '')} and gives {len(pairs)} anchors", key="num"
-            )
-        corrected = self.heads in self.masks
-        mask = self.masks[self.heads] if corrected else section.integers("mask")
-        # Without a mask, Darknet gives the head all anchors.
-        mask = mask or tuple(range(len(pairs)))
-        if len(set(mask)) < len(mask) or not all(0 <= index < len(pairs) for index in mask):
-            words = ",".join(map(str, mask))
-            raise section.error(
-                f"{'is given' if corrected else 'says'} mask={words}; it has anchors 0 to "
-                f"{len(pairs) - 1}, each to be named once",
-                key="mask",
-            )
-        return mask, tuple(pairs[index] for index in mask)
-
-    def _stride(self, section: Section, grid: Shape) -> int:
-        stride = self.size.width // grid.columns
-        if (grid.columns * stride, grid.rows * stride) != self.size:
-            raise section.error(
-                f"has a grid of {grid.columns}x{grid.rows}, which does not divide the input of "
-                f"{self.size}",
-                "a [net] size that is a multiple of 32 is the usual cure",
-            )
-        return stride
+        return read_head(section, source, feeder, self.size, self.masks.get(self.heads - 1))

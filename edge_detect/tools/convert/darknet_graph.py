@@ -1,15 +1,20 @@
 """A Darknet network as a TensorFlow graph of operations that quantize well in TFLite."""
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 
 from edge_detect.core import ModelError
+from edge_detect.tools.convert.darknet_activations import activate
 from edge_detect.tools.convert.darknet_layers import (
+    AvgPool,
     Convolutional,
     Layer,
     MaxPool,
     Network,
+    Product,
+    Reorg,
     Route,
     Shortcut,
     Upsample,
@@ -21,7 +26,6 @@ from edge_detect.tools.convert.float_model import FloatModel, load_tensorflow
 __all__ = ["Head", "build_float_model", "output_names"]
 
 Head = Literal["split", "joined"]
-_LEAKY_SLOPE = 0.1
 
 
 def output_names(head_number: int, head: Head) -> dict[str, str]:
@@ -95,22 +99,27 @@ class _Graph:
                 results[names["joined"]] = self._tf.identity(tensors[index], names["joined"])
                 continue
             source = tensors[self._network.layers[index].sources[0]]
+            layer, weights = self._ungrouped(index)
             for part, columns in _columns(yolo).items():
-                kernel, bias = self._weights[index]
-                chosen = ConvolutionWeights(kernel[..., columns], bias[columns])
-                tensor = self._convolve(self._convolution(index), chosen, source)
+                chosen = ConvolutionWeights(weights.kernel[..., columns], weights.bias[columns])
+                tensor = self._convolve(layer, chosen, source)
                 results[names[part]] = self._tf.identity(tensor, names[part])
         return results
 
-    def _convolution(self, index: int) -> Convolutional:
-        layer = self._network.layers[index]
-        if not isinstance(layer, Convolutional) or layer.groups != 1:
-            raise ModelError(
-                f"{self._network.source}: the [convolutional] at line {layer.line} before a "
-                "[yolo] has groups",
-                "convert it with joined heads",
-            )
-        return layer
+    def _ungrouped(self, index: int) -> tuple[Convolutional, ConvolutionWeights]:
+        """A convolution as one group, with zeros between the groups that it had."""
+        layer, weights = self._network.layers[index], self._weights[index]
+        assert isinstance(layer, Convolutional)
+        if layer.groups == 1:
+            return layer, weights
+        kernel = np.zeros((layer.size, layer.size, layer.channels, layer.shape.channels))
+        inputs, filters = layer.channels // layer.groups, layer.shape.channels // layer.groups
+        for group in range(layer.groups):
+            outs = slice(group * filters, (group + 1) * filters)
+            ins = slice(group * inputs, (group + 1) * inputs)
+            kernel[:, :, ins, outs] = weights.kernel[..., outs]
+        dense = ConvolutionWeights(kernel.astype(np.float32), weights.bias)
+        return replace(layer, groups=1), dense
 
     def _layer(self, index: int, layer: Layer, inputs: list[Any]) -> Any:
         tf = self._tf
@@ -130,12 +139,42 @@ class _Graph:
             case Shortcut():
                 total = inputs[0]
                 for tensor in inputs[1:]:
-                    total = tf.add(total, tensor)
-                return self._activate(layer.activation, total)
+                    total = tf.add(total, self._with_channels(tensor, layer.shape.channels))
+                return activate(tf, layer.activation, total)
+            case AvgPool():
+                return tf.reduce_mean(inputs[0], axis=(1, 2), keepdims=True)
+            case Product():
+                return activate(tf, layer.activation, tf.multiply(inputs[0], inputs[1]))
+            case Reorg():
+                return self._reorganize(layer, inputs[0])
             case Upsample():
                 return tf.raw_ops.ResizeNearestNeighbor(images=inputs[0], size=layer.shape[:2])
             case _:
                 return inputs[0]
+
+    def _with_channels(self, tensor: Any, wanted: int) -> Any:
+        """The first channels of a tensor, and zeros where it has fewer."""
+        channels = tensor.shape[3]
+        if channels > wanted:
+            return tensor[..., :wanted]
+        if channels < wanted:
+            return self._tf.pad(tensor, [[0, 0], [0, 0], [0, 0], [0, wanted - channels]])
+        return tensor
+
+    def _reorganize(self, layer: Reorg, tensor: Any) -> Any:
+        tf, side = self._tf, layer.stride
+        _, rows, columns, channels = tensor.shape
+        out_rows, out_columns, out_channels = layer.shape
+        if not layer.scrambled:
+            squares = (out_rows, side, out_columns, side, channels)
+            tensor = tf.transpose(tf.reshape(tensor, squares), (0, 2, 1, 3, 4))
+            return tf.reshape(tensor, (1, *layer.shape))
+        # Darknet's memory is channels, rows, columns.
+        memory = tf.transpose(tensor[0], (2, 0, 1))
+        memory = tf.reshape(memory, (channels // side**2, rows, side, columns, side))
+        memory = tf.transpose(memory, (2, 4, 0, 1, 3))
+        memory = tf.reshape(memory, (1, out_channels, out_rows, out_columns))
+        return tf.transpose(memory, (0, 2, 3, 1))
 
     def _convolve(self, layer: Convolutional, weights: ConvolutionWeights, tensor: Any) -> Any:
         tf = self._tf
@@ -160,7 +199,7 @@ class _Graph:
                 )
             ]
             result = tf.concat(parts, axis=3)
-        return self._activate(layer.activation, tf.nn.bias_add(result, weights.bias))
+        return activate(tf, layer.activation, tf.nn.bias_add(result, weights.bias))
 
     def _pad_zeros(self, layer: Convolutional, tensor: Any) -> tuple[Any, str]:
         """Pad as Darknet does: the same on both sides, where TensorFlow favours the end."""
@@ -201,23 +240,6 @@ class _Graph:
             pads = [[0, 0], [before, afters[0]], [before, afters[1]], [0, 0]]
             tensor = tf.pad(tensor, pads, "SYMMETRIC")
         return tf.nn.max_pool2d(tensor, layer.size, layer.stride, "VALID")
-
-    def _activate(self, name: str, tensor: Any) -> Any:
-        tf = self._tf
-        match name:
-            case "leaky":
-                return tf.nn.leaky_relu(tensor, _LEAKY_SLOPE)
-            case "relu":
-                return tf.nn.relu(tensor)
-            case "logistic":
-                return tf.nn.sigmoid(tensor)
-            case "mish":
-                # x tanh(softplus(x)); the softplus is spelt so that every step stays in a
-                # small range: exp(x) would overflow, and take all of int8's resolution.
-                log_term = tf.math.log(1.0 + tf.exp(-tf.abs(tensor)))
-                return tensor * tf.tanh(tf.nn.relu(tensor) + log_term)
-            case _:
-                return tensor
 
 
 def _columns(yolo: Yolo) -> dict[str, list[int]]:

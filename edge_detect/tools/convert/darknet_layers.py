@@ -6,11 +6,14 @@ from typing import NamedTuple
 from edge_detect.core import Size
 
 __all__ = [
+    "AvgPool",
     "Convolutional",
     "Dropout",
     "Layer",
     "MaxPool",
     "Network",
+    "Product",
+    "Reorg",
     "Route",
     "Shape",
     "Shortcut",
@@ -25,6 +28,10 @@ class Shape(NamedTuple):
     rows: int
     columns: int
     channels: int
+
+    def __str__(self) -> str:
+        """Width, height and channels, as Darknet prints them."""
+        return f"{self.columns}x{self.rows}x{self.channels}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +82,11 @@ class MaxPool(Layer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AvgPool(Layer):
+    """The mean of each channel."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route(Layer):
     """Layers joined along the channels; of each, only group `group_id` of `groups`."""
 
@@ -84,9 +96,31 @@ class Route(Layer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shortcut(Layer):
-    """A sum of layers."""
+    """A sum of layers; of others than the first, only the channels that both have."""
 
     activation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product(Layer):
+    """A product of two layers, of which the first may have one value per channel or per cell."""
+
+    activation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reorg(Layer):
+    """Squares of `stride` x `stride` cells moved into the channels.
+
+    Attributes:
+        stride: Side of a square.
+        scrambled: Whether Darknet's first order is followed: it takes the input, in memory by
+            channels, rows and columns, for one that has `stride` times the rows and columns and
+            fewer channels. Otherwise the channels of the first cell of each square come first.
+    """
+
+    stride: int
+    scrambled: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,22 +137,26 @@ class Dropout(Layer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Yolo(Layer):
-    """A head; the layer before it gives its raw outputs.
+    """A head, [yolo] or [region]; the layer before it gives its raw outputs.
 
     Attributes:
+        kind: Name of its section.
         mask: Which of the cfg's anchors this head has.
         anchors: Width and height of those, in pixels of the input.
         classes: Number of classes.
         scale_x_y: Stretch of the box centre beyond its cell.
         new_coords: Scaled-YOLOv4's coding of boxes.
+        softmax: Whether class probabilities are a softmax over all classes, as in YOLOv2.
         stride: Input pixels per cell.
     """
 
+    kind: str
     mask: tuple[int, ...]
     anchors: tuple[tuple[float, float], ...]
     classes: int
     scale_x_y: float
     new_coords: bool
+    softmax: bool
     stride: int
 
 
@@ -140,5 +178,5 @@ class Network:
 
     @property
     def heads(self) -> list[tuple[int, Yolo]]:
-        """Each [yolo] and the index of the layer that feeds it."""
+        """Each head and the index of the layer that feeds it."""
         return [(layer.sources[0], layer) for layer in self.layers if isinstance(layer, Yolo)]

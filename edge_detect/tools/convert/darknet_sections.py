@@ -1,5 +1,6 @@
 """Darknet's cfg files as sections of options that remember their line numbers."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,15 +114,7 @@ def read_sections(path: Path) -> list[Section]:
         ModelError: The file cannot be read, or a line is neither a section, an option nor
             a comment.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ModelError(
-            f"{path} is not a text file: {error.reason} at byte {error.start}",
-            "give the network's cfg here, and its weights as weights",
-        ) from error
+    lines = _read_lines(path)
     sections: list[Section] = []
     for number, raw in enumerate(lines, start=1):
         # Darknet itself takes a comment only at the beginning of a line; a trailing one
@@ -140,12 +133,24 @@ def read_sections(path: Path) -> list[Section]:
             raise ModelError(f"{where} is neither [section] nor key=value: {line}")
         if not sections:
             raise ModelError(f"{where} stands before the first section: {line}")
-        options = sections[-1].options
-        if key in options:
-            raise ModelError(
-                f"{where} sets {key} again in [{sections[-1].kind}]; first at line "
-                f"{options[key][1]}",
-                "remove one of the two",
-            )
-        options[key] = (value, number)
+        # Of a key that is set again, Darknet takes the first value.
+        sections[-1].options.setdefault(key, (value, number))
     return sections
+
+
+def _read_lines(path: Path) -> list[str]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}") from error
+    if b"\0" in content:
+        raise ModelError(
+            f"{path} is not a text file: byte {content.index(0)} is zero",
+            "give the network's cfg here, and its weights as weights",
+        )
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        # Only comments are not ASCII, and Darknet reads bytes.
+        text = content.decode("latin-1")
+    return re.split(r"\r\n|\n|\r", text)

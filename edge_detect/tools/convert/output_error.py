@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_detect.models.sections.yolo import YoloSpec
 from edge_detect.tools.convert.ranges import open_interpreter
 
 __all__ = ["Decoded", "OutputHead", "decode_outputs", "output_error", "output_heads"]
@@ -30,8 +31,9 @@ class OutputHead:
         centre: Factors that take both centre values to units of the anchor's size, of shape
             (2,) or (anchors, 2).
         size: Factors that both size values have before the exponential.
-        kind: `linear` centres (SSD), `logistic` ones (YOLO), or `ready`, where everything is
-            logistic already and sizes are squared (YOLO with new_coords).
+        kind: Coding of the boxes; see `YoloSpec`. Those of an SSD are `linear`.
+        activated: Whether the graph has applied the logistic function, or the softmax, already.
+        softmax: Whether the last scores are shares of one.
     """
 
     boxes: str
@@ -39,6 +41,8 @@ class OutputHead:
     centre: _Floats
     size: float
     kind: str
+    activated: bool = False
+    softmax: bool = False
 
 
 def output_heads(manifest: dict[str, Any]) -> list[OutputHead]:
@@ -49,17 +53,18 @@ def output_heads(manifest: dict[str, Any]) -> list[OutputHead]:
         centre = np.array([1 / scales[0], 1 / scales[1]], np.float32)
         names = ssd["outputs"]
         return [OutputHead(names["boxes"], (names["scores"],), centre, 1 / scales[2], "linear")]
-    yolo = manifest["yolo"]
-    kind = "ready" if yolo["new_coords"] else "logistic"
+    yolo = YoloSpec.model_validate(manifest["yolo"])
     return [
         OutputHead(
-            head["outputs"]["boxes"],
-            (head["outputs"]["objectness"], head["outputs"]["classes"]),
-            head["stride"] * head["scale_x_y"] / np.array(head["anchors"], np.float32),
+            head.outputs["boxes"],
+            (head.outputs["objectness"], head.outputs["classes"]),
+            head.stride * yolo.stretch(head) / np.array(yolo.anchors(head), np.float32),
             1.0,
-            kind,
+            yolo.coding,
+            activated=yolo.activated,
+            softmax=yolo.classes == "softmax",
         )
-        for head in yolo["heads"]
+        for head in yolo.heads
     ]
 
 
@@ -113,13 +118,20 @@ def _decode(reals: dict[str, _Floats], head: OutputHead) -> tuple[_Floats, _Floa
     # Cells outside, anchors inside: factors per anchor repeat cell by cell.
     centre = np.tile(head.centre, (len(raw) // (head.centre.size // 2), 1))
     places, sizes = raw[:, :2], raw[:, 2:]
-    if head.kind == "logistic":
+    if head.kind != "linear" and not head.activated:
         places = _logistic(places)
-    grown = 4 * sizes**2 if head.kind == "ready" else np.exp(np.clip(sizes * head.size, -20, 20))
+    if head.kind == "squared":
+        grown = 4 * (sizes if head.activated else _logistic(sizes)) ** 2
+    else:
+        grown = np.exp(np.clip(sizes * head.size, -20, 20))
     scores = np.ones((len(raw), 1), np.float32)
     for name in head.scores:
         values = reals[name].reshape(len(raw), -1)
-        scores = scores * (values if head.kind == "ready" else _logistic(values))
+        if head.softmax and name == head.scores[-1] and not head.activated:
+            shares = np.exp(values - values.max(axis=1, keepdims=True))
+            scores = scores * shares / shares.sum(axis=1, keepdims=True)
+        else:
+            scores = scores * (values if head.activated else _logistic(values))
     return np.concatenate([places * centre, grown], axis=1), scores
 
 
