@@ -44,6 +44,8 @@ __all__ = [
     "SCORE",
     "SETTINGS_LENGTH",
     "SOFT",
+    "TINY",
+    "TINY_PIXELS",
     "TOP_SCORE",
     "WITHOUT_LABEL",
     "append",
@@ -71,15 +73,18 @@ WITHOUT_LABEL = 14  # class numbers that the labels do not reach; dropped
 NOT_A_BOX = 15  # boxes with a NaN or an infinite number; dropped
 INVERTED = 16  # boxes whose right or lower edge comes before the other one; dropped
 FAR_OUTSIDE = 17  # boxes that begin FAR_INPUTS inputs away from the input; dropped
+TINY = 18  # boxes that all end within the first pixels; kept
 # Examples of the faults, for the report.
-TOP_SCORE = 18  # greatest score above 1
-CLASS_NUMBER = 19  # the last class number without a label
-SETTINGS_LENGTH = 20
+TOP_SCORE = 19  # greatest score above 1
+CLASS_NUMBER = 20  # the last class number without a label
+SETTINGS_LENGTH = 21
 
 FAULTS = slice(NOT_A_SCORE, SETTINGS_LENGTH)
 
 # How many widths of the input a box may begin beside it before this is a fault.
 FAR_INPUTS = 4.0
+# Boxes in pixels that all end before this are likely to be relative to the input instead.
+TINY_PIXELS = 2.0
 
 # The sort counts digits of eight bits in a row of scratch.
 LEAST_CAPACITY = 256

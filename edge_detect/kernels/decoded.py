@@ -1,20 +1,44 @@
 """Collecting candidates from models whose graph decodes its boxes itself."""
 
+import math
+
 import numpy as np
 
-from edge_detect.kernels.candidates import append
+from edge_detect.kernels.candidates import (
+    CLASS_NUMBER,
+    NOT_A_SCORE,
+    SCORE,
+    TINY,
+    TINY_PIXELS,
+    WITHOUT_LABEL,
+    append,
+    hold_score,
+)
+from edge_detect.kernels.quantize import LOGIT
 from edge_detect.kernels.registry import TENSOR_TYPES, helper, kernel
 from edge_detect.kernels.select import (
     BOX_START,
     BOX_STEP,
     BOX_VALUE_STEP,
+    CANDIDATES,
     FORM,
+    KIND,
     LABEL_OFFSET,
+    NUMBER_START,
+    NUMBER_STEP,
+    SCORE_START,
+    SCORE_STEP,
     SHIFT,
-    select,
 )
 
-__all__ = ["CENTRE_SIZE", "CORNERS", "CORNER_SIZE", "SWAPPED_CORNERS", "collect_decoded"]
+__all__ = [
+    "CENTRE_SIZE",
+    "CORNERS",
+    "CORNER_SIZE",
+    "SWAPPED_CORNERS",
+    "corners_of",
+    "place_decoded",
+]
 
 # Values of layout[FORM]: what the four values of a box are.
 CENTRE_SIZE = 0  # centre x, centre y, width, height
@@ -44,45 +68,38 @@ def corners_of(form, a, b, c, d):
     return a, b, c, d
 
 
+@helper
+def _count_tiny(reach, count, factors, settings):
+    """Count boxes in pixels that all end within the first ones: they are relative."""
+    if factors[0] == 1.0 and reach <= TINY_PIXELS:
+        settings[TINY] += count
+
+
 @kernel(
-    "int64({T}[::1], {T}[::1], {T}[::1], {T}[::1], float32[:, ::1], float64[::1], int64[::1],"
-    " float64[::1], {T}[::1], int16[::1], uint8[::1], float32[:, ::1], int32[:, ::1])",
+    "int64({T}[::1], float32[:, ::1], float64[::1], int64[::1], float64[::1], float32[:, ::1],"
+    " int32[:, ::1], int64)",
     *TENSOR_TYPES,
 )
-def collect_decoded(
-    corner, objectness, scores, limit, table, factors, layout, settings, best, winners, marks,
-    boxes, notes,
-):  # fmt: skip
-    """Collect the candidates of one model; only survivors of the threshold are decoded.
+def place_decoded(corner, table, factors, layout, settings, boxes, notes, count):
+    """Give the selected candidates their boxes.
 
     Args:
-        corner: The box values; the whole tensor for joined outputs.
-        objectness: See `select`.
-        scores: See `select`.
-        limit: (1,) see `select`.
+        corner: Flat tensor with the box values; the whole tensor for joined outputs.
         table: (6, 256) float32: score, objectness, and the four box values in input pixels;
             empty for float32.
         factors: (4,) float64, input pixels per unit of each box value; for float32.
         layout: See the constants of `select`.
         settings: See `candidates`.
-        best: Scratch, see `select`.
-        winners: Scratch, see `select`.
-        marks: Scratch, see `select`.
-        boxes: Candidates, appended to from column 0 on.
-        notes: Candidates' class ids.
+        boxes: Candidates as they were selected; overwritten by those with a box in the frame.
+        notes: Likewise.
+        count: Number of candidates selected; at most the capacity.
 
     Returns:
         Number of candidates.
     """
-    found = select(
-        objectness, scores, limit[0], table, layout, settings, (best, winners, marks), boxes,
-        notes, 0,
-    )  # fmt: skip
-    if found > boxes.shape[1]:
-        return found
-    count = 0
-    for place in range(found):
-        at = layout[BOX_START] + notes[1, place] * layout[BOX_STEP]
+    placed, reach = 0, 0.0
+    for i in range(count):
+        at = layout[BOX_START] + notes[1, i] * layout[BOX_STEP]
         x_min, y_min, x_max, y_max = corners_of(
             layout[FORM],
             _length(corner, at, 0, table, factors, layout),
@@ -90,8 +107,68 @@ def collect_decoded(
             _length(corner, at, 2, table, factors, layout),
             _length(corner, at, 3, table, factors, layout),
         )
-        count = append(
-            boxes, notes, count, x_min, y_min, x_max, y_max, boxes[4, place],
-            notes[0, place] + layout[LABEL_OFFSET], settings,
+        reach = max(reach, x_max, y_max)
+        placed = append(
+            boxes, notes, placed, x_min, y_min, x_max, y_max, boxes[4, i],
+            notes[0, i] + layout[LABEL_OFFSET], settings,
         )  # fmt: skip
+    _count_tiny(reach, placed, factors, settings)
+    return placed
+
+
+@kernel(
+    "int64(float32[::1], float32[::1], float32[::1], float32[::1], float64[::1], int64[::1],"
+    " float64[::1], float32[:, ::1], int32[:, ::1])"
+)
+def collect_numbered(corner, scores, numbers, rows, factors, layout, settings, boxes, notes):
+    """Collect candidates that come with one score and one class number each.
+
+    Args:
+        corner: Flat tensor with the box values; the whole tensor for joined outputs.
+        scores: Flat tensor with the scores, probabilities or logits.
+        numbers: Flat tensor with the class numbers.
+        rows: (1,) number of valid rows; those after them are never read.
+        factors: (5,) float64, input pixels per unit of each box value, and how far a class
+            number may be from a whole one.
+        layout: See the constants of `select`.
+        settings: See `candidates`.
+        boxes: Candidates, appended to from column 0 on.
+        notes: Candidates' class ids.
+
+    Returns:
+        Number of candidates.
+    """
+    valid, count, reach = layout[CANDIDATES], 0, 0.0
+    if not rows[0] >= valid:
+        valid = np.int64(rows[0]) if rows[0] > 0 else 0
+    for row in range(valid):
+        value = scores[layout[SCORE_START] + row * layout[SCORE_STEP]]
+        if layout[KIND] == LOGIT:
+            value = np.float32(1.0 / (1.0 + math.exp(-np.float64(value))))
+        if value != value:  # noqa: PLR0124
+            settings[NOT_A_SCORE] += 1.0
+            continue
+        score = hold_score(value, settings)
+        if score < np.float32(settings[SCORE]):
+            continue
+        number = np.float64(numbers[layout[NUMBER_START] + row * layout[NUMBER_STEP]])
+        whole = np.floor(number + 0.5)
+        if not abs(number - whole) <= factors[4]:
+            settings[WITHOUT_LABEL] += 1.0
+            settings[CLASS_NUMBER] = number
+            continue
+        at, step = layout[BOX_START] + row * layout[BOX_STEP], layout[BOX_VALUE_STEP]
+        x_min, y_min, x_max, y_max = corners_of(
+            layout[FORM],
+            corner[at] * factors[0],
+            corner[at + step] * factors[1],
+            corner[at + 2 * step] * factors[2],
+            corner[at + 3 * step] * factors[3],
+        )
+        reach = max(reach, x_max, y_max)
+        count = append(
+            boxes, notes, count, x_min, y_min, x_max, y_max, score,
+            whole + layout[LABEL_OFFSET], settings,
+        )  # fmt: skip
+    _count_tiny(reach, count, factors, settings)
     return count

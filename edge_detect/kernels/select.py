@@ -4,9 +4,10 @@ A tensor holds scores of `COLUMNS` classes for each of `CANDIDATES` boxes. The s
 for box i is element `SCORE_START + i * SCORE_STEP + c * COLUMN_STEP` of the flat tensor: a class
 is contiguous where SCORE_STEP is 1 (YOLOv8's 1 x values x candidates), a box where COLUMN_STEP is.
 
-`select` writes what it finds into the arrays of candidates (see `candidates`): the score in
-boxes[4], the class number in notes[0] and the number of the box in notes[1]. The box itself is
-computed afterwards, for these alone.
+Selecting kernels write what they find into the arrays of candidates (see `candidates`): the score
+in boxes[4], the class number in notes[0] and the number of the box in notes[1]. The box itself
+is computed afterwards, for these alone. As all collecting kernels they take the number of
+candidates so far and return the new one, also where there is no room for them.
 """
 
 import math
@@ -14,8 +15,8 @@ import math
 import numpy as np
 
 from edge_detect.kernels.candidates import MULTI_LABEL, NOT_A_SCORE, SCORE, hold_score
-from edge_detect.kernels.quantize import BLOCK, LOGIT, SOFTMAX
-from edge_detect.kernels.registry import helper
+from edge_detect.kernels.quantize import BLOCK, LOGIT
+from edge_detect.kernels.registry import TENSOR_TYPES, helper, kernel
 
 __all__ = [
     "ALL_COLUMNS",
@@ -29,13 +30,18 @@ __all__ = [
     "KIND",
     "LABEL_OFFSET",
     "LAYOUT_LENGTH",
+    "NUMBER_START",
+    "NUMBER_STEP",
     "OBJECT_START",
     "OBJECT_STEP",
     "SCORE_START",
     "SCORE_STEP",
     "SHIFT",
     "STOP",
-    "select",
+    "select_columns",
+    "select_present",
+    "select_rows",
+    "select_softmax",
 ]
 
 # Places in the (LAYOUT_LENGTH,) int64 array that describes the tensors.
@@ -55,7 +61,9 @@ SHIFT = 12  # added to an integer element to index a table
 KIND = 13  # LOGIT, PROBABILITY or SOFTMAX
 LABEL_OFFSET = 14
 FORM = 15  # of the box; see the family's kernels
-LAYOUT_LENGTH = 16
+NUMBER_START = 16  # class numbers, where boxes come with one instead of scores for all
+NUMBER_STEP = 17
+LAYOUT_LENGTH = 18
 
 
 @helper
@@ -151,13 +159,12 @@ def _begin_best(scores, at, start, stop, column, best, winners):
 
 
 @helper
-def _scan_columns(scores, limit, layout, settings, scratch):
+def _scan_columns(scores, limit, layout, settings, best, winners, marks):
     """Best class of all boxes in blocks in which one reaches the limit.
 
     One class after another, as they lie in memory. A block of boxes is looked at closer only
     where a class reaches the limit.
     """
-    best, winners, marks = scratch
     total = layout[CANDIDATES]
     marks[:] = 0
     for column in range(layout[FIRST], layout[STOP]):
@@ -175,17 +182,40 @@ def _scan_columns(scores, limit, layout, settings, scratch):
                 _begin_best(scores, at, start, stop, np.int16(column), best, winners)
 
 
-@helper
-def _select_columns(scores, limit, table, layout, settings, scratch, boxes, notes, count):
-    """Candidates of a tensor in which classes are contiguous."""
-    best, winners, marks = scratch
-    _scan_columns(scores, limit, layout, settings, scratch)
+@kernel(
+    "int64({T}[::1], {T}[::1], float32[:, ::1], int64[::1], float64[::1], {T}[::1], int16[::1],"
+    " uint8[::1], float32[:, ::1], int32[:, ::1], int64)",
+    *TENSOR_TYPES,
+)
+def select_columns(
+    scores, limit, table, layout, settings, best, winners, marks, boxes, notes, count
+):  # fmt: skip
+    """Select from a tensor in which classes are contiguous.
+
+    Args:
+        scores: Flat tensor.
+        limit: (1,) least element that can reach the threshold.
+        table: (1 or more, 256) float32, scores, not held to 1; empty for float32.
+        layout: See the constants of this module.
+        settings: See `candidates`.
+        best: (CANDIDATES,) overwritten with the best element of each box.
+        winners: (CANDIDATES,) overwritten with its column.
+        marks: (blocks,) overwritten: blocks of boxes in which one reaches the limit.
+        boxes: Candidates, appended to: scores.
+        notes: Candidates, appended to: column of the class, and number of the box.
+        count: Number of candidates so far.
+
+    Returns:
+        Number of candidates.
+    """
+    low = limit[0]
+    _scan_columns(scores, low, layout, settings, best, winners, marks)
     for block in range(marks.size):
         if not marks[block]:
             continue
         start = block * BLOCK
         for number in range(start, min(start + BLOCK, layout[CANDIDATES])):
-            if not best[number] >= limit:
+            if not best[number] >= low:
                 continue
             if settings[MULTI_LABEL] == 0.0:
                 count = _pick_if(
@@ -193,118 +223,114 @@ def _select_columns(scores, limit, table, layout, settings, scratch, boxes, note
                     count,
                 )  # fmt: skip
             else:
-                count = _pick_box(
-                    scores, limit, number, table, layout, settings, boxes, notes, count
-                )
+                count = _pick_box(scores, low, number, table, layout, settings, boxes, notes, count)
     return count
 
 
-@helper
-def _select_rows(scores, limit, table, layout, settings, boxes, notes, count):
-    """Candidates of a tensor in which boxes are contiguous."""
-    columns = layout[STOP] - layout[FIRST]
+@kernel(
+    "int64({T}[::1], {T}[::1], float32[:, ::1], int64[::1], float64[::1], float32[:, ::1],"
+    " int32[:, ::1], int64)",
+    *TENSOR_TYPES,
+)
+def select_rows(scores, limit, table, layout, settings, boxes, notes, count):
+    """Select from a tensor in which boxes are contiguous; arguments as in `select_columns`."""
+    columns, low = layout[STOP] - layout[FIRST], limit[0]
     for number in range(layout[CANDIDATES]):
         at = layout[SCORE_START] + number * layout[SCORE_STEP] + layout[FIRST]
-        if _may_reach(scores, at, at + columns, limit):
+        if _may_reach(scores, at, at + columns, low):
             settings[NOT_A_SCORE] += _count_nan(scores, at, at + columns)
-            count = _pick_box(scores, limit, number, table, layout, settings, boxes, notes, count)
+            count = _pick_box(scores, low, number, table, layout, settings, boxes, notes, count)
     return count
 
 
-@helper
-def _select_present(
-    objectness, scores, limit, table, layout, settings, boxes, notes, count
-):  # fmt: skip
-    """Candidates with an objectness: it alone is searched.
+@kernel(
+    "int64({T}[::1], {T}[::1], {T}[::1], float32[:, ::1], int64[::1], float64[::1],"
+    " float32[:, ::1], int32[:, ::1], int64)",
+    *TENSOR_TYPES,
+)
+def select_present(objectness, scores, limit, table, layout, settings, boxes, notes, count):
+    """Select from tensors with an objectness: it alone is searched.
 
     A score is the product of objectness and class probability, so it never exceeds the
     objectness, also after rounding.
+
+    Args:
+        objectness: Flat tensor with one element per box, or the joined one.
+        scores: Flat tensor.
+        limit: (1,) least element of the objectness that can reach the threshold.
+        table: (2 or more, 256) float32, scores and objectness; empty for float32.
+        layout: See the constants of this module.
+        settings: See `candidates`.
+        boxes: Candidates, appended to: scores.
+        notes: Candidates, appended to: column of the class, and number of the box.
+        count: Number of candidates so far.
+
+    Returns:
+        Number of candidates.
     """
-    first, step, threshold = layout[OBJECT_START], layout[OBJECT_STEP], np.float32(settings[SCORE])
+    low, threshold = limit[0], np.float32(settings[SCORE])
+    stride = layout[COLUMN_STEP]
     for number in range(layout[CANDIDATES]):
-        element = objectness[first + number * step]
-        if element < limit:
+        element = objectness[layout[OBJECT_START] + number * layout[OBJECT_STEP]]
+        if element < low:
             continue
         presence = _probability(element, 1, table, layout, settings)
         if not presence >= threshold:
             settings[NOT_A_SCORE] += np.float64(presence != presence)  # noqa: PLR0124
             continue
-        at, stride = layout[SCORE_START] + number * layout[SCORE_STEP], layout[COLUMN_STEP]
-        column, stop = layout[FIRST], layout[STOP]
+        at = layout[SCORE_START] + number * layout[SCORE_STEP]
+        first, stop = layout[FIRST], layout[STOP]
         if settings[MULTI_LABEL] == 0.0:
-            column = _best_column(scores, at, column, stop, stride)
-            stop = column + 1
-        for each in range(column, stop):
-            value = scores[at + each * stride]
+            first = _best_column(scores, at, first, stop, stride)
+            stop = first + 1
+        for column in range(first, stop):
+            value = scores[at + column * stride]
             score = presence * _probability(value, 0, table, layout, settings)
             if score >= threshold:
-                count = _pick(score, each, number, boxes, notes, count)
+                count = _pick(score, column, number, boxes, notes, count)
             settings[NOT_A_SCORE] += np.float64(score != score)  # noqa: PLR0124
     return count
 
 
-@helper
-def _select_softmax(scores, limit, layout, settings, boxes, notes, count):
-    """Candidates whose scores are the softmax of all columns, float tensors only.
-
-    The limit is how far above the logit of "no object" a logit must lie to reach the threshold.
-    """
-    first, stop, columns = layout[FIRST], layout[STOP], layout[ALL_COLUMNS]
-    step, threshold = layout[COLUMN_STEP], np.float32(settings[SCORE])
-    for number in range(layout[CANDIDATES]):
-        at = layout[SCORE_START] + number * layout[SCORE_STEP]
-        best = _best_column(scores, at, first, stop, step)
-        top = np.float64(scores[at + best * step])
-        nothing = np.float64(scores[at + (0 if first else columns - 1) * step])
-        if (first or stop < columns) and top - nothing < limit:
-            continue
-        top = max(top, nothing)
-        for column in range(columns):
-            top = max(top, np.float64(scores[at + column * step]))
-        total = 0.0
-        for column in range(columns):
-            total += math.exp(np.float64(scores[at + column * step]) - top)
-        if not total > 0.0 or total == math.inf:
-            settings[NOT_A_SCORE] += 1.0
-            continue
-        if settings[MULTI_LABEL] != 0.0:
-            best = first
-        for column in range(best, stop if settings[MULTI_LABEL] != 0.0 else best + 1):
-            score = np.float32(math.exp(np.float64(scores[at + column * step]) - top) / total)
-            if score >= threshold:
-                count = _pick(score, column, number, boxes, notes, count)
-    return count
-
-
-@helper
-def select(
-    objectness, scores, limit, table, layout, settings, scratch, boxes, notes, count
-):  # fmt: skip
-    """Find the boxes and classes whose score reaches the threshold, by box and class.
+@kernel(
+    "int64(float32[::1], float32[::1], int64[::1], float64[::1], float32[:, ::1],"
+    " int32[:, ::1], int64)"
+)
+def select_softmax(scores, limit, layout, settings, boxes, notes, count):
+    """Select by scores that are the softmax of all columns.
 
     Args:
-        objectness: Flat tensor with one element per box; not read where OBJECT_STEP is 0.
-        scores: Flat tensor, int8, uint8 or float32.
-        limit: Least element, of the objectness where there is one, that can reach the threshold.
-        table: (2 or more, 256) float32: score, objectness, not held to 1; empty for float32.
+        scores: Flat tensor of logits.
+        limit: (1,) how far above the logit of "no object" a logit must lie to reach the
+            threshold.
         layout: See the constants of this module.
         settings: See `candidates`.
-        scratch: Where classes are contiguous: best element (CANDIDATES,) of the tensor's type,
-            its column (CANDIDATES,) int16, and a mark (blocks,) uint8 for each block; all
-            overwritten.
-        boxes: Candidates, appended to: scores only.
+        boxes: Candidates, appended to: scores.
         notes: Candidates, appended to: column of the class, and number of the box.
         count: Number of candidates so far.
 
     Returns:
-        Number of candidates, also where there is no room for them.
+        Number of candidates.
     """
-    if layout[OBJECT_STEP]:
-        return _select_present(
-            objectness, scores, limit, table, layout, settings, boxes, notes, count
-        )
-    if layout[KIND] == SOFTMAX:
-        return _select_softmax(scores, limit, layout, settings, boxes, notes, count)
-    if layout[SCORE_STEP] == 1:
-        return _select_columns(scores, limit, table, layout, settings, scratch, boxes, notes, count)
-    return _select_rows(scores, limit, table, layout, settings, boxes, notes, count)
+    first, stop, columns = layout[FIRST], layout[STOP], layout[ALL_COLUMNS]
+    step, threshold = layout[COLUMN_STEP], np.float32(settings[SCORE])
+    multi_label = settings[MULTI_LABEL] != 0.0
+    nothing = 0 if first else columns - 1
+    for number in range(layout[CANDIDATES]):
+        at = layout[SCORE_START] + number * layout[SCORE_STEP]
+        best = _best_column(scores, at, first, stop, step)
+        above = scores[at + best * step] - scores[at + nothing * step]
+        if (first or stop < columns) and above < limit[0]:
+            continue
+        top = np.float64(scores[at + _best_column(scores, at, 0, columns, step) * step])
+        total = 0.0
+        for column in range(columns):
+            total += math.exp(np.float64(scores[at + column * step]) - top)
+        if not 0.0 < total < math.inf:
+            settings[NOT_A_SCORE] += 1.0
+            continue
+        for column in range(first if multi_label else best, stop if multi_label else best + 1):
+            score = np.float32(math.exp(np.float64(scores[at + column * step]) - top) / total)
+            if score >= threshold:
+                count = _pick(score, column, number, boxes, notes, count)
+    return count

@@ -9,16 +9,14 @@ from numpy.typing import NDArray
 from edge_detect.core import Detections, Letterbox, ModelError
 from edge_detect.kernels import decoded as forms
 from edge_detect.kernels import select as places
-from edge_detect.kernels.decoded import collect_decoded
-from edge_detect.kernels.quantize import BLOCK, LOGIT, PROBABILITY, SOFTMAX
+from edge_detect.kernels.candidates import TINY_PIXELS
+from edge_detect.kernels.decoded import place_decoded
 from edge_detect.kernels.registry import prepare
 from edge_detect.models.arrangement import Arrangement, arrange, check_score_step
 from edge_detect.models.sections.decoded import DecodedSpec
+from edge_detect.models.selector import KINDS, Selector
 from edge_detect.models.spec import ModelSpec
 from edge_detect.models.tables import (
-    least_element,
-    least_logit,
-    least_probability,
     logistic,
     real_values,
     shift_of,
@@ -39,9 +37,6 @@ BOX_FORMS = {
     "yxyx": forms.SWAPPED_CORNERS,
     "xywh": forms.CORNER_SIZE,
 }
-_KINDS = {"probability": PROBABILITY, "sigmoid": LOGIT, "softmax": SOFTMAX}
-# Boxes that end before this many input pixels cannot be in pixels.
-_TINY = 2.0
 
 
 def box_factors(spec: ModelSpec, section: DecodedSpec) -> _Floats:
@@ -79,12 +74,10 @@ class DecodedDecoder:
         self._factors = box_factors(spec, section)
         self._table = self._tabulate()
         self._check_values()
-        count = int(self._layout[places.CANDIDATES])
-        self._scratch = _scratch(self._layout, self._reader.element_type)
-        self._limit = np.zeros(1, self._reader.element_type)
-        self._impossible = False
+        self._selector = Selector(self._layout, self._table, self._scores, self._objectness)
         self._labels = tuple(spec.labels)
-        prepare(collect_decoded, self._reader.element_type)
+        prepare(place_decoded, self._reader.element_type)
+        count = int(self._layout[places.CANDIDATES])
         self._workspace = Workspace(spec.nms, self._labels, count, spec.name)
 
     def decode(
@@ -93,18 +86,20 @@ class DecodedDecoder:
         """Decode one inference; see `Decoder`."""
         workspace = self._workspace
         if workspace.configure(letterbox, thresholds):
-            self._set_threshold(thresholds.score)
-        if self._impossible:
+            self._selector.set_threshold(thresholds.score)
+        if self._selector.impossible:
             return Detections.empty(self._labels)
         corner, scores, objectness = _roles(self._reader.read(outputs))
-        limit, table, factors, layout = self._limit, self._table, self._factors, self._layout
-        settings, scratch = workspace.settings, self._scratch
-        return workspace.decode(
-            lambda boxes, notes: collect_decoded(
-                corner, objectness, scores, limit, table, factors, layout, settings, *scratch,
-                boxes, notes,
-            )
-        )  # fmt: skip
+        select, settings, layout = self._selector.select, workspace.settings, self._layout
+        table, factors = self._table, self._factors
+
+        def collect(boxes: NDArray[np.float32], notes: NDArray[np.int32]) -> int:
+            count = select(scores, objectness, settings, boxes, notes, 0)
+            if count > boxes.shape[1]:
+                return count
+            return int(place_decoded(corner, table, factors, layout, settings, boxes, notes, count))
+
+        return workspace.decode(collect)
 
     def _tabulate(self) -> NDArray[np.float32]:
         def chance(info: TensorInfo) -> tuple[TensorInfo, Callable[[_Floats], _Floats]]:
@@ -130,29 +125,12 @@ class DecodedDecoder:
                     'set decoded.scores = "probability" in the manifest',
                 )
         reach = float(self._table[2:].max())
-        if self._section.unit == "pixels" and reach <= _TINY:
+        if self._section.unit == "pixels" and reach <= TINY_PIXELS:
             raise ModelError(
                 f"output {self._corner.name!r} holds nothing above {reach:.3g}: boxes are"
                 " relative to the input",
                 'set decoded.unit = "relative" in the manifest',
             )
-
-    def _set_threshold(self, threshold: float) -> None:
-        """Find the least element, or difference of logits, that can reach the threshold."""
-        self._impossible = False
-        if self._table.size:
-            scores, info = self._table[0], self._scores
-            if self._layout[places.OBJECT_STEP]:
-                # With the surest class: no score can be greater, also after rounding.
-                scores = self._table[1] * min(scores.max(), np.float32(1))
-                info = self._objectness
-            least = least_element(scores, threshold, info.dtype)
-            self._impossible = least is None
-            self._limit[0] = least or 0
-        elif self._section.scores == "probability":
-            self._limit[0] = least_probability(threshold)
-        else:
-            self._limit[0] = least_logit(threshold)
 
 
 def _tensor_names(model: str, section: DecodedSpec) -> list[str]:
@@ -163,6 +141,11 @@ def _tensor_names(model: str, section: DecodedSpec) -> list[str]:
         raise ModelError(
             f"manifest of {model}: decoded.outputs names {', '.join(sorted(keys)) or 'nothing'}",
             "name 'joined' alone, or 'boxes' and 'scores', and 'objectness' where there is one",
+        )
+    if section.scores == "softmax" and section.objectness:
+        raise ModelError(
+            f'manifest of {model}: decoded.scores = "softmax" has no objectness',
+            "leave out decoded.objectness, or name the scores as they are",
         )
     if "joined" not in keys and section.objectness != ("objectness" in keys):
         raise ModelError(
@@ -192,7 +175,7 @@ def _describe(spec: ModelSpec, section: DecodedSpec, infos: list[TensorInfo]) ->
         )
     layout = np.zeros(places.LAYOUT_LENGTH, np.int64)
     layout[[places.FIRST, places.STOP, places.ALL_COLUMNS]] = first, stop, columns
-    layout[places.KIND] = _KINDS[section.scores]
+    layout[places.KIND] = KINDS[section.scores]
     layout[places.LABEL_OFFSET] = section.label_offset
     layout[places.FORM] = BOX_FORMS[section.box]
     if len(infos) == 1:
@@ -250,16 +233,4 @@ def _arrange_boxes(info: TensorInfo, section: DecodedSpec, candidates: int) -> A
         f"output {info.name!r} of shape {info.shape} does not hold 4 values for each of"
         f" {candidates} candidates",
         "correct decoded.outputs in the manifest",
-    )
-
-
-def _scratch(layout: NDArray[np.int64], element_type: str) -> tuple[NDArray[Any], ...]:
-    """What `select` needs where classes are contiguous."""
-    contiguous = layout[places.SCORE_STEP] == 1
-    count = int(layout[places.CANDIDATES]) if contiguous else 1
-    blocks = -(-count // BLOCK)
-    return (
-        np.zeros(count, element_type),
-        np.zeros(count, np.int16),
-        np.zeros(blocks, np.uint8),
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from edge_detect.core import ModelError
 from edge_detect.models.decoded import DecodedDecoder
+from edge_detect.models.end_to_end import EndToEndDecoder
 from edge_detect.models.spec import ModelSpec
 from edge_detect.models.ssd import SsdPostprocessDecoder, SsdRawDecoder
 from edge_detect.models.tensors import Decoder, TensorInfo
@@ -25,6 +26,8 @@ def make_decoder(spec: ModelSpec, outputs: Mapping[str, TensorInfo]) -> Decoder:
     if spec.yolo is not None:
         return YoloDecoder(spec, spec.yolo, outputs)
     if spec.decoded is not None:
+        if spec.decoded.classes == "index":
+            return EndToEndDecoder(spec, spec.decoded, outputs)
         return DecodedDecoder(spec, spec.decoded, outputs)
     if spec.ssd is None:
         raise ModelError(f"manifest of {spec.name}: the section [{spec.family}] is missing")

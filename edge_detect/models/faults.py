@@ -24,6 +24,7 @@ _KINDS = (
     places.NOT_A_BOX,
     places.INVERTED,
     places.FAR_OUTSIDE,
+    places.TINY,
 )
 
 
@@ -107,4 +108,6 @@ class FaultReport:
             " order of the box values in the manifest",
             places.FAR_OUTSIDE: f"{count} boxes lie far outside of the input (dropped); check the"
             " unit of the boxes in the manifest",
+            places.TINY: f"all {count} boxes end within the first {places.TINY_PIXELS:g} pixels;"
+            " check the unit of the boxes in the manifest",
         }[kind]
