@@ -20,6 +20,7 @@ from edge_detect.kernels.registry import TENSOR_TYPES, helper, kernel
 
 __all__ = [
     "ALL_COLUMNS",
+    "BINS",
     "BOX_START",
     "BOX_STEP",
     "BOX_VALUE_STEP",
@@ -63,7 +64,8 @@ LABEL_OFFSET = 14
 FORM = 15  # of the box; see the family's kernels
 NUMBER_START = 16  # class numbers, where boxes come with one instead of scores for all
 NUMBER_STEP = 17
-LAYOUT_LENGTH = 18
+BINS = 18  # logits per side of a box
+LAYOUT_LENGTH = 19
 
 
 @helper

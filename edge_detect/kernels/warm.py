@@ -4,7 +4,7 @@ from importlib import import_module
 
 __all__ = ["uncompiled", "warmup"]
 
-_MODULES = ("decoded", "nms", "pixels", "polygons", "quantize", "select", "ssd", "yolo")
+_MODULES = ("decoded", "dfl", "nms", "pixels", "polygons", "quantize", "select", "ssd", "yolo")
 
 
 def warmup() -> list[tuple[str, float]]:

@@ -4,9 +4,10 @@ import math
 from dataclasses import dataclass
 
 from edge_detect.core import ModelError
+from edge_detect.models.tables import real_values
 from edge_detect.models.tensors import TensorInfo
 
-__all__ = ["Arrangement", "arrange", "check_score_step"]
+__all__ = ["Arrangement", "arrange", "check_scores"]
 
 # A score that changes by more from one element to the next says nothing.
 _COARSEST_SCORE = 0.1
@@ -46,11 +47,12 @@ def arrange(info: TensorInfo, layout: str) -> Arrangement:
     return Arrangement(outer, inner, inner, 1)
 
 
-def check_score_step(info: TensorInfo, *, logits: bool, shared: bool) -> None:
-    """Refuse quantized scores that are too coarse to mean anything.
+def check_scores(info: TensorInfo, key: str, *, logits: bool, shared: bool) -> None:
+    """Refuse quantized scores that contradict the manifest, or are too coarse to mean anything.
 
     Args:
         info: The tensor with the scores.
+        key: The key of the manifest that says what they are.
         logits: Whether they are logits.
         shared: Whether boxes lie in the same tensor.
 
@@ -58,12 +60,17 @@ def check_score_step(info: TensorInfo, *, logits: bool, shared: bool) -> None:
         ModelError: Names the cause, and the way out.
     """
     step = float(info.scale)
-    if step <= (_COARSEST_LOGIT if logits else _COARSEST_SCORE):
-        return
-    cause = "boxes in pixels and scores share it" if shared else "scores need a finer one"
-    raise ModelError(
-        f"output {info.name!r} is {info.dtype} with a scale of {step:.3g}: {cause}, so that"
-        f" scores can only be 0, {step:.3g}, {2 * step:.3g} …",
-        "export the model again with boxes relative to the input (newer exporters do), with"
-        " boxes and scores in separate outputs, or in floating point",
-    )
+    if step > (_COARSEST_LOGIT if logits else _COARSEST_SCORE):
+        cause = "boxes in pixels and scores share it" if shared else "scores need a finer one"
+        raise ModelError(
+            f"output {info.name!r} is {info.dtype} with a scale of {step:.3g}: {cause}, and"
+            f" no score lies between two steps of {step:.3g}",
+            "export the model again with boxes relative to the input (newer exporters do), with"
+            " boxes and scores in separate outputs, or in floating point",
+        )
+    if logits and info.dtype.name in ("int8", "uint8") and real_values(info).min() >= 0:
+        raise ModelError(
+            f"output {info.name!r} holds nothing below 0, so that every score would be at least"
+            " 0.5: these are probabilities",
+            f'set {key} = "probability" in the manifest',
+        )

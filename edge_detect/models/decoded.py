@@ -12,13 +12,12 @@ from edge_detect.kernels import select as places
 from edge_detect.kernels.candidates import TINY_PIXELS
 from edge_detect.kernels.decoded import place_decoded
 from edge_detect.kernels.registry import prepare
-from edge_detect.models.arrangement import Arrangement, arrange, check_score_step
+from edge_detect.models.arrangement import Arrangement, arrange, check_scores
 from edge_detect.models.sections.decoded import DecodedSpec
 from edge_detect.models.selector import KINDS, Selector
 from edge_detect.models.spec import ModelSpec
 from edge_detect.models.tables import (
     logistic,
-    real_values,
     shift_of,
     table_of,
     unheld_probability,
@@ -117,13 +116,7 @@ class DecodedDecoder:
             return
         logits = self._section.scores == "sigmoid"
         for info in (self._scores, self._objectness):
-            check_score_step(info, logits=logits, shared=info is self._corner)
-            if logits and real_values(info).min() >= 0:
-                raise ModelError(
-                    f"output {info.name!r} holds nothing below 0, so that every score would be"
-                    " at least 0.5: these are probabilities",
-                    'set decoded.scores = "probability" in the manifest',
-                )
+            check_scores(info, "decoded.scores", logits=logits, shared=info is self._corner)
         reach = float(self._table[2:].max())
         if self._section.unit == "pixels" and reach <= TINY_PIXELS:
             raise ModelError(

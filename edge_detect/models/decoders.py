@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from edge_detect.core import ModelError
 from edge_detect.models.decoded import DecodedDecoder
+from edge_detect.models.dfl import DflDecoder
 from edge_detect.models.end_to_end import EndToEndDecoder
 from edge_detect.models.spec import ModelSpec
 from edge_detect.models.ssd import SsdPostprocessDecoder, SsdRawDecoder
@@ -29,6 +30,8 @@ def make_decoder(spec: ModelSpec, outputs: Mapping[str, TensorInfo]) -> Decoder:
         if spec.decoded.classes == "index":
             return EndToEndDecoder(spec, spec.decoded, outputs)
         return DecodedDecoder(spec, spec.decoded, outputs)
+    if spec.dfl is not None:
+        return DflDecoder(spec, spec.dfl, outputs)
     if spec.ssd is None:
         raise ModelError(f"manifest of {spec.name}: the section [{spec.family}] is missing")
     if spec.head == "raw":

@@ -11,7 +11,7 @@ from edge_detect.core import Detections, Letterbox, ModelError
 from edge_detect.kernels import select as places
 from edge_detect.kernels.decoded import collect_numbered
 from edge_detect.kernels.registry import prepare
-from edge_detect.models.arrangement import arrange, check_score_step
+from edge_detect.models.arrangement import arrange, check_scores
 from edge_detect.models.decoded import BOX_FORMS, box_factors
 from edge_detect.models.sections.decoded import DecodedSpec
 from edge_detect.models.selector import KINDS
@@ -130,7 +130,7 @@ def _check_steps(section: DecodedSpec, infos: Mapping[str, TensorInfo]) -> None:
     """Refuse quantized scores and class numbers that are too coarse to mean anything."""
     shared = "joined" in infos
     scores, numbers = (infos["joined"],) * 2 if shared else (infos["scores"], infos["classes"])
-    check_score_step(scores, logits=section.scores == "sigmoid", shared=shared)
+    check_scores(scores, "decoded.scores", logits=section.scores == "sigmoid", shared=shared)
     if numbers.scale > _COARSEST_NUMBER:
         raise ModelError(
             f"output {numbers.name!r} is {numbers.dtype} with a scale of {numbers.scale:.3g}:"

@@ -39,19 +39,22 @@ def put(outputs, name, values, dtype, layout, limits):
     count=counts,
     labels=st.integers(1, 7),
     objectness=st.booleans(),
+    pixels=st.booleans(),
     box=st.sampled_from(["cxcywh", "xyxy", "yxyx", "xywh"]),
     threshold=models.thresholds(),
     multi_label=st.booleans(),
 )
-def test_joined_outputs_with_relative_boxes(
-    dtype, layout, data, count, labels, objectness, box, threshold, multi_label
-):
+def test_boxes_and_scores_in_one_output(
+    dtype, layout, data, count, labels, objectness, pixels, box, threshold, multi_label
+):  # fmt: skip
+    # One scale for pixels and scores leaves nothing of the scores.
+    unit = "pixels" if pixels and dtype == "float32" else "relative"
     spec = models.manifest(
-        labels, outputs={"joined": "out"}, layout=layout, box=box, unit="relative",
+        labels, outputs={"joined": "out"}, layout=layout, box=box, unit=unit,
         objectness=objectness,
     )  # fmt: skip
     parts = [
-        data.draw(models.box_values(count, box, "relative")),
+        data.draw(models.box_values(count, box, unit)),
         data.draw(models.score_values(count, labels + objectness, "probability")),
     ]
     outputs = Outputs()
@@ -60,7 +63,7 @@ def test_joined_outputs_with_relative_boxes(
         outputs.tensors, LETTERBOX, Thresholds(threshold, 1.0, 10_000, multi_label)
     )
 
-    boxes = references.to_frame(models.corners(real[:, :4], box, "relative"), LETTERBOX)
+    boxes = references.to_frame(models.corners(real[:, :4], box, unit), LETTERBOX)
     ranks = real[:, 4 + objectness :]
     scores = models.chances(ranks, "probability")
     if objectness:
