@@ -25,7 +25,7 @@ def decode_with_numpy(
     """Decode one inference the usual way.
 
     Args:
-        spec: The manifest: a split YOLO, or a raw SSD with sigmoid scores.
+        spec: The manifest: a split YOLO, or a raw SSD with one head.
         infos: What the model file says about its outputs.
         outputs: The output tensors.
         letterbox: How the frame lay in the model's input.
@@ -80,6 +80,13 @@ def _yolo(spec: ModelSpec, infos: Infos, outputs: Tensors) -> tuple[Floats, Floa
     return np.concatenate(boxes).astype(np.float32), np.concatenate(scores)
 
 
+def _softmax(values: Floats) -> Floats:
+    shares = np.exp(values - values.max(axis=1, keepdims=True))
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
+_SCORES = {"sigmoid": _sigmoid, "softmax": _softmax, "probability": lambda values: values}
+
 # The tutorials compute the anchors once, too.
 _anchors: dict[str, Floats] = {}
 
@@ -91,10 +98,11 @@ def _ssd(spec: ModelSpec, infos: Infos, outputs: Tensors) -> tuple[Floats, Float
     if spec.name not in _anchors:
         _anchors[spec.name] = anchor_boxes(ssd.anchors, spec.input.frame_size)
     y, x, h, w = _anchors[spec.name].T
-    raw = _real(infos, outputs, ssd.outputs["boxes"]).reshape(-1, 4)
+    raw = _real(infos, outputs, ssd.names_of("boxes")[0]).reshape(-1, 4)
     raw = raw / np.array(ssd.box_scales, np.float32)
     centre_size = np.stack(
         [raw[:, 1] * w + x, raw[:, 0] * h + y, np.exp(raw[:, 3]) * w, np.exp(raw[:, 2]) * h], 1
     )
-    scores = _sigmoid(_real(infos, outputs, ssd.outputs["scores"])).reshape(len(raw), -1)
-    return centre_size, scores[:, int(ssd.background) :]
+    scores = _real(infos, outputs, ssd.names_of("scores")[0]).reshape(len(raw), -1)
+    first, last = ssd.objects_of(scores.shape[1])
+    return centre_size, _SCORES[ssd.scores](scores)[:, first:last]

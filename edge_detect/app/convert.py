@@ -75,7 +75,7 @@ def _put_postprocess_in(raw: ModelSpec, graph: Path, out: Path) -> ModelSpec:
     from edge_detect.tools.convert.postprocess import add_postprocess, postprocess_manifest
     from edge_detect.tools.convert.ssd_graph import read_anchors
 
-    if raw.ssd is None or raw.ssd.background or raw.ssd.scores != "sigmoid":
+    if raw.ssd is None or raw.ssd.background != "none" or raw.ssd.scores != "sigmoid":
         raise ConfigError(
             "only SSDs with sigmoid scores can have post-processing in the graph",
             "leave out --head postprocess",

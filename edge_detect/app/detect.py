@@ -101,6 +101,11 @@ def _as_object(
                 "class_id": found.class_id,
                 "score": round(found.score, 4),
                 "box": [round(edge, 2) for edge in found.box],
+                **(
+                    {"keypoints": [[round(x, 2), round(y, 2)] for x, y in found.keypoints]}
+                    if found.keypoints
+                    else {}
+                ),
             }
             for found in detections
         ],

@@ -11,13 +11,17 @@ __all__ = ["Detection", "Detections"]
 
 
 class Detection(NamedTuple):
-    """One found object; `box` is x_min, y_min, x_max, y_max in frame pixels."""
+    """One found object.
+
+    `box` is x_min, y_min, x_max, y_max in frame pixels; `keypoints` are pairs x, y.
+    """
 
     label: str
     class_id: int
     score: float
     box: tuple[float, float, float, float]
     zones: tuple[str, ...] = ()
+    keypoints: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(slots=True, frozen=True, eq=False)
@@ -34,6 +38,8 @@ class Detections:
         labels: All labels of the model, by class id.
         zones: Names of the parts of the picture that are told apart; mostly none.
         inside: (n, zones) bool, whether each object stands in each zone; None without zones.
+        keypoints: (n, points, 2) float32, x, y in frame pixels, also beyond its edges; None for
+            models without key points.
     """
 
     boxes: NDArray[np.float32]
@@ -42,6 +48,7 @@ class Detections:
     labels: tuple[str, ...]
     zones: tuple[str, ...] = ()
     inside: NDArray[np.bool_] | None = None
+    keypoints: NDArray[np.float32] | None = None
 
     @classmethod
     def empty(cls, labels: tuple[str, ...] = ()) -> "Detections":
@@ -67,6 +74,12 @@ class Detections:
             name for name, within in zip(self.zones, self.inside[index], strict=True) if within
         )
 
+    def keypoints_of(self, index: int) -> tuple[tuple[float, float], ...]:
+        """The key points of one object."""
+        if self.keypoints is None:
+            return ()
+        return tuple((x, y) for x, y in self.keypoints[index].tolist())
+
     def __getitem__(self, index: Any) -> "Detections":
         if isinstance(index, (int, np.integer)):
             index = [index]
@@ -77,6 +90,7 @@ class Detections:
             self.labels,
             self.zones,
             None if self.inside is None else self.inside[index],
+            None if self.keypoints is None else self.keypoints[index],
         )
 
     def __iter__(self) -> Iterator[Detection]:
@@ -88,4 +102,11 @@ class Detections:
             strict=True,
         )
         for index, (label, class_id, score, box) in enumerate(rows):
-            yield Detection(label, class_id, score, tuple(box), self.zones_of(index))
+            yield Detection(
+                label,
+                class_id,
+                score,
+                tuple(box),
+                self.zones_of(index),
+                self.keypoints_of(index),
+            )

@@ -4,9 +4,11 @@ A *candidate* is a box whose score reached the threshold, in pixels of the model
 not clipped. Candidates lie in two caller-owned arrays, one column each:
 
     boxes  (5, capacity) float32: x_min, y_min, x_max, y_max, score
-    notes  (4, capacity) int32:   class id, and three rows of scratch for sorting
+    notes  (5, capacity) int32:   class id, three rows of scratch for sorting, and the anchor,
+                                  where a decoder asks for it
 
-The capacity is at least LEAST_CAPACITY.
+The capacity is at least LEAST_CAPACITY. After suppression, row 3 of the notes holds the
+candidate of each box that was chosen.
 
 Collecting kernels append to them and return the new count, which may exceed the capacity:
 then nothing was written beyond it, and the caller makes room and starts again.

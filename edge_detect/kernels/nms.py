@@ -72,6 +72,8 @@ def _greedy(boxes, notes, count, settings, kept, out):
             continue
         _keep(kept, row, box)
         _report(row, box, boxes[4, i], class_id, settings, out)
+        # The sort has used this row, and is over.
+        notes[3, row] = i
         row += 1
         if row == limit:
             break
@@ -125,6 +127,7 @@ def _soft(boxes, notes, count, settings, kept, out):
         else:
             _keep(kept, row, box)
             _report(row, box, scores[i], class_id, settings, out)
+            notes[3, row] = i
             row += 1
         size -= 1
         heap[0] = heap[size]
@@ -144,7 +147,8 @@ def suppress(boxes, notes, count, settings, kept, out_boxes, out_scores, out_ids
 
     Args:
         boxes: Candidates; soft-NMS overwrites the scores.
-        notes: Candidates' class ids, and scratch.
+        notes: Candidates' class ids, and scratch; afterwards row 3 holds the candidate of each
+            chosen box.
         count: Number of candidates.
         settings: See `candidates`.
         kept: (5, room) float32, overwritten.
@@ -179,6 +183,7 @@ def rank(boxes, notes, count, settings, out_boxes, out_scores, out_ids):
             row, _box_of(boxes, i), boxes[4, i], notes[0, i], settings,
             (out_boxes, out_scores, out_ids),
         )  # fmt: skip
+        notes[3, row] = i
     return total
 
 

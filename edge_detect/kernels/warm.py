@@ -4,7 +4,19 @@ from importlib import import_module
 
 __all__ = ["uncompiled", "warmup"]
 
-_MODULES = ("decoded", "dfl", "nms", "pixels", "polygons", "quantize", "select", "ssd", "yolo")
+_MODULES = (
+    "anchored",
+    "decoded",
+    "dfl",
+    "nms",
+    "pixels",
+    "polygons",
+    "postprocess",
+    "quantize",
+    "select",
+    "ssd",
+    "yolo",
+)
 
 
 def warmup() -> list[tuple[str, float]]:

@@ -6,8 +6,9 @@ from edge_detect.core import ModelError
 from edge_detect.models.decoded import DecodedDecoder
 from edge_detect.models.dfl import DflDecoder
 from edge_detect.models.end_to_end import EndToEndDecoder
+from edge_detect.models.postprocess import SsdPostprocessDecoder
 from edge_detect.models.spec import ModelSpec
-from edge_detect.models.ssd import SsdPostprocessDecoder, SsdRawDecoder
+from edge_detect.models.ssd import SsdRawDecoder
 from edge_detect.models.tensors import Decoder, TensorInfo
 from edge_detect.models.yolo import YoloDecoder
 

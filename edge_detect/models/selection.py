@@ -1,7 +1,7 @@
 """Which of the objects that a model finds are reported."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -112,9 +112,7 @@ class Selection:
         inside = np.empty((len(found), len(self._zone_shapes)), np.bool_)
         for column, (corners, flags) in enumerate(self._zone_shapes):
             inside[:, column] = self._within(found, corners, flags, frame)
-        return Detections(
-            found.boxes, found.scores, found.class_ids, found.labels, self._zones, inside
-        )
+        return replace(found, zones=self._zones, inside=inside)
 
     def _within(
         self,

@@ -94,6 +94,10 @@ class _Collect(Protocol):
     def __call__(self, boxes: NDArray[np.float32], notes: NDArray[np.int32]) -> int: ...
 
 
+class _FindPoints(Protocol):
+    def __call__(self, notes: NDArray[np.int32], total: int) -> NDArray[np.float32]: ...
+
+
 class Workspace:
     """Candidates, settings and results of one decoder; used by one thread.
 
@@ -151,11 +155,12 @@ class Workspace:
         self._make_room(thresholds.max_detections)
         return True
 
-    def decode(self, collect: _Collect) -> Detections:
+    def decode(self, collect: _Collect, find_points: _FindPoints | None = None) -> Detections:
         """Collect candidates, choose among them, and copy the result.
 
         Args:
             collect: Appends candidates to the arrays it is given and returns their number.
+            find_points: For models with key points: gives those of the boxes that were chosen.
 
         Raises:
             ModelError: Class numbers have no labels, and nothing was found before.
@@ -167,7 +172,7 @@ class Workspace:
             self._faults.clear()
             count = collect(self._boxes, self._notes)
         self._faults.report(count)
-        if count == 0:
+        if count == 0 and find_points is None:
             return Detections.empty(self._labels)
         total = self._finish(count)
         return Detections(
@@ -175,6 +180,7 @@ class Workspace:
             self._out_scores[:total].copy(),
             self._out_ids[:total].copy(),
             self._labels,
+            keypoints=None if find_points is None else find_points(self._notes, total),
         )
 
     def _suppress(self, count: int) -> int:
@@ -205,7 +211,7 @@ class Workspace:
 
     def _reserve(self, capacity: int) -> None:
         self._boxes = np.zeros((5, capacity), np.float32)
-        self._notes = np.zeros((4, capacity), np.int32)
+        self._notes = np.zeros((5, capacity), np.int32)
 
     def _make_room(self, max_detections: int) -> None:
         room = min(max_detections, self._boxes.shape[1])

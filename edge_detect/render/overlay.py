@@ -15,6 +15,7 @@ __all__ = ["Overlay"]
 _STATUS_GROUND = (0, 0, 0)
 _ZONE_COLOR = (235, 235, 235)
 _SMALLEST_LETTERS = 7
+_FARTHEST = 30_000
 
 
 class Overlay:
@@ -43,7 +44,8 @@ class Overlay:
         """Draw into an image.
 
         A box covers exactly the pixels inside its edges, rounded. Its label stands above
-        it, or inside it where there is no room above, and always within the image.
+        it, or inside it where there is no room above, and always within the image. Key points
+        are dots.
 
         Args:
             image: (height, width, 3) uint8 B, G, R; overwritten in place.
@@ -56,10 +58,11 @@ class Overlay:
         letters = self._lettering(max(9, round(shortest / 48)))
         self._draw_zones(image, letters)
         # The best is drawn last, so that nothing hides its label.
-        for label, class_id, score, box, _ in reversed(list(detections or ())):
+        for label, class_id, score, box, _, points in reversed(list(detections or ())):
             color = self._colors[class_id % len(self._colors)]
             left, top, right, bottom = (round(edge) for edge in box)
             _draw_box(image, (left, top, right, bottom), thickness, color)
+            _draw_points(image, points, 2 * thickness, color)
             name = letters.render(label, color)
             percent = letters.render(f"{round(score * 100)}%", color)
             # Two pieces that are kept apart: many labels times a hundred scores are too many.
@@ -119,6 +122,18 @@ def _draw_box(image: Image, box: tuple[int, int, int, int], thickness: int, colo
     for x_min, y_min, x_max, y_max in strips:
         if x_min < x_max and y_min < y_max:
             cv2.rectangle(image, (x_min, y_min), (x_max - 1, y_max - 1), color, cv2.FILLED)
+
+
+def _draw_points(
+    image: Image, points: tuple[tuple[float, float], ...], radius: int, color: Color
+) -> None:
+    """Draw key points as dots with a dark rim, so that they are visible on anything."""
+    for x, y in points:
+        # Far outside, where coordinates would not fit into OpenCV's integers, is nothing to draw.
+        if max(abs(x), abs(y)) < _FARTHEST:
+            centre = round(x), round(y)
+            cv2.circle(image, centre, radius + 1, _STATUS_GROUND, cv2.FILLED)
+            cv2.circle(image, centre, radius, color, cv2.FILLED)
 
 
 def _paste(image: Image, piece: Image, x: int, y: int) -> None:

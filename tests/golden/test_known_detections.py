@@ -43,7 +43,7 @@ def score_tolerance(detector):
         ]
         step = max(outputs[name].scale for name in named) / 4
     else:
-        step = outputs[spec.ssd.outputs["scores"]].scale
+        step = outputs[spec.ssd.names_of("scores")[0]].scale
         step = step / 4 if spec.head == "raw" else 0
     return STEPS * step if step else REAL_TOLERANCE
 

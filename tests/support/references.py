@@ -108,8 +108,8 @@ def ssd_manifest(labels=1, size=64, nms=(), **ssd):
         max_scale=0.8,
         aspect_ratios=[1, 2, 0.5, 3, 0.3333],
     )
-    outputs = {"boxes": "boxes", "scores": "scores"}
-    section = SsdSpec(outputs=outputs, anchors=anchors, **ssd)
+    given = {"outputs": {"boxes": "boxes", "scores": "scores"}, "anchors": anchors} | ssd
+    section = SsdSpec(**given)
     return manifest("ssd", "raw", labels, size, ssd=section, nms=dict(nms))
 
 

@@ -143,6 +143,11 @@ class DetectionReport(Report):
     zones: list[str] | None = Field(
         default=None, description="names of the zones it stands in; left out where there are none"
     )
+    keypoints: list[tuple[float, float]] | None = Field(
+        default=None,
+        description="x, y in pixels of the frame, also beyond its edges; left out where the model"
+        " has none",
+    )
 
 
 class TimingsReport(Report):
