@@ -17,6 +17,8 @@ _MODULES = (
     "ssd",
     "yolo",
 )
+    "anchored", "decoded", "fomo", "nms", "pixels", "polygons", "postprocess", "quantize", "ssd",
+)  # fmt: skip
 
 
 def warmup() -> list[tuple[str, float]]:

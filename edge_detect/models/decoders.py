@@ -6,6 +6,7 @@ from edge_detect.core import ModelError
 from edge_detect.models.decoded import DecodedDecoder
 from edge_detect.models.dfl import DflDecoder
 from edge_detect.models.end_to_end import EndToEndDecoder
+from edge_detect.models.fomo import FomoDecoder
 from edge_detect.models.postprocess import SsdPostprocessDecoder
 from edge_detect.models.spec import ModelSpec
 from edge_detect.models.ssd import SsdRawDecoder
@@ -33,6 +34,8 @@ def make_decoder(spec: ModelSpec, outputs: Mapping[str, TensorInfo]) -> Decoder:
         return DecodedDecoder(spec, spec.decoded, outputs)
     if spec.dfl is not None:
         return DflDecoder(spec, spec.dfl, outputs)
+    if spec.fomo is not None:
+        return FomoDecoder(spec, spec.fomo, outputs)
     if spec.ssd is None:
         raise ModelError(f"manifest of {spec.name}: the section [{spec.family}] is missing")
     if spec.head == "raw":

@@ -10,14 +10,15 @@ __all__ = ["FomoSpec"]
 class FomoSpec(Section):
     """What the output of a FOMO means.
 
-    Each cell has a probability per class; adjacent cells of one class become one box.
+    Each cell has a probability per class; adjacent cells of one class, also at a corner, become
+    one box with the best score. No suppression follows.
 
     Attributes:
-        outputs: Tensor names: `grid` (rows, columns, columns of scores).
-        scores: What scores are: `probability`, or `softmax` logits.
-        background: Whether score 0 is the background.
+        outputs: Tensor names: `grid` (rows, columns, scores).
+        scores: What scores are: `probability`, or `softmax` or `sigmoid` logits.
+        background: Whether score 0 is the background; the labels are those of the others.
     """
 
     outputs: dict[Literal["grid"], str]
-    scores: Literal["probability", "softmax"] = "probability"
+    scores: Literal["probability", "softmax", "sigmoid"] = "probability"
     background: bool = True
