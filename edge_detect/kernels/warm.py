@@ -8,6 +8,7 @@ _MODULES = (
     "anchored",
     "decoded",
     "dfl",
+    "fomo",
     "nms",
     "pixels",
     "polygons",
@@ -17,8 +18,6 @@ _MODULES = (
     "ssd",
     "yolo",
 )
-    "anchored", "decoded", "fomo", "nms", "pixels", "polygons", "postprocess", "quantize", "ssd",
-)  # fmt: skip
 
 
 def warmup() -> list[tuple[str, float]]:
