@@ -207,6 +207,25 @@ def _add_convert(actions: "Commands") -> None:
     )
     _add_conversion_options(tfjs)
     tfjs.set_defaults(work=("edge_detect.app.convert", "tfjs"))
+    _add_cut(kinds)
+
+
+def _add_cut(kinds: "Commands") -> None:
+    cut = kinds.add_parser(
+        "cut-postprocess",
+        help="from an SSD with suppression in the graph: raw heads",
+        description="Cut the TFLite_Detection_PostProcess operator off an SSD .tflite file: no "
+        "limit of boxes, suppression for each class, decoding in integers. Weights stay as they "
+        "are; TensorFlow is not needed.",
+    )
+    cut.add_argument("file", metavar="FILE", help=".tflite file, or name of a model")
+    cut.add_argument("--name", help="name of the new model (default: FILE's, with -raw)")
+    cut.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="default: here")
+    cut.add_argument(
+        "--labels", type=Path, metavar="FILE", help="labels, one a line (default: the manifest's)"
+    )
+    cut.add_argument("--licence", help="of the weights (default: the manifest's)")
+    cut.set_defaults(work=("edge_detect.app.convert", "cut_postprocess"))
 
 
 def _add_conversion_options(parser: argparse.ArgumentParser) -> None:

@@ -1,20 +1,22 @@
 """`edge-detect models convert`: trained weights in, an INT8 model and its manifest out."""
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import Any, Self
 
 from tqdm import tqdm
 
-from edge_detect.core import ConfigError, SinkError
+from edge_detect.core import ConfigError, ModelError, SinkError
+from edge_detect.models.catalogue import find_model
 from edge_detect.models.checksum import sha256_of
 from edge_detect.models.spec import ModelSpec
 from edge_detect.tools.convert.build import convert_to_tflite, save_model
 from edge_detect.tools.convert.darknet import convert_darknet, read_names
 from edge_detect.tools.convert.float_model import FloatModel
 
-__all__ = ["darknet", "ssd_frozen_graph", "tfjs"]
+__all__ = ["cut_postprocess", "darknet", "ssd_frozen_graph", "tfjs"]
 
 
 def darknet(arguments: argparse.Namespace) -> int:
@@ -43,12 +45,78 @@ def tfjs(arguments: argparse.Namespace) -> int:
     return _write(arguments, model, manifest)
 
 
+def cut_postprocess(arguments: argparse.Namespace) -> int:
+    """Cut the post-processing off an SSD; nothing is quantized."""
+    from edge_detect.tools.convert.cut_postprocess import cut_postprocess as cut
+    from edge_detect.tools.convert.cut_postprocess import raw_manifest
+
+    path, known = _find_file(arguments.file)
+    out = arguments.out / f"{arguments.name or _name_of_raw(path)}.tflite"
+    if out.resolve() == path.resolve():
+        raise ConfigError(f"{out} is the file to be cut", "give the new one another --name")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read model {path}: {error.strerror}") from error
+    try:
+        head = cut(content)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error.message}", error.hint) from error
+    labels = read_names(arguments.labels) if arguments.labels else None
+    if labels is None and known is None:
+        labels = [f"class {number}" for number in range(head.classes)]
+        print(
+            f"{path.name} has no manifest: its classes get numbers (give --labels FILE), and its "
+            "input is taken to be R, G, B",
+            file=sys.stderr,
+        )
+    manifest = raw_manifest(head, known, labels)
+    _make_folder(arguments.out)
+    origin = known.origin.model_dump(exclude_defaults=True, exclude={"url"}) if known else {}
+    given = {"licence": arguments.licence} if arguments.licence else {}
+    manifest["origin"] = {
+        "licence": "unstated",
+        **origin,
+        **given,
+        "files": {path.name: sha256_of(path)},
+        "command": _command(),
+    }
+    print(_outcome(save_model(out, head.content, manifest), out))
+    return 0
+
+
+def _find_file(file: str) -> tuple[Path, ModelSpec | None]:
+    """A model file by path or name, and what is known of it."""
+    path = Path(file)
+    try:
+        entry = find_model(file)
+    except ModelError:
+        if not path.is_file() or path.with_suffix(".toml").exists():
+            raise
+        return path, None
+    if not entry.present:
+        raise ModelError(
+            f"the file of model {entry.name!r} is not here: {entry.path}",
+            f"fetch it with: edge-detect models pull {entry.name}",
+        )
+    return entry.path, entry.spec
+
+
+def _name_of_raw(path: Path) -> str:
+    stem = re.sub(r"[^a-z0-9._-]+", "-", path.stem.lower()).strip("._-")
+    return f"{re.sub(r'[._-]+postprocess$', '', stem) or 'ssd'}-raw"
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"cannot create {folder}: {error.strerror}") from error
+
+
 def _write(arguments: argparse.Namespace, model: FloatModel, manifest: dict[str, Any]) -> int:
     out = arguments.out / f"{arguments.name}.tflite"
-    try:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SinkError(f"cannot create {arguments.out}: {error.strerror}") from error
+    _make_folder(arguments.out)
     origin = {
         **manifest.get("origin", {}),
         "licence": arguments.licence,

@@ -15,9 +15,13 @@ from edge_detect.models.sections.anchors import (
     ListedAnchors,
     MediapipeAnchors,
     SizeAnchors,
+    TensorAnchors,
 )
 
-__all__ = ["anchor_boxes"]
+__all__ = ["Constants", "anchor_boxes"]
+
+# Gives the real values of a constant tensor of the model file, by name.
+Constants = Callable[[str], NDArray[np.float32]]
 
 # More than any detector has; a manifest that asks for more is refused before it takes memory.
 _MOST = 4_000_000
@@ -42,21 +46,26 @@ class _Grid(NamedTuple):
     sizes: Sequence[_Pair]
 
 
-def anchor_boxes(anchors: Anchors, size: Size) -> NDArray[np.float32]:
-    """Generate all anchors, in the order of the model's outputs.
+def anchor_boxes(
+    anchors: Anchors, size: Size, constants: Constants | None = None
+) -> NDArray[np.float32]:
+    """All anchors, in the order of the model's outputs.
 
     Cells run row by row; the anchors of a cell follow each other. Computed in float64.
 
     Args:
-        anchors: How they are generated.
+        anchors: How they are generated, or where they stand.
         size: Size of the model's input.
+        constants: For anchors that stand in the model file.
 
     Returns:
         (n, 4) float32, centre y, centre x, height, width in input pixels.
 
     Raises:
-        ModelError: They are more than any detector has.
+        ModelError: They are more than any detector has, or do not stand in the model file.
     """
+    if isinstance(anchors, TensorAnchors):
+        return _stored(anchors, size, constants)
     if isinstance(anchors, ListedAnchors):
         return _listed(anchors, size)
     grids = _GENERATORS[type(anchors)](anchors, size)
@@ -70,6 +79,20 @@ def anchor_boxes(anchors: Anchors, size: Size) -> NDArray[np.float32]:
     if isinstance(anchors, SizeAnchors):
         boxes = _CLIPPERS[anchors.clip](boxes, size)
     return boxes.astype(np.float32)
+
+
+def _stored(anchors: TensorAnchors, size: Size, constants: Constants | None) -> NDArray[np.float32]:
+    if constants is None:
+        raise ModelError(
+            f"the anchors stand in tensor {anchors.tensor!r}, and there is no model file"
+        )
+    relative = constants(anchors.tensor)
+    if relative.ndim != 2 or relative.shape[1] != 4 or not np.isfinite(relative).all():
+        raise ModelError(
+            f"tensor {anchors.tensor!r} of shape {relative.shape} holds no anchors",
+            "they are rows of centre y, centre x, height and width",
+        )
+    return relative * np.array([size.height, size.width] * 2, np.float32)
 
 
 def _tile(grid: _Grid) -> _Boxes:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from edge_detect.core import ModelError
+from edge_detect.models.anchors import Constants
 from edge_detect.models.decoded import DecodedDecoder
 from edge_detect.models.dfl import DflDecoder
 from edge_detect.models.end_to_end import EndToEndDecoder
@@ -16,12 +17,15 @@ from edge_detect.models.yolo import YoloDecoder
 __all__ = ["make_decoder"]
 
 
-def make_decoder(spec: ModelSpec, outputs: Mapping[str, TensorInfo]) -> Decoder:
+def make_decoder(
+    spec: ModelSpec, outputs: Mapping[str, TensorInfo], constants: Constants | None = None
+) -> Decoder:
     """The decoder for a model; loads its kernels, so that the first frame is a fast one.
 
     Args:
         spec: The model's manifest.
         outputs: What the model file says about its outputs, by tensor name.
+        constants: Gives constants of the model file, which some decoders need.
 
     Raises:
         ModelError: The outputs are not what the manifest says.
@@ -39,5 +43,5 @@ def make_decoder(spec: ModelSpec, outputs: Mapping[str, TensorInfo]) -> Decoder:
     if spec.ssd is None:
         raise ModelError(f"manifest of {spec.name}: the section [{spec.family}] is missing")
     if spec.head == "raw":
-        return SsdRawDecoder(spec, spec.ssd, outputs)
+        return SsdRawDecoder(spec, spec.ssd, outputs, constants)
     return SsdPostprocessDecoder(spec, spec.ssd, outputs)

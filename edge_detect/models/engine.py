@@ -1,6 +1,7 @@
 """One loaded model with everything that surrounds its inference."""
 
 from dataclasses import replace
+from functools import partial
 from threading import Lock
 from time import perf_counter_ns
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from edge_detect.core import Detections, ModelError
 from edge_detect.models.catalogue import CatalogueEntry
+from edge_detect.models.constants import read_constant
 from edge_detect.models.inputs import describe_input
 from edge_detect.models.preprocess import InputBuffer, InputWriter
 from edge_detect.models.selection import Selection
@@ -143,6 +145,6 @@ def _make_decoder(entry: CatalogueEntry, session: Session) -> Decoder:
     from edge_detect.models.decoders import make_decoder
 
     try:
-        return make_decoder(entry.spec, session.outputs)
+        return make_decoder(entry.spec, session.outputs, partial(read_constant, entry.path))
     except ModelError as error:
         raise ModelError(f"{entry.manifest}: {error.message}", error.hint) from error

@@ -13,7 +13,7 @@ from edge_detect.kernels.anchored import collect_keypoints
 from edge_detect.kernels.quantize import BLOCK, LOGIT, PROBABILITY
 from edge_detect.kernels.registry import prepare
 from edge_detect.kernels.ssd import collect_sigmoid, collect_softmax
-from edge_detect.models.anchors import anchor_boxes
+from edge_detect.models.anchors import Constants, anchor_boxes
 from edge_detect.models.sections.ssd import SsdOutput, SsdSpec
 from edge_detect.models.spec import ModelSpec
 from edge_detect.models.tables import (
@@ -208,15 +208,22 @@ class SsdRawDecoder:
         spec: The manifest, family `ssd`, head `raw`.
         ssd: Its section.
         outputs: What the model file says about its outputs, by name.
+        constants: For anchors that stand in the model file.
 
     Raises:
         ModelError: The tensors do not fit the manifest.
     """
 
-    def __init__(self, spec: ModelSpec, ssd: SsdSpec, outputs: Mapping[str, TensorInfo]) -> None:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        ssd: SsdSpec,
+        outputs: Mapping[str, TensorInfo],
+        constants: Constants | None = None,
+    ) -> None:
         if ssd.anchors is None:
             raise ModelError(f"manifest of {spec.name}: a raw SSD head needs [ssd.anchors]")
-        anchors = anchor_boxes(ssd.anchors, spec.input.frame_size)
+        anchors = anchor_boxes(ssd.anchors, spec.input.frame_size, constants)
         self._heads: list[_Head] = []
         self._labels = tuple(spec.labels)
         tensors = _tensors(spec, ssd, outputs)

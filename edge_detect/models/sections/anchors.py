@@ -1,7 +1,7 @@
 """The table `[ssd.anchors]` of a manifest: how the anchors of an SSD come about.
 
 `kind` says which of the classes it is. It may be left out for `ssd`, and where the key
-`boxes` shows that the anchors are listed.
+`boxes` shows that the anchors are listed, or `tensor` that they stand in the model file.
 """
 
 from typing import Annotated, Any, Literal
@@ -25,6 +25,7 @@ __all__ = [
     "ListedAnchors",
     "MediapipeAnchors",
     "SizeAnchors",
+    "TensorAnchors",
 ]
 
 Level = Annotated[int, Field(ge=0, le=16)]
@@ -223,8 +224,21 @@ class ListedAnchors(Section):
     unit: Literal["relative", "pixels"] = "relative"
 
 
+class TensorAnchors(Section):
+    """Anchors that stand in the model file.
+
+    Attributes:
+        kind: `tensor`; may be left out.
+        tensor: Name of a constant tensor (n, 4): centre y, centre x, height, width, relative to
+            the input's height and width; quantized or not.
+    """
+
+    kind: Literal["tensor"] = "tensor"
+    tensor: Annotated[str, Field(min_length=1)]
+
+
 # Keys that tell the kind of a table that does not name it.
-_TELLING = {"boxes": "boxes"}
+_TELLING = {"boxes": "boxes", "tensor": "tensor"}
 
 
 def _kind_of(table: Any) -> str:
@@ -240,6 +254,7 @@ Anchors = Annotated[
     | Annotated[MediapipeAnchors, Tag("mediapipe")]
     | Annotated[SizeAnchors, Tag("sizes")]
     | Annotated[LevelAnchors, Tag("levels")]
-    | Annotated[ListedAnchors, Tag("boxes")],
+    | Annotated[ListedAnchors, Tag("boxes")]
+    | Annotated[TensorAnchors, Tag("tensor")],
     Discriminator(_kind_of),
 ]

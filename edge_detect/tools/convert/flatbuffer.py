@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_detect.tools.convert.float_model import load_tensorflow
+from edge_detect.core import DependencyError, ModelError
+from edge_detect.models.structure import check_structure
 
 __all__ = ["Graph"]
 
@@ -15,16 +16,27 @@ class Graph:
 
     Args:
         content: The file.
+
+    Raises:
+        DependencyError: LiteRT, which brings the schema, is not installed.
+        ModelError: It is no TFLite file.
     """
 
     def __init__(self, content: bytes) -> None:
-        load_tensorflow()
-        from tensorflow.lite.python import schema_py_generated
-        from tensorflow.lite.tools import flatbuffer_utils
-
+        try:
+            from ai_edge_litert import schema_py_generated
+            from ai_edge_litert.tools import flatbuffer_utils
+        except ImportError as error:
+            raise DependencyError(
+                f"rewriting model files needs LiteRT: {error}", "pip install 'ai-edge-litert>=2.1'"
+            ) from error
         self.schema: Any = schema_py_generated
         self._pack = flatbuffer_utils.convert_object_to_bytearray
-        self.model: Any = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+        try:
+            check_structure(content)
+            self.model: Any = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+        except ValueError as error:
+            raise ModelError(f"the file cannot be rewritten: {error}") from error
         self.subgraph: Any = self.model.subgraphs[0]
 
     def to_bytes(self) -> bytes:
@@ -125,6 +137,24 @@ class Graph:
         operator.inputs = np.array(inputs, np.int32)
         operator.outputs = np.array(outputs, np.int32)
         self.operators.append(operator)
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        """Shape of a tensor; () where the file does not say it."""
+        shape = self.tensors[index].shape
+        return () if shape is None else tuple(map(int, shape))
+
+    def producer(self, index: int) -> Any:
+        """The operator whose result a tensor is; None for inputs and constants."""
+        return next((each for each in self.operators if index in each.outputs), None)
+
+    def drop_unused_operators(self) -> None:
+        """Remove operators whose results no output depends on."""
+        needed, kept = set(map(int, self.subgraph.outputs)), []
+        for operator in reversed(self.operators):
+            if needed.intersection(map(int, operator.outputs)):
+                needed.update(map(int, operator.inputs))
+                kept.append(operator)
+        self.subgraph.operators = kept[::-1]
 
     def set_outputs(self, names: dict[str, int]) -> None:
         """Make these tensors the outputs, in this order and under these names."""
