@@ -1,6 +1,7 @@
 """What people do today: dequantize everything, decode with NumPy, suppress with OpenCV."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import cv2
@@ -8,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_detect.core import Letterbox
+from edge_detect.models import find_model
 from edge_detect.models.anchors import anchor_boxes
+from edge_detect.models.constants import read_constant
 from edge_detect.models.spec import ModelSpec
 from edge_detect.models.tensors import TensorInfo, Thresholds
 
@@ -96,7 +99,8 @@ def _ssd(spec: ModelSpec, infos: Infos, outputs: Tensors) -> tuple[Floats, Float
     if ssd is None or ssd.anchors is None:
         raise ValueError(f"{spec.name} must be a YOLO or an SSD with anchors")
     if spec.name not in _anchors:
-        _anchors[spec.name] = anchor_boxes(ssd.anchors, spec.input.frame_size)
+        constants = partial(read_constant, find_model(spec.name).path)
+        _anchors[spec.name] = anchor_boxes(ssd.anchors, spec.input.frame_size, constants)
     y, x, h, w = _anchors[spec.name].T
     raw = _real(infos, outputs, ssd.names_of("boxes")[0]).reshape(-1, 4)
     raw = raw / np.array(ssd.box_scales, np.float32)

@@ -13,6 +13,7 @@ import json
 import platform
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
@@ -29,11 +30,14 @@ from support.suppression import ARRANGEMENTS, arrangement, run_suppress, setting
 from edge_detect.core import Image, Letterbox, Size, bundled_path
 from edge_detect.kernels.overlap import iou_matrix
 from edge_detect.models import Thresholds, find_model, load_model
+from edge_detect.models.constants import read_constant
 from edge_detect.models.decoders import make_decoder
 from edge_detect.models.runtime import open_session
 
 YOLO = "yolov3-tiny-coco"
 SSD = "ssdlite-mobilenet-v2-pedestrian"
+# With 90 classes; the same network is here with suppression in the graph.
+COCO_SSD = "ssd-mobilenet-v2-coco"
 THRESHOLD = 0.25
 CANDIDATES = 10_000
 # How many times as long as suppression the overlaps of all pairs of candidates take, at least.
@@ -102,7 +106,7 @@ def compare_decoders(model: str, rounds: int) -> dict[str, Any]:
         Size(width, height), spec.input.frame_size, keep_aspect=spec.input.resize == "letterbox"
     )
     thresholds = Thresholds(THRESHOLD, spec.nms.iou_threshold, spec.nms.max_detections)
-    decoder = make_decoder(spec, infos)
+    decoder = make_decoder(spec, infos, partial(read_constant, entry.path))
     durations = take_turns(
         {
             "edge-detect": lambda: decoder.decode(outputs, letterbox, thresholds),
@@ -129,8 +133,11 @@ def measure_in_graph(rounds: int) -> dict[str, dict[str, float]]:
 
     The operator in the graph cannot be timed alone, so both are timed with their `invoke()`.
     """
-    image, _ = busiest(SSD)
-    with load_model(SSD, threads=1) as raw, load_model(f"{SSD}-postprocess", threads=1) as whole:
+    image, _ = busiest(COCO_SSD)
+    with (
+        load_model(COCO_SSD, threads=1, accelerator="cpu") as raw,
+        load_model(f"{COCO_SSD}-postprocess", threads=1) as whole,
+    ):
         buffer = raw.new_buffer()
         raw.prepare(image, buffer)
         durations = take_turns(
@@ -228,8 +235,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=2000, help="default: %(default)s")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     arguments = parser.parse_args()
-    results = [compare_decoders(model, arguments.rounds) for model in (YOLO, SSD)]
-    results[1] |= measure_in_graph(arguments.rounds)
+    results = [compare_decoders(model, arguments.rounds) for model in (YOLO, SSD, COCO_SSD)]
+    results[-1] |= measure_in_graph(arguments.rounds)
     ratios = measure_suppression(max(10, arguments.rounds // 100))
     if arguments.json:
         print(json.dumps([*results, {"suppression": ratios}], indent=2))

@@ -4,9 +4,9 @@ import argparse
 import json
 import sys
 
-from edge_detect.core import EdgeDetectError, bundled_path
+from edge_detect.core import EdgeDetectError
 from edge_detect.core.resources import tuning_path
-from edge_detect.models import CatalogueEntry, find_model, list_models
+from edge_detect.models import bundled_models, find_model
 from edge_detect.models.tuned import check_writable, this_board, write_tuning
 from edge_detect.tools.tune import Candidate, TuneReport, measure_tuning
 
@@ -19,7 +19,7 @@ _BUSY = 75
 
 def tune(arguments: argparse.Namespace) -> int:
     """Measure the models that are named, or all that are bundled."""
-    entries = [find_model(name) for name in arguments.model] if arguments.model else _bundled()
+    entries = [find_model(name) for name in arguments.model or []] or bundled_models()
     path = None if arguments.dry_run else tuning_path()
     if path is not None:
         check_writable(path)
@@ -54,11 +54,6 @@ def tune(arguments: argparse.Namespace) -> int:
     if written and not arguments.json:
         print(f"written to {path}; models that are loaded from now on take it")
     return status
-
-
-def _bundled() -> list[CatalogueEntry]:
-    folder = bundled_path("models_tflite")
-    return [entry for entry in list_models() if entry.present and entry.path.parent == folder]
 
 
 def _table(report: TuneReport) -> str:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from edge_detect.models.catalogue import (
         CatalogueEntry,
         Verification,
+        bundled_models,
         find_model,
         list_models,
         model_names,
@@ -31,6 +32,7 @@ __all__ = [
     "TensorInfo",
     "Thresholds",
     "Verification",
+    "bundled_models",
     "default_threads",
     "find_model",
     "list_models",
@@ -49,6 +51,7 @@ _MODULES = {
     "TensorInfo": "tensors",
     "Thresholds": "tensors",
     "Verification": "catalogue",
+    "bundled_models": "catalogue",
     "default_threads": "runtime",
     "find_model": "catalogue",
     "list_models": "catalogue",

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 
-from edge_detect.core import ModelError, Size, user_models_path
+from edge_detect.core import ModelError, Size, bundled_path, user_models_path
 from edge_detect.core.resources import models_paths
 from edge_detect.models.checksum import content_mismatch
 from edge_detect.models.spec import ModelSpec, read_manifest
@@ -18,6 +18,7 @@ from edge_detect.models.spec import ModelSpec, read_manifest
 __all__ = [
     "CatalogueEntry",
     "Verification",
+    "bundled_models",
     "find_model",
     "list_models",
     "model_names",
@@ -120,6 +121,18 @@ def list_models() -> list[CatalogueEntry]:
         ModelError: A manifest is not valid.
     """
     return [find_model(name) for name in model_names()]
+
+
+def bundled_models() -> list[CatalogueEntry]:
+    """The models that came with the package, by name; without twins for accelerators.
+
+    Raises:
+        ModelError: A manifest is not valid.
+    """
+    folder = bundled_path("models_tflite")
+    here = [each for each in list_models() if each.present and each.manifest.parent == folder]
+    twins = {each.spec.float_twin.removesuffix(".tflite") for each in here}
+    return [each for each in here if not each.spec.cpu_twin and each.name not in twins]
 
 
 def model_names() -> list[str]:

@@ -11,7 +11,8 @@ from support.stand_in import write_twins
 from support.waiting import promptly
 
 from edge_detect.app.cli import main
-from edge_detect.core import NS_PER_MS, ConfigError, bundled_path
+from edge_detect.core import NS_PER_MS, ConfigError
+from edge_detect.models import bundled_models
 from edge_detect.models.options import LoadOptions
 from edge_detect.tools.bench_accelerators import find_devices, measure_accelerators, present_models
 
@@ -180,7 +181,8 @@ def test_a_library_given_for_a_gpu_is_used_for_it(twins, stand_in, pictures):
 
 def test_all_models_are_those_whose_file_is_here_without_twins(twins, monkeypatch):
     monkeypatch.setenv("EDGE_DETECT_MODELS", str(twins.parent))
-    bundled = {path.stem for path in bundled_path("models_tflite").glob("*.tflite")}
+    bundled = {entry.name for entry in bundled_models()}
+    assert bundled
     assert set(present_models()) == {*bundled, "echo"}
     twins.unlink()
     assert "echo" in present_models()

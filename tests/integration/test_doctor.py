@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from support.waiting import HANG_S, promptly
 
+from edge_detect.models import bundled_models
 from edge_detect.tools.doctor.coral import look_at_edge_tpus
 from edge_detect.tools.doctor.finding import Level
 from edge_detect.tools.doctor.models import look_at_kernels
@@ -56,7 +57,7 @@ def test_this_machine_can_run_the_product_and_the_doctor_says_so_in_json(tmp_pat
     for check in report["checks"]:
         by_what.setdefault(check["what"], []).append(check)
     assert "fits numpy" in by_what["runtime"][0]["value"]
-    assert len(by_what["inference"]) == 3
+    assert len(by_what["inference"]) == len(bundled_models())
     assert all(" ms (" in check["value"] for check in by_what["inference"])
     assert "GStreamer" in by_what["RTSP server"][0]["value"]
     assert by_what["configuration"][0]["value"] == f"{config}, 1 camera"

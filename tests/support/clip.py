@@ -7,6 +7,7 @@ import av
 import numpy as np
 
 from edge_detect.core import bundled_path
+from edge_detect.models import catalogue
 
 FOLDER = Path(__file__).parents[1] / "golden"
 FRAMES = (0, 40, 120, 170)
@@ -26,8 +27,8 @@ def read_frames():
 
 
 def bundled_models():
-    """The names of the models whose files come with the package."""
-    return sorted(path.stem for path in bundled_path("models_tflite").glob("*.tflite"))
+    """The names of the models that come with the package, without twins for accelerators."""
+    return [entry.name for entry in catalogue.bundled_models()]
 
 
 def golden_path(model):

@@ -8,6 +8,7 @@ from support.echo_models import change_manifest, write_model
 from edge_detect.core import ModelError, bundled_path, resources, user_models_path
 from edge_detect.models import (
     Verification,
+    bundled_models,
     find_model,
     list_models,
     load_model,
@@ -63,9 +64,17 @@ def test_coco_ids_lie_where_coco_put_them():
 def test_models_for_cpu_and_edge_tpu_point_at_each_other():
     specs = {entry.name: entry.spec for entry in list_models()}
     twins = [spec for spec in specs.values() if spec.cpu_twin]
-    assert len(twins) == 7
+    assert len(twins) == 8
     for spec in twins:
         assert specs[spec.cpu_twin].edgetpu == spec.name
+
+
+def test_bundled_models_are_those_that_run_here_without_their_twins():
+    bundled = [entry.name for entry in bundled_models()]
+    files = {path.stem for path in bundled_path("models_tflite").glob("*.tflite")}
+    assert set(bundled) < files
+    assert "ssd-mobilenet-v2-coco" in bundled
+    assert "ssd-mobilenet-v2-coco-edgetpu" in files - set(bundled)
 
 
 def test_a_misspelt_name_gets_the_nearest_and_the_list():

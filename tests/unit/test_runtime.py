@@ -127,8 +127,9 @@ def test_every_shipped_model_has_a_sound_structure():
     for path in sorted((MODELS.parent.parent / "models_tflite").glob("*.tflite")):
         content = path.read_bytes()
         check_structure(content)
-        with pytest.raises(ValueError, match="are missing"):
-            check_structure(content[:-1])
+        with pytest.raises(ValueError, match=r"are missing|beyond its end"):
+            # Files may end in padding.
+            check_structure(content[:-64])
 
 
 def test_a_model_that_is_written_over_while_it_is_in_use_goes_on_as_it_was(tmp_path):

@@ -16,7 +16,7 @@ def smallest_model() -> Path | None:
     """The smallest of the models that came with the package; None if there are none."""
     files = bundled_path("models_tflite").glob("*.tflite")
     return min(
-        (file for file in files if not file.stem.endswith("_edgetpu")),
+        (file for file in files if not file.stem.endswith("edgetpu")),
         key=lambda file: file.stat().st_size,
         default=None,
     )

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from edge_detect.core import bundled_path
-from edge_detect.models.catalogue import Verification, list_models, verify
+from edge_detect.models.catalogue import Verification, bundled_models, list_models, verify
 from edge_detect.tools.doctor.finding import Finding, fail, ok, warn
 from edge_detect.tools.doctor.place import Place
 from edge_detect.tools.doctor.probe import ProbeError, ask
@@ -24,7 +23,7 @@ def look_at_files(_place: Place) -> Iterator[Finding]:
             advice = f"`edge-detect models pull {name}`, or install edge-detect again"
             yield fail("model file", f"{name}: {reason}", advice)
     if not here:
-        yield fail("model files", "none", "install edge-detect again: three come with it")
+        yield fail("model files", "none", "install edge-detect again: models come with it")
     elif not wrong:
         yield ok("model files", f"{len(here)} here, as their manifests say")
 
@@ -57,10 +56,7 @@ def look_at_inference(place: Place) -> Iterator[Finding]:
         warm = "cold" if ask(place, "kernels", timeout_s=_PROBE_S)["cold"] else "warm"
     except ProbeError:
         warm = "cold"
-    folder = bundled_path("models_tflite")
-    for entry in list_models():
-        if not entry.present or entry.manifest.parent != folder:
-            continue
+    for entry in bundled_models():
         try:
             found = ask(place, "inference", entry.name, warm, timeout_s=_PROBE_S)
         except ProbeError as error:

@@ -9,7 +9,7 @@ import numpy as np
 
 from edge_detect.core import DependencyError, EdgeDetectError
 from edge_detect.models import load_model
-from edge_detect.models.catalogue import find_model, list_models
+from edge_detect.models.catalogue import bundled_models, find_model
 from edge_detect.models.runtime import RUNTIMES, open_session
 
 __all__ = ["inference", "runtime"]
@@ -27,7 +27,7 @@ def runtime(name: str) -> dict[str, Any]:
         raise DependencyError(
             f"{RUNTIMES[name].distribution} needs {error.name}", RUNTIMES[name].install
         ) from error
-    bundled = [entry for entry in list_models() if entry.present]
+    bundled = bundled_models()
     if not bundled:
         raise DependencyError("no model is here to try it with", "edge-detect models list")
     with open_session(bundled[0].path, threads=1, runtime=name) as session:
