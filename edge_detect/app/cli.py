@@ -18,6 +18,7 @@ from edge_detect import __version__
 from edge_detect.app.arguments import labels, positive_float, positive_int, probability
 from edge_detect.app.cli_tools import add_tools
 from edge_detect.core.errors import EdgeDetectError
+from edge_detect.models.default import CPU_DEFAULT, EDGE_TPU_DEFAULT
 from edge_detect.service.paths import DEFAULT_CONFIG
 
 __all__ = ["main"]
@@ -271,7 +272,11 @@ def _add_config(commands: "Commands") -> None:
 
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", metavar="NAME", help="name or path (default: yolov3-tiny-coco)")
+    parser.add_argument(
+        "--model",
+        metavar="NAME",
+        help=f"name or path (default: {CPU_DEFAULT}; with an Edge TPU {EDGE_TPU_DEFAULT})",
+    )
     parser.add_argument(
         "--threshold",
         type=probability,

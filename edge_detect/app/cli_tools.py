@@ -101,7 +101,7 @@ def _add_latency(commands: "Commands") -> None:
         "read it back in another process, and compare: the delay from the sensor to a "
         "viewer's pixels, stage by stage.",
     )
-    latency.add_argument("--model", metavar="NAME", help="default: yolov3-tiny-coco")
+    latency.add_argument("--model", metavar="NAME", help="default: as for `run`")
     latency.add_argument("--threads", type=positive_int, default=1, metavar="N", help="default: 1")
     latency.add_argument("--runtime", choices=["litert", "tflite-runtime"])
     latency.add_argument(

@@ -19,7 +19,6 @@ from edge_detect.core import (
     SourceError,
 )
 from edge_detect.models import Detector, InputBuffer, load_model
-from edge_detect.pipeline import DEFAULT_MODEL
 from edge_detect.render import Overlay
 from edge_detect.sources.images import list_images, read_image
 
@@ -34,13 +33,19 @@ def detect(arguments: argparse.Namespace) -> int:
     """
     items = list(_find_images(arguments.images))
     detector = load_model(
-        arguments.model or DEFAULT_MODEL,
+        arguments.model,
         accelerator=arguments.accelerator,
         threads=arguments.threads,
         runtime=arguments.runtime,
         classes=arguments.classes,
         score_threshold=arguments.threshold,
     )
+    if detector.reason and not arguments.json:
+        # Standard output is for what is found; JSON names the model in each object.
+        print(
+            f"model {detector.name}: the default, because {detector.reason}; --model takes another",
+            file=sys.stderr,
+        )
     if arguments.save:
         _make_folder(arguments.save)
     overlay, buffer = Overlay(detector.labels), detector.new_buffer()

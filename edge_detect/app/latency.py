@@ -4,7 +4,6 @@ import argparse
 import json
 
 from edge_detect.core import Percentiles
-from edge_detect.pipeline import DEFAULT_MODEL
 from edge_detect.tools.latency import LatencyFigures, measure_latency
 
 __all__ = ["latency"]
@@ -22,7 +21,7 @@ def latency(arguments: argparse.Namespace) -> int:
     figures = measure_latency(
         size=arguments.size,
         fps=arguments.fps,
-        model=arguments.model or DEFAULT_MODEL,
+        model=arguments.model,
         threads=arguments.threads,
         runtime=arguments.runtime,
         seconds=arguments.duration,

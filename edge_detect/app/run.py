@@ -10,7 +10,7 @@ from types import FrameType
 
 from edge_detect.app.status import StatusLine, summary
 from edge_detect.core import ConfigError, bundled_path, monotonic_ns
-from edge_detect.pipeline import DEFAULT_MODEL, Mode, Pipeline
+from edge_detect.pipeline import Mode, Pipeline
 from edge_detect.sinks.null import NullSink
 from edge_detect.sources import first_camera, is_live
 from edge_detect.sources.csi.cameras import first_csi_camera
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, _on_terminate)
     pipeline = Pipeline(
         source,
-        model=arguments.model or DEFAULT_MODEL,
+        model=arguments.model,
         sinks=arguments.sink or (_LIVE_SINKS if live else _FILE_SINKS),
         mode=mode,
         overlay=arguments.overlay,
@@ -111,6 +111,8 @@ def _introduce(pipeline: Pipeline) -> None:
     if where == "cpu":
         where = f"{detector.threads} thread{'s' if detector.threads > 1 else ''}"
     _say(f"model    {detector.name}  {detector.input_size}, {detector.runtime}, {where}")
+    if detector.reason:
+        _say(f"         the default, because {detector.reason}; --model takes another")
     if detector.lanes.away:
         _say(f"         {detector.lanes.away}")
     for sink in pipeline.sinks:

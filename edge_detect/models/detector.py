@@ -14,7 +14,7 @@ from edge_detect.core import AcceleratorError, Detections, Image, Size, Timings
 from edge_detect.core.turns import Turns
 from edge_detect.models.accelerator import parse_accelerator
 from edge_detect.models.lanes import Lanes, Place
-from edge_detect.models.loading import open_lanes
+from edge_detect.models.loading import choose_default, open_lanes
 from edge_detect.models.options import AcceleratorLimits, LoadOptions, find_with_options
 from edge_detect.models.preprocess import ColorOrder, InputBuffer
 from edge_detect.models.selection import Selection
@@ -51,6 +51,7 @@ class Detector:
         lanes: The loaded model, on whatever runs it; closed together with the detector.
         thresholds: What is reported unless a call says otherwise.
         selection: Which of it is; everything by default.
+        reason: Why it is this model, where none was named.
 
     Attributes:
         spec: The manifest.
@@ -60,6 +61,7 @@ class Detector:
         lanes: What it runs on.
         thresholds: What is reported unless a call says otherwise.
         selection: Which of it is, unless a call says otherwise.
+        reason: Why it is this model, where none was named; else empty.
         turns: Taken by pipelines that share the detector, before they choose a frame for it.
     """
 
@@ -69,6 +71,7 @@ class Detector:
         lanes: Lanes,
         thresholds: Thresholds,
         selection: Selection | None = None,
+        reason: str = "",
     ) -> None:
         self.spec = spec
         self.name = spec.name
@@ -77,6 +80,7 @@ class Detector:
         self.lanes = lanes
         self.thresholds = thresholds
         self.selection = selection or Selection(spec.name, spec.labels)
+        self.reason = reason
         self.turns = Turns()
         self._buffer = self.new_buffer()
         self._last: Place | None = None
@@ -331,7 +335,7 @@ class Detector:
 
 
 def load_model(
-    name_or_path: str | Path,
+    name_or_path: str | Path | None = None,
     *,
     accelerator: str | None = None,
     library: str | None = None,
@@ -350,7 +354,8 @@ def load_model(
     Args:
         name_or_path: A name of the catalogue (`edge-detect models list`), or the path of a
             `.tflite` file with its manifest beside it. The five options below may follow as in a
-            URL: `yolov3-tiny-coco?threads=2&accelerator=cpu`.
+            URL: `yolov3-tiny-coco?threads=2&accelerator=cpu`. By default the best of those that
+            come with the package for what it runs on: `default_model`.
         accelerator: `auto`, `edgetpu` (`edgetpu:usb`, `edgetpu:pci`, `edgetpu:0` for some of
             several), `gpu` or `cpu`; by default `auto`, which takes Edge TPUs if there are any
             and the model has a twin for them, else the CPU.
@@ -381,18 +386,20 @@ def load_model(
         >>> detections[detections.scores > 0.5].names
         ['person', 'bicycle']
     """
-    entry, options = find_with_options(
-        name_or_path,
-        LoadOptions(
-            accelerator=None if accelerator is None else parse_accelerator(accelerator),
-            library=library,
-            deadline_s=deadline_s,
-            threads=threads,
-            cores=None if cores is None else tuple(cores),
-            runtime=runtime,
-            limits=limits or AcceleratorLimits(),
-        ),
+    options = LoadOptions(
+        accelerator=None if accelerator is None else parse_accelerator(accelerator),
+        library=library,
+        deadline_s=deadline_s,
+        threads=threads,
+        cores=None if cores is None else tuple(cores),
+        runtime=runtime,
+        limits=limits or AcceleratorLimits(),
     )
+    plan, reason = None, ""
+    if name_or_path is None:
+        entry, plan, reason = choose_default(options)
+    else:
+        entry, options = find_with_options(name_or_path, options)
     spec, nms = entry.spec, entry.spec.nms
     thresholds = override(
         Thresholds(nms.score_threshold, nms.iou_threshold, nms.max_detections, nms.multi_label),
@@ -401,4 +408,4 @@ def load_model(
         max_detections,
     )
     selection = Selection(spec.name, spec.labels, classes)
-    return Detector(spec, open_lanes(entry, options), thresholds, selection)
+    return Detector(spec, open_lanes(entry, options, plan), thresholds, selection, reason)

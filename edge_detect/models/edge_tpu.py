@@ -26,6 +26,7 @@ __all__ = [
     "choose_devices",
     "explain_absence",
     "find_fault",
+    "is_installed",
 ]
 
 EDGE_TPU_LIBRARY = "libedgetpu.so.1"
@@ -88,6 +89,25 @@ class EdgeTpus:
             if place not in others:
                 return name, place
         raise explain_absence()
+
+
+def is_installed(library: str = EDGE_TPU_LIBRARY) -> bool:
+    """Whether the system may find a library, without loading it; False is certain.
+
+    Args:
+        library: Its name or path.
+    """
+    if "/" in library:
+        return Path(library).exists()
+    platform = getattr(sys.implementation, "_multiarch", "")
+    folders = ["/lib", "/usr/lib", f"/lib/{platform}", f"/usr/lib/{platform}"]
+    folders += filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":"))
+    if any((Path(folder) / library).exists() for folder in folders):
+        return True
+    try:
+        return os.fsencode(library) in Path("/etc/ld.so.cache").read_bytes()
+    except OSError:
+        return True
 
 
 def ask_library(library: str = EDGE_TPU_LIBRARY, *, timeout_s: float = 20.0) -> EdgeTpus:

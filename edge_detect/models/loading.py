@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Literal
 
+from edge_detect.board.edge_tpu import find_pci_edge_tpus, find_usb_edge_tpus
 from edge_detect.core import AcceleratorError, ModelError
 from edge_detect.core.backoff import Backoff
 from edge_detect.models.accelerator import Accelerator
 from edge_detect.models.catalogue import CatalogueEntry, find_model
 from edge_detect.models.checksum import check_content
+from edge_detect.models.default import default_model
 from edge_detect.models.edge_tpu import (
     EDGE_TPU_LIBRARY,
     ask_library,
     choose_devices,
+    is_installed,
 )
 from edge_detect.models.engine import Engine
 from edge_detect.models.helper.session import open_in_helper
@@ -24,7 +27,7 @@ from edge_detect.models.options import LoadOptions
 from edge_detect.models.runtime import check_header, open_session
 from edge_detect.models.tuned import find_tuning
 
-__all__ = ["Plan", "open_lanes", "plan_lanes"]
+__all__ = ["Plan", "choose_default", "open_lanes", "plan_lanes"]
 
 _log = logging.getLogger(__name__)
 
@@ -42,15 +45,59 @@ class Plan:
     away: str = ""
 
 
-def open_lanes(entry: CatalogueEntry, options: LoadOptions) -> Lanes:
+def choose_default(options: LoadOptions) -> tuple[CatalogueEntry, Plan, str]:
+    """The model for what there is to run it on, where it is to run, and why it is that one.
+
+    Raises:
+        AcceleratorError: There is no Edge TPU such as was asked for.
+        ModelError: A file is missing, or is not what its manifest says.
+    """
+    wanted = options.accelerator or Accelerator()
+    reason = f"accelerator {wanted}"
+    if wanted.kind in ("auto", "edgetpu"):
+        entry = find_model(default_model(edge_tpu=True))
+        try:
+            if wanted.kind == "auto":
+                _expect_edge_tpu(options)
+            return (
+                entry,
+                _plan_tpus(entry, options, wanted, _cpu_lane(entry, options)),
+                ("an Edge TPU was found"),
+            )
+        except AcceleratorError as error:
+            if wanted.kind == "edgetpu":
+                raise
+            reason = error.message
+    entry = find_model(default_model(edge_tpu=False))
+    return entry, plan_lanes(entry, options), reason
+
+
+def _expect_edge_tpu(options: LoadOptions) -> None:
+    """Spare computers without an Edge TPU the process that would ask its library.
+
+    Raises:
+        AcceleratorError: The library is not installed.
+    """
+    if not is_installed(options.library or EDGE_TPU_LIBRARY):
+        if find_usb_edge_tpus() or find_pci_edge_tpus():
+            raise AcceleratorError("an Edge TPU was found, but its library is missing")
+        raise AcceleratorError("no Edge TPU was found")
+
+
+def open_lanes(entry: CatalogueEntry, options: LoadOptions, plan: Plan | None = None) -> Lanes:
     """Open a model on what it is to run on.
+
+    Args:
+        entry: The model.
+        options: How it is loaded.
+        plan: Where it is to run, if that is known already.
 
     Raises:
         AcceleratorError: The accelerator that was asked for is missing or does not work.
         ModelError: A file is missing, or is not what its manifest says.
         DependencyError: No runtime is installed, or it does not fit the others.
     """
-    plan = plan_lanes(entry, options)
+    plan = plan or plan_lanes(entry, options)
     lanes = Lanes(
         entry.name, plan.lanes, plan.fallback, absence=plan.absence, deadline_s=plan.deadline_s
     )
@@ -66,7 +113,7 @@ def plan_lanes(entry: CatalogueEntry, options: LoadOptions) -> Plan:
         ModelError: A file is missing, or is not what its manifest says.
     """
     wanted = options.accelerator or Accelerator()
-    on_cpu = Lane("cpu", lambda _: _open_on_cpu(_for_cpu(entry), options))
+    on_cpu = _cpu_lane(entry, options)
     if wanted.kind == "cpu":
         return Plan([on_cpu])
     if wanted.kind == "gpu":
@@ -86,6 +133,10 @@ def plan_lanes(entry: CatalogueEntry, options: LoadOptions) -> Plan:
             raise
         _log.info("%s runs on the CPU: %s", entry.name, error.message)
         return Plan([on_cpu], away=error.message)
+
+
+def _cpu_lane(entry: CatalogueEntry, options: LoadOptions) -> Lane:
+    return Lane("cpu", lambda _: _open_on_cpu(_for_cpu(entry), options))
 
 
 def _plan_gpu(entry: CatalogueEntry, options: LoadOptions, on_cpu: Lane) -> Plan:

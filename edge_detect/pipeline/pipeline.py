@@ -28,12 +28,10 @@ from edge_detect.pipeline.tuning import tuned_process
 from edge_detect.render import Overlay
 from edge_detect.sinks import Encoders, Sink, StreamInfo, open_sink
 
-__all__ = ["DEFAULT_MODEL", "Mode", "OverlayMode", "Pipeline"]
+__all__ = ["Mode", "OverlayMode", "Pipeline"]
 
 Mode = Literal["live", "every"]
 OverlayMode = Literal["latest", "exact"]
-
-DEFAULT_MODEL = "yolov3-tiny-coco"
 
 _STOP_S = 1.0
 _NOT_OPEN = "the pipeline must be opened first: use it in a `with` statement"
@@ -52,7 +50,8 @@ class Pipeline:
     Args:
         source: URL or path, as `open_source` takes it.
         model: Name or path, as `load_model` takes it, or a detector, which stays yours and may
-            be shared by several pipelines: each gets its turn.
+            be shared by several pipelines: each gets its turn. None: the default for what it runs
+            on.
         sinks: URLs or paths, as `open_sink` takes them, or sinks.
         mode: `live` paces a file by its own clock, lets the newest frame win, and brings
             sources and sinks back that fail; `every` works through all frames, loses none
@@ -77,7 +76,7 @@ class Pipeline:
         self,
         source: str | Path,
         *,
-        model: str | Path | Detector = DEFAULT_MODEL,
+        model: str | Path | Detector | None = None,
         sinks: Sequence[str | Path | Sink] = (),
         mode: Mode | None = None,
         overlay: OverlayMode | None = None,

@@ -23,7 +23,7 @@ from edge_detect.core import (
     StageError,
     monotonic_ns,
 )
-from edge_detect.pipeline import DEFAULT_MODEL, Pipeline
+from edge_detect.pipeline import Pipeline
 
 __all__ = ["LatencyFigures", "measure_latency"]
 
@@ -71,7 +71,7 @@ def measure_latency(
     *,
     size: Size = Size(1280, 720),  # noqa: B008 - a named tuple does not change
     fps: float = 30.0,
-    model: str = DEFAULT_MODEL,
+    model: str | None = None,
     threads: int | None = 1,
     runtime: str | None = None,
     seconds: float = 20.0,
@@ -83,7 +83,7 @@ def measure_latency(
     Args:
         size: Of the picture.
         fps: Of the camera.
-        model: That detects meanwhile.
+        model: That detects meanwhile; None takes the default.
         threads: Of its interpreter.
         runtime: `litert` or `tflite-runtime`; None takes the first that is there.
         seconds: How long to measure.

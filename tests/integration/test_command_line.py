@@ -17,6 +17,7 @@ from support.waiting import promptly, wait_for
 
 from edge_detect.app.cli import main
 from edge_detect.core import bundled_path
+from edge_detect.models.default import CPU_DEFAULT
 
 CLIP = bundled_path("demo") / "street.mp4"
 PROGRAM = [sys.executable, "-m", "edge_detect.app.cli"]
@@ -95,7 +96,8 @@ def test_detect_prints_people_in_a_photo_of_people(photo):
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith(f"{photo}: ")
     assert "person" in result.stdout
-    assert result.stderr == ""
+    assert result.stderr.startswith(f"model {CPU_DEFAULT}: the default, because ")
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_detect_json_is_one_object_a_line_in_pixels_of_the_original(run_here, photo):
@@ -105,7 +107,7 @@ def test_detect_json_is_one_object_a_line_in_pixels_of_the_original(run_here, ph
     height, width = cv2.imread(str(photo)).shape[:2]
     assert list(found) == ["file", "width", "height", "model", "detections", "timings_ms"]
     assert (found["width"], found["height"]) == (width, height)
-    assert found["model"] == "yolov3-tiny-coco"
+    assert found["model"] == CPU_DEFAULT
     assert found["detections"]
     for detection in found["detections"]:
         assert list(detection) == ["label", "class_id", "score", "box"]
@@ -159,7 +161,7 @@ def test_one_bad_image_is_one_line_and_the_others_are_still_done(run_here, photo
 
 
 def test_directory_without_images_is_an_error(run_here, tmp_path):
-    result = run_here("detect", tmp_path)
+    result = run_here("detect", tmp_path, "--model", FAST_MODEL)
     assert result.returncode == 66
     assert len(result.stderr.splitlines()) == 1
     assert "holds no images" in result.stderr
