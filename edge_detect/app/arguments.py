@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING
 
 from edge_detect.core.geometry import Size
 
-__all__ = ["labels", "picture_size", "positive_float", "positive_int", "probability"]
+__all__ = [
+    "PIXEL_BOXES",
+    "RELATIVE_BOXES",
+    "labels",
+    "picture_size",
+    "positive_float",
+    "positive_int",
+    "probability",
+]
+
+# How `detect --json` writes boxes.
+PIXEL_BOXES, RELATIVE_BOXES = "pixels", "normalized-yxyx"
 
 if TYPE_CHECKING:
     # argparse gives what add_subparsers() returns no public name.

@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_detect import __version__
-from edge_detect.app.arguments import labels, positive_float, positive_int, probability
+from edge_detect.app.arguments import (
+    PIXEL_BOXES,
+    RELATIVE_BOXES,
+    labels,
+    positive_float,
+    positive_int,
+    probability,
+)
 from edge_detect.app.cli_tools import add_tools
 from edge_detect.core.errors import EdgeDetectError
 from edge_detect.models.default import CPU_DEFAULT, EDGE_TPU_DEFAULT
@@ -139,6 +146,14 @@ def _add_detect(commands: "Commands") -> None:
     )
     _add_model_options(detect)
     detect.add_argument("--json", action="store_true", help="print one JSON object a line")
+    detect.add_argument(
+        "--boxes",
+        choices=[PIXEL_BOXES, RELATIVE_BOXES],
+        default=PIXEL_BOXES,
+        help="with --json: boxes in pixels, one object each (default), or parallel lists in the "
+        "form of TensorFlow Hub's Open Images modules: detection_boxes (y_min, x_min, y_max, "
+        "x_max, 0 to 1), detection_class_entities, _names (MIDs), _labels, detection_scores",
+    )
     detect.add_argument(
         "--save", type=Path, metavar="DIR", help="write pictures with the boxes drawn to DIR"
     )

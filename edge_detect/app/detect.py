@@ -10,7 +10,9 @@ from typing import Any
 import cv2
 from tqdm import tqdm
 
+from edge_detect.app.arguments import PIXEL_BOXES, RELATIVE_BOXES
 from edge_detect.core import (
+    ConfigError,
     Detections,
     EdgeDetectError,
     Image,
@@ -18,6 +20,7 @@ from edge_detect.core import (
     Size,
     SourceError,
 )
+from edge_detect.core.serialize import detection_fields
 from edge_detect.models import Detector, InputBuffer, load_model
 from edge_detect.render import Overlay
 from edge_detect.sources.images import list_images, read_image
@@ -31,6 +34,8 @@ def detect(arguments: argparse.Namespace) -> int:
     Returns:
         0, or the exit status of the first image that failed.
     """
+    if arguments.boxes != PIXEL_BOXES and not arguments.json:
+        raise ConfigError(f"--boxes {arguments.boxes} is a form of JSON", "give --json as well")
     items = list(_find_images(arguments.images))
     detector = load_model(
         arguments.model,
@@ -89,7 +94,11 @@ def _process(
         return _as_text(path, detections, sum(timings.as_ms().values()))
     height, width = image.shape[:2]
     size = Size(width, height)
-    return json.dumps(_as_object(path, size, detector.name, detections, timings.as_ms()))
+    line = _as_object(path, size, detector.name, detections, timings.as_ms())
+    if options.boxes == RELATIVE_BOXES:
+        del line["detections"]
+        line |= _as_relative(size, detections)
+    return json.dumps(line)
 
 
 def _as_object(
@@ -100,21 +109,29 @@ def _as_object(
         "width": size.width,
         "height": size.height,
         "model": model,
-        "detections": [
-            {
-                "label": found.label,
-                "class_id": found.class_id,
-                "score": round(found.score, 4),
-                "box": [round(edge, 2) for edge in found.box],
-                **(
-                    {"keypoints": [[round(x, 2), round(y, 2)] for x, y in found.keypoints]}
-                    if found.keypoints
-                    else {}
-                ),
-            }
-            for found in detections
-        ],
+        "detections": [detection_fields(found, digits=2) for found in detections],
         "timings_ms": {name: round(value, 3) for name, value in timings_ms.items()},
+    }
+
+
+def _as_relative(size: Size, detections: Detections) -> dict[str, Any]:
+    """Parallel lists, boxes y first and in parts of the picture, as TF-Hub's modules have them."""
+    found = list(detections)
+    labels, mids = detections.labels, detections.mids or detections.labels
+    return {
+        "detection_boxes": [
+            [
+                round(y_min / size.height, 6),
+                round(x_min / size.width, 6),
+                round(y_max / size.height, 6),
+                round(x_max / size.width, 6),
+            ]
+            for x_min, y_min, x_max, y_max in (each.box for each in found)
+        ],
+        "detection_class_entities": [labels[each.class_id] for each in found],
+        "detection_class_names": [mids[each.class_id] for each in found],
+        "detection_class_labels": [each.class_id for each in found],
+        "detection_scores": [round(each.score, 6) for each in found],
     }
 
 

@@ -1,7 +1,7 @@
 """What a detector found, as parallel arrays."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,8 @@ __all__ = ["Detection", "Detections"]
 class Detection(NamedTuple):
     """One found object.
 
-    `box` is x_min, y_min, x_max, y_max in frame pixels; `keypoints` are pairs x, y.
+    `box` is x_min, y_min, x_max, y_max in frame pixels; `keypoints` are pairs x, y. `mid` is the
+    Freebase MID of its label, where the model has them (Open Images); else empty.
     """
 
     label: str
@@ -22,6 +23,7 @@ class Detection(NamedTuple):
     box: tuple[float, float, float, float]
     zones: tuple[str, ...] = ()
     keypoints: tuple[tuple[float, float], ...] = ()
+    mid: str = ""
 
 
 @dataclass(slots=True, frozen=True, eq=False)
@@ -40,6 +42,7 @@ class Detections:
         inside: (n, zones) bool, whether each object stands in each zone; None without zones.
         keypoints: (n, points, 2) float32, x, y in frame pixels, also beyond its edges; None for
             models without key points.
+        mids: Freebase MIDs of the labels, by class id; empty where the model has none.
     """
 
     boxes: NDArray[np.float32]
@@ -49,6 +52,7 @@ class Detections:
     zones: tuple[str, ...] = ()
     inside: NDArray[np.bool_] | None = None
     keypoints: NDArray[np.float32] | None = None
+    mids: tuple[str, ...] = ()
 
     @classmethod
     def empty(cls, labels: tuple[str, ...] = ()) -> "Detections":
@@ -91,7 +95,12 @@ class Detections:
             self.zones,
             None if self.inside is None else self.inside[index],
             None if self.keypoints is None else self.keypoints[index],
+            self.mids,
         )
+
+    def with_mids(self, mids: tuple[str, ...]) -> "Detections":
+        """The same objects, their labels with these MIDs."""
+        return replace(self, mids=mids)
 
     def __iter__(self) -> Iterator[Detection]:
         rows = zip(
@@ -102,6 +111,7 @@ class Detections:
             strict=True,
         )
         for index, (label, class_id, score, box) in enumerate(rows):
+            mid = self.mids[class_id] if self.mids else ""
             yield Detection(
                 label,
                 class_id,
@@ -109,4 +119,5 @@ class Detections:
                 tuple(box),
                 self.zones_of(index),
                 self.keypoints_of(index),
+                mid,
             )

@@ -47,6 +47,7 @@ class Engine:
         check_input(entry, session)
         self.session = session
         self._decoder = _make_decoder(entry, session)
+        self._mids = tuple(entry.spec.mids)
         self._working = Lock()
         self._writer = _make_writer(entry, session)
 
@@ -100,6 +101,8 @@ class Engine:
             )
             found = selection.apply(decode(views, letterbox, wider), frame)
             found = found[: thresholds.max_detections]
+        if self._mids:
+            found = found.with_mids(self._mids)
         return found, Durations(write_ns, invoke_ns, perf_counter_ns() - begin_ns)
 
     def outputs(self, slot: int) -> dict[str, NDArray[Any]]:

@@ -58,7 +58,7 @@ class Overlay:
         letters = self._lettering(max(9, round(shortest / 48)))
         self._draw_zones(image, letters)
         # The best is drawn last, so that nothing hides its label.
-        for label, class_id, score, box, _, points in reversed(list(detections or ())):
+        for label, class_id, score, box, _, points, _ in reversed(list(detections or ())):
             color = self._colors[class_id % len(self._colors)]
             left, top, right, bottom = (round(edge) for edge in box)
             _draw_box(image, (left, top, right, bottom), thickness, color)

@@ -4,9 +4,9 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
-from edge_detect.core import NS_PER_MS, Detection, Result, SinkError
+from edge_detect.core import NS_PER_MS, Result, SinkError
+from edge_detect.core.serialize import detection_fields
 from edge_detect.core.url import Url
 from edge_detect.sinks.files import cannot_write, make_parent
 from edge_detect.sinks.sink import Sink, StreamInfo
@@ -33,12 +33,8 @@ def format_result(result: Result) -> str:
             "height": height,
             "detections": [
                 {
-                    "label": found.label,
-                    "class_id": found.class_id,
-                    "score": round(found.score, 4),
-                    "box": [round(edge, 1) for edge in found.box],
+                    **detection_fields(found, digits=1),
                     **({"zones": list(found.zones)} if result.detections.zones else {}),
-                    **_keypoints(found),
                 }
                 for found in result.detections
             ],
@@ -50,12 +46,6 @@ def format_result(result: Result) -> str:
             },
         }
     )
-
-
-def _keypoints(found: Detection) -> dict[str, Any]:
-    if not found.keypoints:
-        return {}
-    return {"keypoints": [[round(x, 1), round(y, 1)] for x, y in found.keypoints]}
 
 
 class JsonLinesSink(Sink):

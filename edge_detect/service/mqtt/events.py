@@ -51,6 +51,7 @@ class Sighting(NamedTuple):
     score: float
     box: tuple[float, float, float, float]
     zones: tuple[str, ...]
+    mid: str = ""
 
     @classmethod
     def of(cls, found: Detection, width: int, height: int) -> "Sighting":
@@ -63,7 +64,7 @@ class Sighting(NamedTuple):
         """
         left, top, right, bottom = found.box
         box = (left / width, top / height, right / width, bottom / height)
-        return cls(found.label, found.score, box, found.zones)
+        return cls(found.label, found.score, box, found.zones, found.mid)
 
 
 class Change(NamedTuple):

@@ -133,6 +133,7 @@ def event_payload(camera: str, identity: str, change: Change) -> bytes:
             "id": identity,
             "camera": camera,
             "class": change.newest.label,
+            **({"mid": change.newest.mid} if change.newest.mid else {}),
             "zones": list(change.zones),
             "score": round(change.newest.score, 3),
             "best_score": round(change.score, 3),

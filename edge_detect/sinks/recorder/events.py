@@ -173,6 +173,7 @@ class EventStory:
             "last_detection": self._iso(self._last_ns),
             "detections": {
                 label: {
+                    **({"mid": seen.best.mid} if seen.best.mid else {}),
                     "max_count": seen.most,
                     "best_score": round(seen.best.score, 4),
                     "box": [round(edge, 1) for edge in seen.best.box],

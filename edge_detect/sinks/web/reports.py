@@ -135,6 +135,10 @@ class DetectionReport(Report):
     """One object."""
 
     label: str
+    mid: str | None = Field(
+        default=None,
+        description="Freebase MID of the label; left out where the model has none",
+    )
     class_id: int
     score: float = Field(description="0 to 1")
     box: tuple[float, float, float, float] = Field(
