@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fetch_packages import FOLDER, digest
+from make_mobilenets import Workshop, make_coco, make_openimages
 
 from edge_detect.models.detector import load_model
 from edge_detect.models.spec import read_manifest
@@ -74,6 +75,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         make_ssd(Path(scratch))
         make_yolo(Path(scratch))
+        workshop = Workshop(Path(scratch), OUT, CALIBRATION, EVERY, save_with_figures, report)
+        make_coco(workshop)
+        make_openimages(workshop)
     return 0
 
 

@@ -41,6 +41,17 @@ def twins(request, tmp_path_factory):
         yield request.param, reference
 
 
+def test_int8_for_coco_finds_what_its_float16_twin_finds():
+    name = "ssdlite-mobilenet-v2-coco"
+    clip = bundled_path("demo") / "street.mp4"
+    with load_model(f"{name}-float16") as reference, load_model(name) as candidate:
+        found = compare(reference, candidate, read_pictures([clip], every=5))
+    assert found.n_reference > 100
+    assert found.recall >= 0.94
+    assert found.precision >= 0.94
+    assert found.mean_iou >= 0.92
+
+
 @pytest.mark.parametrize(
     ("clip", "every", "bar"),
     [

@@ -14,7 +14,11 @@ from edge_detect.models.gpu import open_compiled
 from edge_detect.models.options import AcceleratorLimits
 
 PICTURE = np.random.default_rng(5).integers(0, 255, (8, 8, 3), np.uint8)
-BUNDLED = ["yolov3-tiny-coco", "ssdlite-mobilenet-v2-pedestrian"]
+BUNDLED = [
+    "yolov3-tiny-coco",
+    "ssdlite-mobilenet-v2-pedestrian",
+    "ssdlite-mobilenet-v2-coco-float16",
+]
 
 
 def same(one, other) -> bool:

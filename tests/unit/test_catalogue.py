@@ -77,6 +77,25 @@ def test_bundled_models_are_those_that_run_here_without_their_twins():
     assert "ssd-mobilenet-v2-coco-edgetpu" in files - set(bundled)
 
 
+def test_twins_in_floating_point_have_the_same_labels_and_input():
+    specs = {entry.name: entry.spec for entry in list_models()}
+    named = {spec.name: spec.float_twin for spec in specs.values() if spec.float_twin}
+    assert named == {"ssdlite-mobilenet-v2-coco": "ssdlite-mobilenet-v2-coco-float16"}
+    for name, twin in named.items():
+        assert specs[name].labels == specs[twin].labels
+        assert specs[name].input == specs[twin].input
+
+
+def test_mids_of_open_images_are_those_of_the_labels():
+    spec = find_model("ssd-mobilenet-v2-openimages").spec
+    mids = dict(zip(spec.labels, spec.mids, strict=True))
+    assert len(mids) == len(set(spec.mids)) == 23
+    assert mids["Person"] == "/m/01g317"
+    assert mids["Car"] == "/m/0k4j"
+    # Open Images numbers its classes in the order of their MIDs, and so does this model.
+    assert spec.mids == sorted(spec.mids)
+
+
 def test_a_misspelt_name_gets_the_nearest_and_the_list():
     with pytest.raises(
         ModelError, match="no model is called 'efficientdet_lite0_320_ptk'"

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge_detect.models.sections.yolo import YoloSpec
 from edge_detect.models.spec import InputSpec, ModelSpec
 from edge_detect.tools.convert.calibration import calibration_pixels, read_pictures
@@ -15,7 +18,7 @@ from edge_detect.tools.convert.quantize import Progress, QuantizerOptions, float
 from edge_detect.tools.convert.selection import CANDIDATES, choose_quantization
 from edge_detect.tools.convert.write_manifest import write_manifest
 
-__all__ = ["convert_to_tflite", "save_float", "save_model"]
+__all__ = ["convert_to_tflite", "quantize_float_file", "save_float", "save_model"]
 
 
 def convert_to_tflite(
@@ -51,16 +54,67 @@ def convert_to_tflite(
         ModelError: The manifest is not complete.
         DependencyError: TensorFlow is missing.
     """
-    inputs = calibration_pixels(
-        read_pictures(calibration, every=every), InputSpec(**manifest["input"])
-    )
+    inputs = _read_inputs(calibration, every, manifest)
     content = float_tflite(model)
     if float_out is not None:
-        _save_float(model, content, manifest, float_out)
+        _save_float(content, model.input_range, manifest, float_out)
+    return _quantize(
+        content, model.input_range, manifest, calibration, inputs, out, options, progress
+    )
+
+
+def quantize_float_file(
+    content: bytes,
+    input_range: tuple[float, float],
+    manifest: dict[str, Any],
+    calibration: Sequence[Path],
+    out: Path,
+    *,
+    every: int = 25,
+    options: QuantizerOptions | None = None,
+    float_out: Path | None = None,
+    progress: Progress | None = None,
+) -> ModelSpec:
+    """Quantize a network that is a float TFLite file already; else as `convert_to_tflite`.
+
+    Args:
+        content: The file, without float16 weights, its outputs named as in the manifest.
+        input_range: Real values of a black and of a white pixel.
+        manifest: See `convert_to_tflite`, as is everything below.
+        calibration: Pictures.
+        out: `NAME.tflite`.
+        every: Of a calibration video, each so many-th frame.
+        options: How ranges are chosen.
+        float_out: Where to write the float32 twin.
+        progress: Called with the name of a step, how much is done, and how much there is.
+    """
+    inputs = _read_inputs(calibration, every, manifest)
+    if float_out is not None:
+        _save_float(content, input_range, manifest, float_out)
+    return _quantize(content, input_range, manifest, calibration, inputs, out, options, progress)
+
+
+def _read_inputs(
+    calibration: Sequence[Path], every: int, manifest: dict[str, Any]
+) -> list[NDArray[np.uint8]]:
+    pictures = read_pictures(calibration, every=every)
+    return calibration_pixels(pictures, InputSpec(**manifest["input"]))
+
+
+def _quantize(
+    content: bytes,
+    input_range: tuple[float, float],
+    manifest: dict[str, Any],
+    calibration: Sequence[Path],
+    inputs: Sequence[NDArray[np.uint8]],
+    out: Path,
+    options: QuantizerOptions | None,
+    progress: Progress | None,
+) -> ModelSpec:
     choice = choose_quantization(
         content,
         inputs,
-        model.input_range,
+        input_range,
         output_heads(manifest),
         score_outputs=_logit_outputs(manifest),
         candidates=CANDIDATES if options is None else (options,),
@@ -89,13 +143,13 @@ def save_float(model: FloatModel, manifest: dict[str, Any], out: Path) -> ModelS
         manifest: The front end's part of the manifest, and an `origin` with a `licence`.
         out: `NAME.tflite`; the manifest becomes `NAME.toml` beside it.
     """
-    return _save_float(model, float_tflite(model), manifest, out)
+    return _save_float(float_tflite(model), model.input_range, manifest, out)
 
 
 def _save_float(
-    model: FloatModel, content: bytes, manifest: dict[str, Any], out: Path
+    content: bytes, input_range: tuple[float, float], manifest: dict[str, Any], out: Path
 ) -> ModelSpec:
-    low, high = model.input_range
+    low, high = input_range
     std = 255 / (high - low)
     placed = {**manifest["input"], "mean": -low * std, "std": std}
     return save_model(out, content, {**manifest, "input": placed})

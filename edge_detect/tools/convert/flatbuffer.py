@@ -132,8 +132,7 @@ class Graph:
             code.customCode = kind.encode()
             operator.customOptions = np.frombuffer(custom_options, np.uint8)
         code.deprecatedBuiltinCode = min(code.builtinCode, 127)
-        self.model.operatorCodes.append(code)
-        operator.opcodeIndex = len(self.model.operatorCodes) - 1
+        operator.opcodeIndex = self._place_of(code)
         operator.inputs = np.array(inputs, np.int32)
         operator.outputs = np.array(outputs, np.int32)
         self.operators.append(operator)
@@ -155,6 +154,16 @@ class Graph:
                 needed.update(map(int, operator.inputs))
                 kept.append(operator)
         self.subgraph.operators = kept[::-1]
+
+    def _place_of(self, code: Any) -> int:
+        """Index of an operator code, appended if the file does not have it."""
+        codes = self.model.operatorCodes
+        for index, other in enumerate(codes):
+            same = (other.builtinCode, other.version) == (code.builtinCode, code.version)
+            if same and other.customCode == code.customCode:
+                return index
+        codes.append(code)
+        return len(codes) - 1
 
     def set_outputs(self, names: dict[str, int]) -> None:
         """Make these tensors the outputs, in this order and under these names."""
