@@ -290,6 +290,16 @@ def test_damaged_lines_are_left_out_and_counted(tmp_path: Path) -> None:
     assert found.cameras[0].recorded_s == 7 * 60
 
 
+@pytest.mark.parametrize("damaged", ["60_1,30", "601,1_0", "60,7", "60,-1"])
+def test_a_damaged_line_that_looks_like_numbers_is_left_out(tmp_path, damaged):
+    rows = [row.as_line() for row in minutes(10)]
+    rows[3] = rows[3].replace("60,1", damaged, 1)
+    tmp_path.joinpath("2026-05-01.csv").write_text(header() + "".join(rows))
+    found = report(tmp_path, until_s=NOON + 600)
+    assert found.cameras[0].recorded_s == 9 * 60
+    assert 0 <= found.cameras[0].available <= 1
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4000), st.binary(min_size=1, max_size=40)), max_size=6))
 def test_damage_of_any_kind_never_stops_a_report(damage: list[tuple[int, bytes]]) -> None:

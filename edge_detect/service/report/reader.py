@@ -232,6 +232,9 @@ def _one_by_one(line: str, width: int) -> list[float]:
         numbers = list(map(float, line.split(",")))
     except ValueError:
         numbers = []
+    if "_" in line:
+        # Python takes 60_1 for 601.
+        numbers = []
     return numbers if len(numbers) == width else [math.nan] * width
 
 
@@ -249,7 +252,8 @@ def _fill(chunk: Chunk, lines: list[list[str]], numbers: Floats, known: "_Boots"
     codes[np.fromiter(map(bool, events), np.bool_, len(events))] = -1
     # Damage may look like a number, and one such interval would spoil all sums.
     interval_s = numbers[:, FIGURES.index("interval_s")]
-    plausible = (interval_s > 0) & (interval_s <= _LONGEST_S)
+    live = numbers[:, FIGURES.index("live")]
+    plausible = (interval_s > 0) & (interval_s <= _LONGEST_S) & ~((live < 0) | (live > 1))
     for name, code in names.items():
         places = np.flatnonzero((codes == code) & plausible)
         if name and len(places):
