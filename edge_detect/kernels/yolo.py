@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from edge_detect.kernels.candidates import MULTI_LABEL, NOT_A_SCORE, SCORE, append
+from edge_detect.kernels.candidates import MULTI_LABEL, NOT_A_SCORE, SCORE, append, hold_score
 from edge_detect.kernels.quantize import BLOCK, LOGIT, any_reaches, score_of, share_of
 from edge_detect.kernels.registry import TENSOR_TYPES, helper, kernel
 
@@ -114,6 +114,15 @@ def _place(number, corner, table, anchors, scales, layout):
 
 
 @helper
+def _chance(element, row, table, layout, settings):
+    """The score behind one element, float32; above 1 it counts as a fault."""
+    if layout[KIND] == LOGIT:
+        return score_of(element, row, table, layout[SHIFT], LOGIT)
+    value = table[row, np.int64(element) + layout[SHIFT]] if table.size else np.float32(element)
+    return value if np.isnan(value) else hold_score(value, settings)
+
+
+@helper
 def _best_class(classes, start, total):
     """Place of the greatest of `total` elements, the first of equals; NaN only if all are."""
     best = 0
@@ -130,9 +139,9 @@ def _best_class(classes, start, total):
 def _append_classes(tensors, number, table, anchors, scales, layout, settings, boxes, notes, count):
     """Append the candidates of one anchor that may hold an object."""
     corner, objectness, classes = tensors
-    shift, kind, rule = layout[SHIFT], layout[KIND], layout[CLASS_RULE]
-    presence = score_of(
-        objectness[layout[OBJECT_START] + number * layout[OBJECT_STEP]], 0, table, shift, kind
+    rule = layout[CLASS_RULE]
+    presence = _chance(
+        objectness[layout[OBJECT_START] + number * layout[OBJECT_STEP]], 0, table, layout, settings
     )
     threshold = np.float32(settings[SCORE])
     if not presence >= threshold:
@@ -157,7 +166,7 @@ def _append_classes(tensors, number, table, anchors, scales, layout, settings, b
         if rule == SHARED:
             chance = np.float32(share_of(element, classes[start + best], 1, table) / whole)
         else:
-            chance = score_of(element, 1, table, shift, kind)
+            chance = _chance(element, 1, table, layout, settings)
         score = presence * chance
         if np.isnan(score):
             settings[NOT_A_SCORE] += 1.0
@@ -186,7 +195,8 @@ def collect_grid(
         classes: One element per class and anchor.
         limit: (1,) least objectness element that can reach the score threshold.
         table: (6, 256) float32: objectness, class, x, y within the cell, width, height
-            relative to the anchor; empty for float32 tensors. The class row of SHARED is
+            relative to the anchor; empty for float32 tensors. Scores that are probabilities
+            already may be above 1, to be counted. The class row of SHARED is
             exp(-steps), by the number of steps below the greatest element.
         anchors: (anchors, 2) float32, width and height in input pixels.
         scales: (2,) float64, input pixels per cell and scale_x_y.

@@ -22,9 +22,9 @@ from edge_detect.models.tables import (
     least_logit,
     least_probability,
     logistic,
-    probability,
     shift_of,
     table_of,
+    unheld_probability,
 )
 from edge_detect.models.tensors import TensorInfo, Thresholds
 from edge_detect.models.workspace import TensorReader, Workspace, output_named
@@ -72,7 +72,8 @@ class _Grid:
         """Find the least objectness that can reach the threshold."""
         if self._table.size:
             # With the surest class: no score can be greater, also after rounding.
-            scores = self._table[0] * self._table[1].max()
+            held = np.minimum(self._table[:2], np.float32(1))
+            scores = held[0] * held[1].max()
             least = least_element(scores, threshold, self._infos[0].dtype)
             self._impossible = least is None
             self._limit[0] = least or 0
@@ -117,14 +118,16 @@ class _Grid:
         def shares(_: _Floats) -> _Floats:
             return exponential(np.arange(256) * -np.float64(np.float32(classes.scale)))
 
-        score: Callable[[_Floats], _Floats] = probability if activated else logistic
+        def score(info: TensorInfo) -> Callable[[_Floats], _Floats]:
+            return unheld_probability(info.scale) if activated else logistic
+
         chances: dict[int, Callable[[_Floats], _Floats]] = {
-            places.INDEPENDENT: score,
+            places.INDEPENDENT: score(classes),
             places.SHARED: shares,
             places.OBJECTNESS_ALONE: np.ones_like,
         }
         return table_of(
-            (objectness, score), (classes, chances[_class_rule(self._yolo)]),
+            (objectness, score(objectness)), (classes, chances[_class_rule(self._yolo)]),
             (box, centre), (box, centre), (box, growth), (box, growth),
         )  # fmt: skip
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from support import yolo_references as yolo
 
-from edge_detect.tools.convert.output_error import output_error
+from edge_detect.tools.convert.output_error import _decode, output_error, output_heads
 from edge_detect.tools.convert.selection import more_views
 
 BOXES = np.array([[0, 0, 1, 1], [2, 2, 1, 2]], np.float32)
@@ -45,3 +46,47 @@ def test_views_are_the_pictures_their_mirror_images_and_mosaics_of_the_same_size
     np.testing.assert_array_equal(views[3], pictures[0][:, :, ::-1])
     assert views[7][0, 0, 0, 0] == 80
     assert views[7][0, 0, -1, 0] == 120
+
+
+@pytest.mark.parametrize("activated", [False, True])
+@pytest.mark.parametrize("classes", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("coding", ["exponential", "squared", "linear"])
+def test_outputs_of_a_yolo_are_compared_as_its_coding_says(coding, classes, activated):
+    """Boxes in units of their anchors, without the cell: only differences matter."""
+    random = np.random.default_rng(5)
+    anchors = [(16.0, 32.0), (32.0, 8.0)]
+    manifest = {
+        "family": "yolo",
+        "yolo": {
+            "coding": coding,
+            "activated": activated,
+            "classes": classes,
+            "heads": [
+                {
+                    "stride": 32,
+                    "anchors": anchors,
+                    "outputs": {"boxes": "b", "objectness": "o", "classes": "c"},
+                }
+            ],
+        },
+    }
+    (head,) = output_heads(manifest)
+    low, high = (0, 1) if activated else (-2, 2)
+    values = random.uniform(low, high, (3, 2, 9)).astype(np.float32)
+    reals = {"b": values[..., :4], "o": values[..., 4:5], "c": values[..., 5:]}
+    boxes, scores = _decode(reals, head)
+    how = {"coding": coding, "activated": activated}
+    stretch = 2 if coding == "squared" else 1
+    for cell, number in np.ndindex(3, 2):
+        row = values[cell, number].astype(np.float64)
+        anchor = anchors[number]
+        edges = yolo.box_of(row[:4], 0, 0, anchor, 32, scale_x_y=stretch, **how)
+        size = (edges[2] - edges[0]) / anchor[0], (edges[3] - edges[1]) / anchor[1]
+        # A stretched centre is off by the same for all, which no difference shows.
+        shift = 16 * (stretch - 1)
+        centre = [(edges[i] + edges[i + 2]) / 2 + shift for i in (0, 1)]
+        wanted = [centre[0] / anchor[0], centre[1] / anchor[1], *size]
+        np.testing.assert_allclose(boxes[2 * cell + number], wanted, rtol=1e-4)
+        objectness = row[4] if activated else yolo.sigmoid(row[4])
+        chances = yolo.chances_of(row[5:], classes=classes, activated=activated)
+        np.testing.assert_allclose(scores[2 * cell + number], objectness * chances, rtol=1e-4)

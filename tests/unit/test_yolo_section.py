@@ -136,3 +136,16 @@ def test_scores_that_are_not_a_number_are_counted_and_logged(caplog):
     objectness = np.full((1, 2, 2, 3), np.nan, np.float32)
     assert len(decode(spec, boxes0=boxes, objectness0=objectness, classes0=classes)) == 0
     assert "12 scores are NaN" in caplog.text
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_activated_scores_above_one_are_counted_and_logged(dtype, caplog):
+    """They are logits, and the manifest is wrong."""
+    spec = yolo.manifest(1, split=True, strides=(32,), coding="exponential", activated=True)
+    names = {"boxes0": 12, "objectness0": 3, "classes0": 3}
+    tensors = {name: np.full((1, 2, 2, size), 3, dtype) for name, size in names.items()}
+    scale = {"scale": 1.0} if dtype == np.uint8 else {}
+    infos = {name: yolo.info_of(name, tensor, **scale) for name, tensor in tensors.items()}
+    found = make_decoder(spec, infos).decode(tensors, references.plain(yolo.SIZE), EVERYTHING)
+    assert set(found.scores.tolist()) == {1.0}
+    assert "24 scores are above 1, up to 3" in caplog.text
