@@ -11,7 +11,7 @@ from test_darknet_parity import write_network
 
 from edge_detect.core import Size
 from edge_detect.models.anchors import anchor_boxes
-from edge_detect.models.sections.ssd import BoxAnchors
+from edge_detect.models.sections.anchors import BoxAnchors
 from tests.support import tfjs_models
 
 PACKAGES = Path(__file__).parents[2] / ".cache" / "packages"

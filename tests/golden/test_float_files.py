@@ -5,7 +5,7 @@ import pytest
 
 from edge_detect.core import ModelError, Size
 from edge_detect.models.anchors import anchor_boxes
-from edge_detect.models.sections.ssd import BoxAnchors
+from edge_detect.models.sections.anchors import BoxAnchors
 from tests.support import tfjs_models as tfjs
 
 pytestmark = pytest.mark.convert
