@@ -8,7 +8,11 @@ import pytest
 from support.darknet_networks import ARCHITECTURES, CLASSES, random_values, write_weights
 from support.darknet_variants import VARIANTS
 
+from edge_detect.core import Letterbox
+from edge_detect.models.decoders import make_decoder
 from edge_detect.models.sections.yolo import YoloSpec
+from edge_detect.models.spec import ModelSpec
+from edge_detect.models.tensors import TensorInfo, Thresholds
 from edge_detect.tools.convert.darknet import convert_darknet
 from edge_detect.tools.convert.darknet_cfg import read_cfg
 
@@ -161,3 +165,37 @@ def test_padding_falls_where_darknet_puts_it(
     )
     weights = write_weights(tmp_path / "padding.weights", random_values(read_cfg(cfg)))
     assert_same_heads(cfg, weights, names)
+
+
+@pytest.mark.parametrize("architecture", ["yolov2", "yolov3-tiny", "yolov4-tiny", "yolov7-tiny"])
+def test_decoded_boxes_are_those_of_opencv(architecture: str, tmp_path: Path) -> None:
+    """From the cfg's anchors and the raw heads to boxes and scores, with nothing in between."""
+    cfg, weights, names = write_network(tmp_path, architecture)
+    model, partial = convert_darknet(cfg, weights, names, head="joined")
+    image = picture(*model.input_size)
+    net = cv2.dnn.readNetFromDarknet(str(cfg), str(weights))
+    net.setInput(np.ascontiguousarray(image.transpose(0, 3, 1, 2)))
+    rows = np.concatenate(net.forward(net.getUnconnectedOutLayersNames()))
+    outputs = {name: tensor.numpy() for name, tensor in model.function(image).items()}
+    spec = ModelSpec.model_validate({**partial, "name": "net", "file": "net.tflite"})
+    infos = {
+        name: TensorInfo(name, 0, tensor.shape, tensor.dtype) for name, tensor in outputs.items()
+    }
+    # OpenCV drops what is below the [region]'s own threshold.
+    thresholds = Thresholds(0.61, 1.0, 10_000, multi_label=True)
+    plain = Letterbox.fit(model.input_size, model.input_size, keep_aspect=True)
+    found = make_decoder(spec, infos).decode(outputs, plain, thresholds)
+    at, class_ids = np.nonzero(rows[:, 5:] >= 0.61)
+    centre, size, limits = rows[at, :2], rows[at, 2:4], np.tile(model.input_size, 2)
+    boxes = np.concatenate([centre - size / 2, centre + size / 2], axis=1) * limits
+    boxes = np.clip(boxes, 0, limits)
+    wanted = np.column_stack([boxes, rows[at, 5 + class_ids], class_ids])
+    given = np.column_stack([found.boxes, found.scores, found.class_ids])
+    # A decoder drops boxes without area, and rounding decides where there is next to none.
+    wanted, given = (one[(one[:, 2:4] - one[:, :2] > 1e-3).all(axis=1)] for one in (wanted, given))
+    tolerance = [0.05] * 4 + [1e-4, 0]
+    same = (np.abs(wanted[:, np.newaxis] - given) <= tolerance).all(axis=2)
+    assert same.any(axis=1).all()
+    # OpenCV suppresses the boxes of a [region] itself.
+    assert architecture == "yolov2" or same.any(axis=0).all()
+    assert len(wanted) >= 10
