@@ -6,7 +6,7 @@ each box weighted by how sure the float network is that there is something.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,10 +54,13 @@ def output_heads(manifest: dict[str, Any]) -> list[OutputHead]:
         names = ssd["outputs"]
         return [OutputHead(names["boxes"], (names["scores"],), centre, 1 / scales[2], "linear")]
     yolo = YoloSpec.model_validate(manifest["yolo"])
+    scores: tuple[Literal["objectness", "classes"], ...] = ("objectness", "classes")
+    if yolo.classes == "none":
+        scores = ("objectness",)
     return [
         OutputHead(
             head.outputs["boxes"],
-            (head.outputs["objectness"], head.outputs["classes"]),
+            tuple(head.outputs[key] for key in scores),
             head.stride * yolo.stretch(head) / np.array(yolo.anchors(head), np.float32),
             1.0,
             yolo.coding,
