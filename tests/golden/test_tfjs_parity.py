@@ -7,7 +7,7 @@ import pytest
 
 from edge_detect.core import ModelError, Size
 from edge_detect.models.anchors import anchor_boxes
-from edge_detect.models.sections.anchors import BoxAnchors
+from edge_detect.models.sections.anchors import BoxAnchors, ListedAnchors
 from tests.support import tfjs_models as tfjs
 
 pytestmark = pytest.mark.convert
@@ -93,12 +93,15 @@ def test_box_scales_are_those_of_the_graph(tf, tmp_path):
     assert manifest["ssd"]["box_scales"] == [4, 4, 5, 5]
 
 
-def test_anchors_that_follow_another_rule_are_refused(tf, tmp_path):
+def test_anchors_that_follow_another_rule_are_listed(tf, tmp_path):
     from edge_detect.tools.convert.tfjs import convert_ssd_tfjs
 
     tfjs.write_tfjs(tf, tfjs.small_ssd(tf, corners() * 0.9), tmp_path)
-    with pytest.raises(ModelError, match="anchors"):
-        convert_ssd_tfjs(tmp_path, LABELS)
+    _, manifest = convert_ssd_tfjs(tmp_path, LABELS)
+    listed = ListedAnchors.model_validate(manifest["ssd"]["anchors"])
+    found = anchor_boxes(listed, Size(tfjs.SIZE, tfjs.SIZE))
+    wanted = anchor_boxes(RULE, Size(tfjs.SIZE, tfjs.SIZE)) * 0.9
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
 def test_wrong_number_of_labels_is_refused(tf, tmp_path):

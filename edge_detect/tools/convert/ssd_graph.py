@@ -23,6 +23,7 @@ __all__ = ["UNUSED", "convert_ssd_frozen_graph", "convert_ssd_graph", "read_anch
 # The label of a class id that means nothing: COCO has ten between 1 and 90.
 UNUSED = "n/a"
 IMAGE = "Preprocessor/sub"
+_NEEDED = (IMAGE, "Preprocessor/sub/y", "Preprocessor/mul/x", "Postprocessor/convert_scores")
 ANCHORS = "Concatenate/concat"
 _PREDICTOR = re.compile(r"BoxPredictor_(\d+)/BoxEncodingPredictor/BiasAdd")
 # The layout of the anchors that the Object Detection API's configurations for SSD share.
@@ -74,9 +75,10 @@ def convert_ssd_graph(
     tf = load_tensorflow()
     nodes = {node.name: node for node in graph.node}
     count = sum(_PREDICTOR.fullmatch(name) is not None for name in nodes)
-    if IMAGE not in nodes or count == 0:
+    missing = [name for name in _NEEDED if name not in nodes]
+    if missing or count == 0:
         raise ModelError(
-            f"{source} has no {IMAGE} or no BoxPredictor_0",
+            f"{source} has no {' and no '.join(missing or ['BoxPredictor_0'])}",
             "only SSD graphs of the TensorFlow 1 Object Detection API can be converted",
         )
     kept = [label for label in labels if label != UNUSED]
@@ -98,11 +100,9 @@ def convert_ssd_graph(
             f"{source} gives scores of shape {tuple(shape)}, "
             f"{len(wanted)} anchors and {len(labels)} labels need {(1, len(wanted), columns)}"
         )
-    maps = _feature_maps(function)
     model = FloatModel(function, size, (black, round(white, 6)), ("boxes", "scores"))
-    manifest = _manifest(size, kept if sigmoid else labels, maps, scales, sigmoid=sigmoid)
-    _check_anchors(source, manifest["ssd"]["anchors"], size, wanted)
-    return model, manifest
+    rule = _anchors(_feature_maps(function), size, wanted)
+    return model, _manifest(size, kept if sigmoid else labels, rule, scales, sigmoid=sigmoid)
 
 
 def read_anchors(graph_file: Path) -> NDArray[np.float32]:
@@ -195,16 +195,21 @@ def _keep_classes(tf: Any, nodes: dict[str, Any], predictor: str, used: NDArray[
         node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(kept))
 
 
-def _check_anchors(
-    source: str, rule: dict[str, Any], size: Size, wanted: NDArray[np.float32]
-) -> None:
-    found = anchor_boxes(BoxAnchors(**rule), size) / np.tile([size.height, size.width], 2)
-    worst = float(np.abs(found - wanted).max()) if found.shape == wanted.shape else np.inf
-    if worst > _ANCHOR_TOLERANCE:
-        raise ModelError(
-            f"{source} has anchors that its manifest cannot describe: {len(wanted)}, "
-            f"and up to {worst:.2g} of the picture away from the usual ones",
-        )
+def _anchors(
+    maps: list[tuple[int, int]], size: Size, wanted: NDArray[np.float32]
+) -> dict[str, Any]:
+    """The usual rule if it gives these anchors; else all of them, one by one."""
+    rule = {
+        "feature_maps": [list(one) for one in maps],
+        "min_scale": _MIN_SCALE,
+        "max_scale": _MAX_SCALE,
+        "aspect_ratios": _ASPECT_RATIOS,
+    }
+    found = anchor_boxes(BoxAnchors.model_validate(rule), size)
+    found = found / np.tile([size.height, size.width], 2)
+    if found.shape == wanted.shape and np.abs(found - wanted).max() <= _ANCHOR_TOLERANCE:
+        return rule
+    return {"boxes": [[round(float(value), 7) for value in row] for row in wanted]}
 
 
 def _cut(tf: Any, graph: Any, count: int, size: Size) -> Any:
@@ -256,7 +261,7 @@ def _feature_maps(function: Any) -> list[tuple[int, int]]:
 def _manifest(
     size: Size,
     labels: list[str],
-    maps: list[tuple[int, int]],
+    anchors: dict[str, Any],
     box_scales: list[float],
     *,
     sigmoid: bool,
@@ -271,12 +276,7 @@ def _manifest(
             "box_scales": box_scales,
             "scores": "sigmoid" if sigmoid else "softmax",
             "background": not sigmoid,
-            "anchors": {
-                "feature_maps": [list(one) for one in maps],
-                "min_scale": _MIN_SCALE,
-                "max_scale": _MAX_SCALE,
-                "aspect_ratios": _ASPECT_RATIOS,
-            },
+            "anchors": anchors,
         },
         "nms": {"iou_threshold": 0.6, "score_threshold": 0.3},
     }
