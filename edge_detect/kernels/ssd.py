@@ -62,20 +62,48 @@ def _independent_score(element, table, layout):
 
 
 @helper
-def _append_scored(tensor, scores, place, anchors, scales, table, layout, settings, *room):
-    """Append the candidate of one element, if there is one and its score reaches the threshold."""
-    boxes, notes, count = room
-    if place < 0:
-        return count
-    score = np.float32(_independent_score(scores[place], table, layout))
-    score = hold_score(score, settings)
-    if score < np.float32(settings[SCORE]):
-        return count
-    anchor = place // layout[COLUMNS]
-    column = place - anchor * layout[COLUMNS]
-    return append_anchor(
-        tensor, anchor, anchors, scales, table, layout, score, column, settings, boxes, notes, count
-    )
+def _select(scores, low, mask, layout, every, settings, found, count):
+    """Write down which elements may become candidates.
+
+    Args:
+        scores: (n columns,)
+        low: Least element that can reach the score threshold.
+        mask: See `collect_sigmoid`.
+        layout: See `anchored`.
+        every: Whether an anchor may give several, or only its greatest, the first of equals.
+        settings: Counters of faults: NaN is counted.
+        found: (capacity,) int32, written from `count` on with places of elements.
+        count: Where to begin.
+
+    Returns:
+        Where they end; beyond the capacity nothing is written.
+    """
+    columns, total = layout[COLUMNS], scores.size
+    first, last, room = layout[FIRST], layout[LAST], found.size
+    its_anchor = -1
+    start = _next_block(scores, 0, mask, columns, low)
+    while start < total:
+        for i in range(start, min(start + BLOCK, total)):
+            if scores[i] < low:
+                continue
+            anchor = i // columns
+            column = i - anchor * columns
+            if column < first or column >= last:
+                continue
+            # NaN.
+            if scores[i] != scores[i]:
+                settings[NOT_A_SCORE] += 1.0
+                continue
+            if anchor == its_anchor and not every:
+                if count <= room and scores[i] > scores[found[count - 1]]:
+                    found[count - 1] = i
+                continue
+            its_anchor = anchor
+            if count < room:
+                found[count] = i
+            count += 1
+        start = _next_block(scores, start + BLOCK, mask, columns, low)
+    return count
 
 
 _RAW = (
@@ -110,35 +138,25 @@ def collect_sigmoid(
     Returns:
         Number of candidates.
     """
-    columns, total, low = layout[COLUMNS], scores.size, limit[0]
-    first, last, every = layout[FIRST], layout[LAST], settings[MULTI_LABEL] != 0.0
-    # The best score of the anchor that is being looked at: an anchor may cross blocks.
-    best, its_anchor = -1, -1
-    start = _next_block(scores, 0, mask, columns, low)
-    while start < total:
-        for i in range(start, min(start + BLOCK, total)):
-            if scores[i] < low:
-                continue
-            anchor = i // columns
-            column = i - anchor * columns
-            if column < first or column >= last:
-                continue
-            # NaN.
-            if scores[i] != scores[i]:
-                settings[NOT_A_SCORE] += 1.0
-                continue
-            if anchor == its_anchor and not every:
-                if scores[i] > scores[best]:
-                    best = i
-                continue
-            count = _append_scored(
-                tensor, scores, best, anchors, scales, table, layout, settings, boxes, notes, count
-            )
-            best, its_anchor = i, anchor
-        start = _next_block(scores, start + BLOCK, mask, columns, low)
-    return _append_scored(
-        tensor, scores, best, anchors, scales, table, layout, settings, boxes, notes, count
-    )
+    # Finding and decoding take turns only once: their calls would cost as much as their work.
+    every, found = settings[MULTI_LABEL] != 0.0, notes[1]
+    stop = _select(scores, limit[0], mask, layout, every, settings, found, count)
+    if stop > found.size:
+        return stop
+    threshold = np.float32(settings[SCORE])
+    for number in range(count, stop):
+        place = np.int64(found[number])
+        score = np.float32(_independent_score(scores[place], table, layout))
+        score = hold_score(score, settings)
+        if score < threshold:
+            continue
+        anchor = place // layout[COLUMNS]
+        column = place - anchor * layout[COLUMNS]
+        count = append_anchor(
+            tensor, anchor, anchors, scales, table, layout, score, column, settings, boxes, notes,
+            count,
+        )  # fmt: skip
+    return count
 
 
 @helper

@@ -1,5 +1,7 @@
 """Decoders give defined results for whatever a model puts out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support import references
@@ -8,7 +10,7 @@ from edge_detect.core import Letterbox, ModelError, Size
 from edge_detect.kernels.ssd import collect_sigmoid
 from edge_detect.models.anchors import anchor_boxes
 from edge_detect.models.decoders import make_decoder
-from edge_detect.models.sections.anchors import BoxAnchors
+from edge_detect.models.sections.anchors import BoxAnchors, LevelAnchors
 from edge_detect.models.sections.ssd import SsdSpec
 from edge_detect.models.tensors import TensorInfo, Thresholds
 
@@ -232,3 +234,71 @@ def test_a_yolo_head_of_the_wrong_shape_is_refused_by_name():
     }
     with pytest.raises(ModelError, match="'joined1' has shape"):
         make_decoder(spec, describe(**tensors))
+
+
+def efficientdet(size=64, labels=90):
+    """Manifest and tensors of an EfficientDet with one pair of outputs per level."""
+    random = np.random.default_rng(3)
+    anchors = LevelAnchors(kind="levels", anchor_scale=3.0)
+    sides = [-(-size // 2**level) for level in range(3, 8)]
+    outputs = {key: [f"{key}{level}" for level in range(5)] for key in ("boxes", "scores")}
+    tensors = {}
+    for boxes, scores, side in zip(outputs["boxes"], outputs["scores"], sides, strict=True):
+        tensors[boxes] = random.normal(0, 0.3, (1, side, side, 36)).astype(np.float32)
+        tensors[scores] = random.normal(-5, 1.5, (1, side, side, 9 * labels)).astype(np.float32)
+    section = {"anchors": anchors, "box_scales": (1, 1, 1, 1), "size": size, "labels": labels}
+    return section, outputs, tensors
+
+
+def test_the_levels_of_an_efficientdet_are_those_of_its_joined_outputs():
+    section, outputs, tensors = efficientdet()
+    spec = references.ssd_manifest(outputs=outputs, **section)
+    found = make_decoder(spec, describe(**tensors)).decode(tensors, BOX, NORMAL)
+    joined = {
+        key: np.concatenate([tensors[name].reshape(1, -1, width) for name in names], axis=1)
+        for (key, names), width in zip(outputs.items(), (4, 90), strict=True)
+    }
+    wanted = make_decoder(references.ssd_manifest(**section), describe(**joined)).decode(
+        joined, BOX, NORMAL
+    )
+    assert len(found) > 20
+    np.testing.assert_array_equal(found.boxes, wanted.boxes)
+    np.testing.assert_array_equal(found.class_ids, wanted.class_ids)
+
+
+def test_levels_that_are_named_in_another_order_are_refused_with_all_shapes():
+    section, outputs, tensors = efficientdet()
+    outputs["boxes"] = outputs["boxes"][::-1]
+    spec = references.ssd_manifest(outputs=outputs, **section)
+    with pytest.raises(ModelError, match=r"boxes \(1, 1, 1, 36\) and scores \(1, 8, 8, 810\)"):
+        make_decoder(spec, describe(**tensors))
+
+
+def test_lists_of_outputs_must_be_of_one_length():
+    _, outputs, _ = efficientdet()
+    with pytest.raises(ValueError, match="outputs do not fit: 4 of boxes, 5 of scores"):
+        references.ssd_manifest(outputs=outputs | {"boxes": outputs["boxes"][1:]})
+
+
+@pytest.mark.parametrize(("given", "meant"), [(True, "first"), (False, "none"), ("last", "last")])
+def test_the_background_may_be_given_as_a_truth_value(given, meant):
+    assert references.ssd_manifest(background=given).ssd.background == meant
+
+
+def test_probabilities_above_one_are_held_and_counted(caplog):
+    tensors = ssd_tensors(0.0)
+    tensors["scores"][0, 3:5] = [[17.0], [1.0001]]
+    found = decode_ssd(tensors, Thresholds(0.5, 1.0, 100), scores="probability")
+    assert found.scores.tolist() == [1.0, 1.0]
+    assert "1 scores are above 1, up to 17 (taken for 1)" in caplog.text
+
+
+def test_bytes_that_mean_more_than_one_are_counted_too(caplog):
+    tensors = {key: np.zeros(value.shape, np.uint8) for key, value in ssd_tensors().items()}
+    tensors["scores"][0, 3:5] = [[255], [51]]
+    infos = describe(**tensors)
+    infos = {key: replace(info, scale=0.02, zero_point=0) for key, info in infos.items()}
+    spec = references.ssd_manifest(scores="probability")
+    found = make_decoder(spec, infos).decode(tensors, BOX, NORMAL)
+    assert found.scores.tolist() == [1.0, 1.0]
+    assert "1 scores are above 1, up to 5.1" in caplog.text
