@@ -11,6 +11,7 @@ import pytest
 from support.mqtt_cameras import BASE, YARD, Show, camera_called, companion_of
 from support.mqtt_watcher import watch
 from support.servers.broker import make_certificates, mqtt_broker
+from support.servers.gate import gate_to
 from support.servers.programs import silent_port
 from support.service_views import PlainService
 from support.waiting import wait_for
@@ -52,11 +53,14 @@ def test_a_broker_that_comes_back_gets_the_state_and_the_newest_events_in_order(
     camera = camera_called()
     with (
         mqtt_broker(tmp_path) as broker,
-        companion_of(broker.port, [camera], queue=6) as companion,
+        gate_to(broker.port) as gate,
+        companion_of(gate.port, [camera], queue=6) as companion,
     ):
+        gate.open()
         with watch(broker.port) as watcher:
             wait_for(lambda: watcher.newest.get(f"{BASE}/state"))
         broker.kill()
+        gate.close()
         wait_for(lambda: not companion.connected)
         show = Show(camera)
         for _ in range(10):
@@ -65,6 +69,8 @@ def test_a_broker_that_comes_back_gets_the_state_and_the_newest_events_in_order(
         camera.set_enabled(enabled=False)
         broker.start()
         with watch(broker.port) as watcher:
+            # Not before: events that arrive while there is no subscriber are gone.
+            gate.open()
             wait_for(lambda: len(watcher.all_json(f"{YARD}/event")) == 6)
             events = watcher.all_json(f"{YARD}/event")
             assert [event["id"].rpartition("-")[2] for event in events] == [
@@ -85,22 +91,26 @@ def test_a_broker_that_comes_back_gets_the_state_and_the_newest_events_in_order(
 
 def test_events_without_a_broker_from_the_start_are_kept_for_it(tmp_path) -> None:
     camera = camera_called()
-    with mqtt_broker(tmp_path) as broker:
-        broker.kill()
-        with companion_of(broker.port, [camera]) as companion:
-            Show(camera).visit()
-            assert not companion.connected
-            broker.start()
-            with watch(broker.port) as watcher:
-                wait_for(lambda: len(watcher.all_json(f"{YARD}/event")) == 2)
+    with (
+        mqtt_broker(tmp_path) as broker,
+        gate_to(broker.port) as gate,
+        companion_of(gate.port, [camera]) as companion,
+    ):
+        Show(camera).visit()
+        assert not companion.connected
+        with watch(broker.port) as watcher:
+            gate.open()
+            wait_for(lambda: len(watcher.all_json(f"{YARD}/event")) == 2)
 
 
 def test_a_frozen_broker_stops_nothing_and_is_noticed(tmp_path, caplog) -> None:
     camera = camera_called()
     with (
         mqtt_broker(tmp_path) as broker,
-        companion_of(broker.port, [camera], queue=50, keepalive_s=1) as companion,
+        gate_to(broker.port) as gate,
+        companion_of(gate.port, [camera], queue=50, keepalive_s=1) as companion,
     ):
+        gate.open()
         wait_for(lambda: companion.connected)
         broker.freeze()
         show = Show(camera)
@@ -110,8 +120,10 @@ def test_a_frozen_broker_stops_nothing_and_is_noticed(tmp_path, caplog) -> None:
             show.visit()
         assert companion.events_lost > 0
         wait_for(lambda: not companion.connected)
+        gate.close()
         broker.thaw()
         with watch(broker.port) as watcher:
+            gate.open()
             wait_for(lambda: len(watcher.all_json(f"{YARD}/event")) >= 50)
             # The newest is the last of all that has happened.
             wait_for(lambda: watcher.all_json(f"{YARD}/event")[-1]["id"].endswith("-200"))
