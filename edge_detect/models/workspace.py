@@ -166,7 +166,7 @@ class Workspace:
             ModelError: Class numbers have no labels, and nothing was found before.
         """
         count = collect(self._boxes, self._notes)
-        if count > self._boxes.shape[1]:
+        while count > self._boxes.shape[1]:
             self._reserve(count)
             self._make_room(self._thresholds.max_detections if self._thresholds else 1)
             self._faults.clear()

@@ -164,12 +164,21 @@ def test_models_that_mix_element_types_are_decoded_as_real_numbers(dtype):
     assert found.scores.tolist() == pytest.approx([1 / (1 + np.exp(-1))])
 
 
-def test_multi_label_reports_more_candidates_than_there_are_anchors():
-    shape = (1, 18, 40)
-    tensors = {"boxes": ssd_tensors()["boxes"], "scores": np.full(shape, 3, np.float32)}
-    decoder = make_decoder(references.ssd_manifest(40), describe(**tensors))
-    best = decoder.decode(tensors, BOX, Thresholds(0.1, 1.0, 10_000))
-    every = decoder.decode(tensors, BOX, Thresholds(0.1, 1.0, 10_000, multi_label=True))
+@pytest.mark.parametrize("kind", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("heads", [1, 2])
+def test_multi_label_reports_more_candidates_than_there_are_anchors(kind, heads):
+    whole = {"boxes": ssd_tensors()["boxes"], "scores": np.full((1, 18, 40), 3, np.float32)}
+    outputs = {key: [f"{key}{number}" for number in range(heads)] for key in whole}
+    tensors = {
+        f"{key}{number}": part
+        for key, array in whole.items()
+        for number, part in enumerate(np.split(array, [12], axis=1) if heads == 2 else [array])
+    }
+    decoder = make_decoder(
+        references.ssd_manifest(40, outputs=outputs, scores=kind), describe(**tensors)
+    )
+    best = decoder.decode(tensors, BOX, Thresholds(0.01, 1.0, 10_000))
+    every = decoder.decode(tensors, BOX, Thresholds(0.01, 1.0, 10_000, multi_label=True))
     assert (len(best), len(every)) == (18, 720)
     assert sorted(every.class_ids.tolist()) == sorted(list(range(40)) * 18)
 
