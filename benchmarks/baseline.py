@@ -1,7 +1,6 @@
 """What people do today: dequantize everything, decode with NumPy, suppress with OpenCV."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import cv2
@@ -99,8 +98,12 @@ def _ssd(spec: ModelSpec, infos: Infos, outputs: Tensors) -> tuple[Floats, Float
     if ssd is None or ssd.anchors is None:
         raise ValueError(f"{spec.name} must be a YOLO or an SSD with anchors")
     if spec.name not in _anchors:
-        constants = partial(read_constant, find_model(spec.name).path)
-        _anchors[spec.name] = anchor_boxes(ssd.anchors, spec.input.frame_size, constants)
+        _anchors[spec.name] = anchor_boxes(
+            ssd.anchors,
+            spec.input.frame_size,
+            # Looked for only if the anchors stand in a file: not all models here are from one.
+            lambda name: read_constant(find_model(spec.name).path, name),
+        )
     y, x, h, w = _anchors[spec.name].T
     raw = _real(infos, outputs, ssd.names_of("boxes")[0]).reshape(-1, 4)
     raw = raw / np.array(ssd.box_scales, np.float32)
