@@ -15,8 +15,9 @@ import math
 import numpy as np
 
 from edge_detect.kernels.candidates import MULTI_LABEL, NOT_A_SCORE, SCORE, hold_score
-from edge_detect.kernels.quantize import BLOCK, LOGIT
+from edge_detect.kernels.quantize import BLOCK, LOGIT, any_reaches
 from edge_detect.kernels.registry import TENSOR_TYPES, helper, kernel
+from edge_detect.kernels.search import any_within, count_nan, first_greatest
 
 __all__ = [
     "ALL_COLUMNS",
@@ -69,24 +70,6 @@ LAYOUT_LENGTH = 19
 
 
 @helper
-def _may_reach(values, start, stop, limit):
-    """Whether a value from `start` to `stop` is not below the limit; true for NaN."""
-    hits = np.uint8(0)
-    for i in range(np.uint64(start), np.uint64(stop)):
-        hits = np.uint8(hits | np.uint8(not values[i] < limit))
-    return hits != 0
-
-
-@helper
-def _count_nan(values, start, stop):
-    """How many values are NaN; nothing is left of this for integers."""
-    found = 0
-    for i in range(np.uint64(start), np.uint64(stop)):
-        found += np.int64(values[i] != values[i])
-    return found
-
-
-@helper
 def _probability(element, row, table, layout, settings):
     """The score behind one element, float32 from 0 to 1."""
     if table.size:
@@ -117,6 +100,8 @@ def _pick_if(element, column, number, table, layout, settings, boxes, notes, cou
 @helper
 def _best_column(scores, at, first, stop, step):
     """Column of the greatest score of one box; the first of equals, and no NaN if possible."""
+    if step == 1:
+        return first_greatest(scores, at + first, at + stop) - at
     best = first
     for other in range(first + 1, stop):
         value, top = scores[at + other * step], scores[at + best * step]
@@ -173,10 +158,14 @@ def _scan_columns(scores, limit, layout, settings, best, winners, marks):
         at = layout[SCORE_START] + column * layout[COLUMN_STEP]
         for block in range(marks.size):
             start = block * BLOCK
-            stop = min(start + BLOCK, total)
-            if not _may_reach(scores, at + start, at + stop, limit):
+            stop = start + BLOCK
+            if stop > total:
+                stop = total
+                if not any_within(scores, at + start, at + stop, limit):
+                    continue
+            elif not any_reaches(scores, at + start, limit):
                 continue
-            settings[NOT_A_SCORE] += _count_nan(scores, at + start, at + stop)
+            settings[NOT_A_SCORE] += count_nan(scores, at + start, at + stop)
             if marks[block]:
                 _raise_best(scores, at, start, stop, np.int16(column), best, winners)
             else:
@@ -239,8 +228,8 @@ def select_rows(scores, limit, table, layout, settings, boxes, notes, count):
     columns, low = layout[STOP] - layout[FIRST], limit[0]
     for number in range(layout[CANDIDATES]):
         at = layout[SCORE_START] + number * layout[SCORE_STEP] + layout[FIRST]
-        if _may_reach(scores, at, at + columns, low):
-            settings[NOT_A_SCORE] += _count_nan(scores, at, at + columns)
+        if any_within(scores, at, at + columns, low):
+            settings[NOT_A_SCORE] += count_nan(scores, at, at + columns)
             count = _pick_box(scores, low, number, table, layout, settings, boxes, notes, count)
     return count
 
