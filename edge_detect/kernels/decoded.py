@@ -6,6 +6,7 @@ import numpy as np
 
 from edge_detect.kernels.candidates import (
     CLASS_NUMBER,
+    LABELS,
     NOT_A_SCORE,
     SCORE,
     TINY,
@@ -157,6 +158,10 @@ def collect_numbered(corner, scores, numbers, rows, factors, layout, settings, b
             settings[WITHOUT_LABEL] += 1.0
             settings[CLASS_NUMBER] = number
             continue
+        class_id = whole + layout[LABEL_OFFSET]
+        if score == 0.0 and not 0 <= class_id < settings[LABELS]:
+            # A row that pads the output, with a threshold of 0.
+            continue
         at, step = layout[BOX_START] + row * layout[BOX_STEP], layout[BOX_VALUE_STEP]
         x_min, y_min, x_max, y_max = corners_of(
             layout[FORM],
@@ -168,7 +173,7 @@ def collect_numbered(corner, scores, numbers, rows, factors, layout, settings, b
         reach = max(reach, x_max, y_max)
         count = append(
             boxes, notes, count, x_min, y_min, x_max, y_max, score,
-            whole + layout[LABEL_OFFSET], settings,
+            class_id, settings,
         )  # fmt: skip
     _count_tiny(reach, count, factors, settings)
     return count

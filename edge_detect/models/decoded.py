@@ -13,6 +13,7 @@ from edge_detect.kernels.candidates import TINY_PIXELS
 from edge_detect.kernels.decoded import place_decoded
 from edge_detect.kernels.registry import prepare
 from edge_detect.models.arrangement import Arrangement, arrange, check_scores
+from edge_detect.models.first_look import FirstLook
 from edge_detect.models.sections.decoded import DecodedSpec
 from edge_detect.models.selector import KINDS, Selector
 from edge_detect.models.spec import ModelSpec
@@ -64,6 +65,7 @@ class DecodedDecoder:
         self._joined = "joined" in section.outputs
         names = _tensor_names(spec.name, section)
         infos = [output_named(spec.name, outputs, name) for name in names]
+        _check_scores(section, infos)
         # Few models have a softmax behind their outputs, and those have few candidates.
         self._reader = TensorReader(infos, as_real=section.scores == "softmax")
         self._layout = _describe(spec, section, infos)
@@ -72,8 +74,9 @@ class DecodedDecoder:
         self._layout[places.SHIFT] = shift_of(self._scores.dtype)
         self._factors = box_factors(spec, section)
         self._table = self._tabulate()
-        self._check_values()
+        self._check_unit()
         self._selector = Selector(self._layout, self._table, self._scores, self._objectness)
+        self._first_look = FirstLook(spec.name, "decoded.scores", self._scores, self._layout)
         self._labels = tuple(spec.labels)
         prepare(place_decoded, self._reader.element_type)
         count = int(self._layout[places.CANDIDATES])
@@ -86,9 +89,10 @@ class DecodedDecoder:
         workspace = self._workspace
         if workspace.configure(letterbox, thresholds):
             self._selector.set_threshold(thresholds.score)
+        corner, scores, objectness = _roles(self._reader.read(outputs))
+        self._first_look(scores)
         if self._selector.impossible:
             return Detections.empty(self._labels)
-        corner, scores, objectness = _roles(self._reader.read(outputs))
         select, settings, layout = self._selector.select, workspace.settings, self._layout
         table, factors = self._table, self._factors
 
@@ -110,13 +114,10 @@ class DecodedDecoder:
         ]
         return table_of(chance(self._scores), chance(self._objectness), *lengths)
 
-    def _check_values(self) -> None:
-        """Refuse quantized tensors whose range contradicts the manifest."""
+    def _check_unit(self) -> None:
+        """Refuse quantized boxes that are too small to be in pixels."""
         if not self._table.size:
             return
-        logits = self._section.scores == "sigmoid"
-        for info in (self._scores, self._objectness):
-            check_scores(info, "decoded.scores", logits=logits, shared=info is self._corner)
         reach = float(self._table[2:].max())
         if self._section.unit == "pixels" and reach <= TINY_PIXELS:
             raise ModelError(
@@ -154,6 +155,15 @@ def _roles(tensors: list[_T]) -> tuple[_T, _T, _T]:
     corner = tensors[0]
     scores = tensors[1] if len(tensors) > 1 else corner
     return corner, scores, tensors[2] if len(tensors) > 2 else scores
+
+
+def _check_scores(section: DecodedSpec, infos: list[TensorInfo]) -> None:
+    """Refuse quantized scores that contradict the manifest or are too coarse."""
+    corner, scores, objectness = _roles(infos)
+    if section.scores != "softmax":
+        logits = section.scores == "sigmoid"
+        for info in (scores, objectness):
+            check_scores(info, "decoded.scores", logits=logits, shared=info is corner)
 
 
 def _describe(spec: ModelSpec, section: DecodedSpec, infos: list[TensorInfo]) -> NDArray[np.int64]:

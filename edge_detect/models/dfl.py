@@ -12,6 +12,7 @@ from edge_detect.kernels import select as places
 from edge_detect.kernels.dfl import place_dfl
 from edge_detect.kernels.registry import prepare
 from edge_detect.models.arrangement import check_scores
+from edge_detect.models.first_look import FirstLook
 from edge_detect.models.sections.dfl import DflOutputs, DflSpec
 from edge_detect.models.selector import KINDS, Selector
 from edge_detect.models.spec import ModelSpec
@@ -42,14 +43,16 @@ class _Grids:
         infos: Mapping[str, TensorInfo],
     ) -> None:
         names = [name for key, name in sorted(outputs.items())]
-        self._reader = TensorReader(output_named(spec.name, infos, name) for name in names)
+        named = [output_named(spec.name, infos, name) for name in names]
+        check_scores(named[-1], "dfl.scores", logits=dfl.scores == "sigmoid", shared=False)
+        self._reader = TensorReader(named)
         tensors = self._reader.infos
         corner, scores = tensors[0], tensors[-1]
         self._cells = cells
         self._layout = _describe(spec, dfl, tensors, len(cells))
         self._table = _tabulate(dfl, corner, scores)
-        check_scores(scores, "dfl.scores", logits=dfl.scores == "sigmoid", shared=False)
         self.selector = Selector(self._layout, self._table, scores, scores)
+        self._first_look = FirstLook(spec.name, "dfl.scores", scores, self._layout)
         prepare(place_dfl, self._reader.element_type)
 
     def collect(
@@ -61,10 +64,11 @@ class _Grids:
         count: int,
     ) -> int:
         """Append the candidates; beyond the capacity they are only counted."""
-        if self.selector.impossible:
-            return count
         tensors = self._reader.read(outputs)
         corner, scores = tensors[0], tensors[-1]
+        self._first_look(scores)
+        if self.selector.impossible:
+            return count
         end = self.selector.select(scores, scores, settings, boxes, notes, count)
         if end > boxes.shape[1]:
             return end

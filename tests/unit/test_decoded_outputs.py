@@ -159,6 +159,41 @@ def test_sizes_taken_for_corners_are_logged(caplog):
 
 
 @pytest.mark.parametrize("layout", ["rows", "columns"])
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_logits_below_one_taken_for_probabilities_show_in_the_first_frame(caplog, layout, dtype):
+    scores = np.full((1, 10, 3), -4, np.float32)
+    scores[0, 0, 1] = 0.9
+    tensors = {"boxes": joined()["joined"][..., :4].copy(), "scores": scores}
+    if dtype == "int8":
+        tensors["boxes"] = (tensors["boxes"] * 2).astype(np.int8)
+        tensors["scores"] = np.round(scores / 0.05).astype(np.int8)
+    if layout == "columns":
+        tensors = {name: array.transpose(0, 2, 1).copy() for name, array in tensors.items()}
+    infos = {
+        name: info(name, array, 0.05 if dtype == "int8" else 0.0) for name, array in tensors.items()
+    }
+    spec = manifest(3, outputs={name: name for name in tensors}, layout=layout)
+    decoder = make_decoder(spec, infos)
+    for _ in range(3):
+        decoder.decode(tensors, BOX, NORMAL)
+    looked = [record.getMessage() for record in caplog.records if "first frame" in record.msg]
+    assert len(looked) == 1
+    assert 'reach from -4 to 0.9: decoded.scores = "sigmoid"' in looked[0]
+
+
+def test_probabilities_taken_for_logits_show_in_the_first_frame(caplog):
+    decode(joined(), scores="sigmoid")
+    assert 'reach from 0 to 0.9: decoded.scores = "probability"' in caplog.text
+
+
+def test_rows_that_pad_the_output_need_no_label_at_a_threshold_of_zero():
+    tensors = numbered()
+    tensors["joined"][0, 2:] = [0, 0, 0, 0, 0, -1]
+    section = {"classes": "index", "box": "xyxy", "nms": {"method": "none"}}
+    assert len(decode(tensors, Thresholds(0.0, 1.0, 100), **section)) == 2
+
+
+@pytest.mark.parametrize("layout", ["rows", "columns"])
 @pytest.mark.parametrize("objectness", [False, True])
 def test_logits_taken_for_probabilities_are_logged_with_the_greatest(caplog, layout, objectness):
     tensors = joined(values=7 + objectness)
