@@ -1,5 +1,6 @@
 """What people do today: dequantize everything, decode with NumPy, suppress with OpenCV."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,7 +28,8 @@ def decode_with_numpy(
     """Decode one inference the usual way.
 
     Args:
-        spec: The manifest: a split YOLO, or a raw SSD with one head.
+        spec: The manifest: a split YOLO, a raw SSD with one head, a model that decodes its own
+            boxes, or one with distances as distributions.
         infos: What the model file says about its outputs.
         outputs: The output tensors.
         letterbox: How the frame lay in the model's input.
@@ -36,23 +38,88 @@ def decode_with_numpy(
     Returns:
         (n, 4) boxes in frame pixels, (n,) scores, (n,) class ids; best first.
     """
-    centre_size, scores = (_yolo if spec.yolo else _ssd)(spec, infos, outputs)
+    if spec.decoded is not None and spec.decoded.classes == "index":
+        return _numbered(spec, infos, outputs, letterbox, thresholds)
+    readers = {"yolo": _yolo, "ssd": _ssd, "decoded": _decoded, "dfl": _dfl}
+    centre_size, scores = readers[spec.family](spec, infos, outputs)
     class_ids = scores.argmax(1)
     best = scores[np.arange(len(scores)), class_ids]
     chosen = best >= thresholds.score
     centre_size, best, class_ids = centre_size[chosen], best[chosen], class_ids[chosen]
     corner_size = centre_size.copy()
     corner_size[:, :2] -= centre_size[:, 2:] / 2
-    kept = cv2.dnn.NMSBoxesBatched(
-        corner_size.tolist(), best.tolist(), class_ids.tolist(), thresholds.score, thresholds.iou
-    )
-    kept = np.array(kept, np.intp).reshape(-1)[: thresholds.max_detections]
+    if spec.nms.method == "none":
+        kept = np.argsort(-best)[: thresholds.max_detections]
+    else:
+        chosen = cv2.dnn.NMSBoxesBatched(
+            corner_size.tolist(), best.tolist(), class_ids.tolist(), thresholds.score,
+            thresholds.iou,
+        )  # fmt: skip
+        kept = np.array(chosen, np.intp).reshape(-1)[: thresholds.max_detections]
     boxes = corner_size[kept]
     boxes[:, 2:] += boxes[:, :2]
+    return _to_frame(boxes, letterbox), best[kept], class_ids[kept]
+
+
+def _to_frame(boxes: Floats, letterbox: Letterbox) -> Floats:
     boxes -= [letterbox.offset_x, letterbox.offset_y] * 2
     boxes /= [letterbox.scale_x, letterbox.scale_y] * 2
-    boxes = boxes.clip(0, list(letterbox.frame) * 2)
-    return boxes, best[kept], class_ids[kept]
+    return boxes.clip(0, list(letterbox.frame) * 2)
+
+
+def _numbered(
+    spec: ModelSpec, infos: Infos, outputs: Tensors, letterbox: Letterbox, thresholds: Thresholds
+) -> tuple[Floats, Floats, NDArray[np.intp]]:
+    """Rows of corners in pixels, score and class number."""
+    rows = _real(infos, outputs, spec.decoded.outputs["joined"]) if spec.decoded else np.empty(0)
+    rows = rows[rows[:, 4] >= thresholds.score]
+    rows = rows[np.argsort(-rows[:, 4])][: thresholds.max_detections]
+    return _to_frame(rows[:, :4].copy(), letterbox), rows[:, 4], rows[:, 5].astype(np.intp)
+
+
+def _decoded(spec: ModelSpec, infos: Infos, outputs: Tensors) -> tuple[Floats, Floats]:
+    """Boxes as centre and size, and scores."""
+    section = spec.decoded
+    if section is None:
+        raise ValueError(f"{spec.name} must decode its own boxes")
+    if "joined" in section.outputs:
+        values = _real(infos, outputs, section.outputs["joined"])
+        values = values.T if section.layout == "columns" else values
+        boxes, scores = values[:, :4], values[:, 4 + section.objectness :]
+        if section.objectness:
+            scores = scores * values[:, 4:5]
+    else:
+        boxes = _real(infos, outputs, section.outputs["boxes"])
+        scores = _real(infos, outputs, section.outputs["scores"])
+    if section.scores == "sigmoid":
+        scores = _sigmoid(scores)
+    if section.unit == "relative":
+        boxes = boxes * np.array(spec.input.size * 2, np.float32)
+    return boxes, scores
+
+
+def _dfl(spec: ModelSpec, infos: Infos, outputs: Tensors) -> tuple[Floats, Floats]:
+    """Grids with sides and classes, joined in either order."""
+    section, boxes, scores = spec.dfl, [], []
+    if section is None:
+        raise ValueError(f"{spec.name} must have distances as distributions")
+    sides = 4 * section.bins
+    for level in section.levels:
+        values = _real(infos, outputs, level.outputs["joined"])
+        values = values.reshape(-1, values.shape[-1])
+        cut = sides if section.joined == "boxes-classes" else values.shape[1] - sides
+        parts = values[:, :cut], values[:, cut:]
+        logits, classes = parts if section.joined == "boxes-classes" else parts[::-1]
+        shares = np.exp(logits.reshape(-1, 4, section.bins))
+        shares /= shares.sum(2, keepdims=True)
+        distances = (shares @ np.arange(section.bins, dtype=np.float32)) * level.stride
+        side = math.ceil(spec.input.size[0] / level.stride)
+        y, x = np.mgrid[:side, :side].reshape(2, -1)
+        begin = (np.stack([x, y], 1) + section.centre) * level.stride
+        low, high = begin - distances[:, :2], begin + distances[:, 2:]
+        boxes.append(np.hstack([(low + high) / 2, high - low]))
+        scores.append(_sigmoid(classes))
+    return np.concatenate(boxes).astype(np.float32), np.concatenate(scores)
 
 
 def _real(infos: Infos, outputs: Tensors, name: str) -> Floats:

@@ -1,11 +1,20 @@
 """Post-processing, from raw tensors to detections, side by side with what people use today.
 
-    python benchmarks/postprocess.py [--rounds N] [--json]
+    python benchmarks/postprocess.py [--rounds N] [--peer PYTHON] [--json]
 
 Tensors are those of the busiest frame of the demo clip, and made up ones of an SSD with 1917
 anchors and 91 classes. In every round each contender runs once, in turn, so that all see the same
 machine. Then the worst cases of suppression are measured against the overlaps of all pairs of
 their ten thousand candidates; the exit status is 1 where one takes twice the time that it should.
+Tensors of bundled models are those of the busiest frame of the demo clip; those of other families
+are made up (`families.py`). In every round each contender runs once, in turn, so that all see the
+same machine. `--peer` adds `edgefirst-decoder`, a decoder in Rust, on the same YOLOv8 tensor:
+
+    python -m venv /tmp/peer && /tmp/peer/bin/pip install edgefirst-decoder==0.38.0
+    python benchmarks/postprocess.py --peer /tmp/peer/bin/python
+
+Then the worst cases of suppression are measured against the overlaps of all pairs of their ten
+thousand candidates; the exit status is 1 where one takes twice the time that it should.
 """
 
 import argparse
@@ -25,6 +34,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+from families import PEER_CASE, THRESHOLDS, Case, make_cases, peer_decoder
 from support import references
 from support.suppression import ARRANGEMENTS, arrangement, run_suppress, settings_for
 
@@ -43,6 +53,7 @@ YOLO = "yolov3-tiny-coco"
 SSD = "ssdlite-mobilenet-v2-pedestrian"
 # With 90 classes; the same network is here with suppression in the graph.
 COCO_SSD = "ssd-mobilenet-v2-coco"
+OURS = "edge-detect"
 THRESHOLD = 0.25
 CANDIDATES = 10_000
 # How many times as long as suppression the overlaps of all pairs of candidates take, at least.
@@ -204,6 +215,30 @@ def measure_wide_ssd(scores: str, rounds: int) -> dict[str, Any]:
     )
 
 
+def compare_families(rounds: int, peer: str | None) -> list[dict[str, Any]]:
+    """Our decoders against NumPy and OpenCV, and a peer, on tensors that are made up."""
+    return [compare_family(case, rounds, peer) for case in make_cases()]
+
+
+def compare_family(case: Case, rounds: int, peer: str | None) -> dict[str, Any]:
+    """Our decoder against NumPy and OpenCV, and a peer if it can read the tensor."""
+    letterbox = references.plain(case.spec.input.size[0])
+    decoder = make_decoder(case.spec, case.infos)
+    contenders: dict[str, Callable[[], Any]] = {
+        OURS: lambda: decoder.decode(case.outputs, letterbox, THRESHOLDS),
+        "numpy + NMSBoxes": lambda: decode_with_numpy(
+            case.spec, case.infos, case.outputs, letterbox, THRESHOLDS
+        ),
+    }
+    if peer and case.name == PEER_CASE:
+        contenders["edgefirst-decoder"] = peer_decoder(peer, case)
+    durations = take_turns(contenders, rounds)
+    counts = {name: len(contender()[1]) for name, contender in contenders.items() if name != OURS}
+    result: dict[str, Any] = {"model": case.name, "detections": len(contenders[OURS]())}
+    result["peer_detections"] = ", ".join(str(count) for count in counts.values())
+    return result | {name: percentiles(taken) for name, taken in durations.items()}
+
+
 def measure_in_graph(rounds: int) -> dict[str, dict[str, float]]:
     """From input to detections with suppression in the graph, and with ours behind it.
 
@@ -309,6 +344,7 @@ def main() -> int:
     """Run the comparison and print it; the exit status is 1 where suppression is too slow."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=2000, help="default: %(default)s")
+    parser.add_argument("--peer", metavar="PYTHON", help="environment with edgefirst-decoder")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     arguments = parser.parse_args()
     results = [compare_decoders(model, arguments.rounds) for model in (YOLO, SSD, COCO_SSD)]
@@ -317,6 +353,7 @@ def main() -> int:
         measure_wide_ssd(scores, arguments.rounds)
         for scores in ("probability", "sigmoid", "softmax")
     ]
+    results += compare_families(arguments.rounds, arguments.peer)
     ratios = measure_suppression(max(10, arguments.rounds // 100))
     if arguments.json:
         print(json.dumps([*results, {"suppression": ratios}], indent=2))
