@@ -150,9 +150,8 @@ def made_model(
         graph.add(each)
         if each.values is None:
             continue
-        source = inputs[0].name
+        source = inputs[0].name if each.values is FROM_INPUT else f"{each.name}/values"
         if each.values is not FROM_INPUT:
-            source = f"{each.name}/values"
             same = Tensor(source, each.shape, each.dtype, each.scale, each.zero_point)
             graph.add(same, _packed(each))
         reshape = {0: Vector("i", each.shape)}
