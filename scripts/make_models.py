@@ -18,7 +18,7 @@ from typing import Any
 from fetch_packages import FOLDER, digest
 from make_mobilenets import Workshop, make_coco, make_openimages
 
-from edge_detect.models.detector import load_model
+from edge_detect.models.opening import load_model
 from edge_detect.models.spec import read_manifest
 from edge_detect.tools.agreement import compare
 from edge_detect.tools.convert.build import convert_to_tflite, save_model

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from edge_detect.core import bundled_path
-from edge_detect.models import find_model
-from edge_detect.models.options import LoadOptions
+from edge_detect.models.options import LoadOptions, find_with_options
 from edge_detect.tools.bench import BenchReport, StageFigures, measure, scaled_clip
 from edge_detect.tools.bench_accelerators import (
     AcceleratorReport,
@@ -54,7 +53,7 @@ def _bench_accelerators(arguments: argparse.Namespace) -> int:
     models = _models(arguments.model)
     if arguments.model not in (None, "all"):
         # A word that is misspelt is an error; what cannot be measured is a line of the table.
-        find_model(arguments.model)
+        find_with_options(arguments.model, LoadOptions())
     reports = measure_accelerators(
         models,
         find_devices(accelerators, arguments.library),

@@ -51,6 +51,9 @@ def detect(arguments: argparse.Namespace) -> int:
             f"model {detector.name}: the default, because {detector.reason}; --model takes another",
             file=sys.stderr,
         )
+    if detector.inferred:
+        told = detector.inferred.summary()
+        print(f"model    {detector.title}  {detector.input_size}, {told}", file=sys.stderr)
     if arguments.save:
         _make_folder(arguments.save)
     overlay, buffer = Overlay(detector.labels), detector.new_buffer()

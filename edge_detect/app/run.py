@@ -110,7 +110,8 @@ def _introduce(pipeline: Pipeline) -> None:
     where = ", ".join(detector.lanes.devices)
     if where == "cpu":
         where = f"{detector.threads} thread{'s' if detector.threads > 1 else ''}"
-    _say(f"model    {detector.name}  {detector.input_size}, {detector.runtime}, {where}")
+    told = f"; {detector.inferred.summary()}" if detector.inferred else ""
+    _say(f"model    {detector.title}  {detector.input_size}, {detector.runtime}, {where}{told}")
     if detector.reason:
         _say(f"         the default, because {detector.reason}; --model takes another")
     if detector.lanes.away:

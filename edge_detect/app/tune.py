@@ -6,7 +6,8 @@ import sys
 
 from edge_detect.core import EdgeDetectError
 from edge_detect.core.resources import tuning_path
-from edge_detect.models import bundled_models, find_model
+from edge_detect.models import bundled_models
+from edge_detect.models.options import LoadOptions, find_with_options
 from edge_detect.models.tuned import check_writable, this_board, write_tuning
 from edge_detect.tools.tune import Candidate, TuneReport, measure_tuning
 
@@ -19,7 +20,9 @@ _BUSY = 75
 
 def tune(arguments: argparse.Namespace) -> int:
     """Measure the models that are named, or all that are bundled."""
-    entries = [find_model(name) for name in arguments.model or []] or bundled_models()
+    entries = [
+        find_with_options(name, LoadOptions())[0] for name in arguments.model or []
+    ] or bundled_models()
     path = None if arguments.dry_run else tuning_path()
     if path is not None:
         check_writable(path)

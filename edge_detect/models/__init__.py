@@ -17,8 +17,9 @@ if TYPE_CHECKING:
         model_names,
         verify,
     )
-    from edge_detect.models.detector import Detector, load_model
+    from edge_detect.models.detector import Detector
     from edge_detect.models.download import pull
+    from edge_detect.models.opening import load_model
     from edge_detect.models.preprocess import InputBuffer
     from edge_detect.models.runtime import default_threads
     from edge_detect.models.spec import ModelSpec, read_manifest
@@ -55,7 +56,7 @@ _MODULES = {
     "default_threads": "runtime",
     "find_model": "catalogue",
     "list_models": "catalogue",
-    "load_model": "detector",
+    "load_model": "opening",
     "model_names": "catalogue",
     "pull": "download",
     "read_manifest": "spec",

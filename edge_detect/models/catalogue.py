@@ -1,19 +1,33 @@
 """Which models there are, and where their files lie.
 
-A model is a manifest, `NAME.toml`, in one of the folders of `models_paths`: the one that comes
-with the package, the computer's and the user's own. Its file lies beside the manifest or, when it
-was pulled, in one of the other two.
+A model of the catalogue is a manifest, `NAME.toml`, in one of the folders of `models_paths`: the
+one that comes with the package, the computer's and the user's own. Its file lies beside the
+manifest or, when it was pulled, in one of the other two. A model file without a manifest, or with
+one that is not complete, tells the rest itself: see `edge_detect.models.infer`.
 """
 
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_detect.core import ModelError, Size, bundled_path, user_models_path
 from edge_detect.core.resources import models_paths
 from edge_detect.models.checksum import content_mismatch
-from edge_detect.models.spec import ModelSpec, read_manifest
+from edge_detect.models.infer.overrides import Overrides
+from edge_detect.models.names import name_from
+from edge_detect.models.spec import (
+    IncompleteManifestError,
+    ModelSpec,
+    load_manifest,
+    validate_manifest,
+)
+
+if TYPE_CHECKING:
+    from edge_detect.models.infer.inference import Inference
 
 __all__ = [
     "CatalogueEntry",
@@ -25,6 +39,10 @@ __all__ = [
     "verify",
 ]
 
+_log = logging.getLogger(__name__)
+
+_NOTHING = Overrides()
+
 
 @dataclass(slots=True, frozen=True)
 class CatalogueEntry:
@@ -32,15 +50,19 @@ class CatalogueEntry:
 
     Attributes:
         spec: The manifest.
-        manifest: Where the manifest lies.
+        manifest: Where the manifest lies; the model file itself where there is none.
         path: Where the model file lies, or will lie once it is pulled.
         present: Whether it is there.
+        inferred: What the model file itself told; None where the manifest says everything.
+        overrides: What the user said instead.
     """
 
     spec: ModelSpec
     manifest: Path
     path: Path
     present: bool
+    inferred: "Inference | None" = None
+    overrides: Overrides = _NOTHING
 
     @property
     def name(self) -> str:
@@ -49,8 +71,13 @@ class CatalogueEntry:
 
     @property
     def family(self) -> str:
-        """`ssd` or `yolo`."""
+        """Of the manifest, such as `ssd` or `yolo`."""
         return self.spec.family
+
+    @property
+    def title(self) -> str:
+        """What the line at start calls it: the file where that alone is known."""
+        return self.path.name if self.manifest == self.path else self.spec.name
 
     @property
     def size(self) -> Size:
@@ -76,18 +103,21 @@ class Verification(Enum):
     WRONG = "wrong"
 
 
-def find_model(name_or_path: str | Path) -> CatalogueEntry:
+def find_model(name_or_path: str | Path, overrides: Overrides = _NOTHING) -> CatalogueEntry:
     """Find a model by name or by path.
 
     Args:
-        name_or_path: A name of the catalogue, or the path of a `.tflite` file with its
-            `.toml` beside it, or of that `.toml`.
+        name_or_path: A name of the catalogue, or the path of a model file or of its manifest.
+            What its manifest does not say, or all where there is none, the file tells.
+        overrides: What is known better.
 
     Raises:
-        ModelError: There is no such model, or its manifest is not valid.
+        ModelError: There is no such model, its manifest is not valid, or its file does not tell
+            enough.
+        ConfigError: An override does not go with the model.
     """
     try:
-        return _find(name_or_path)
+        return _find(name_or_path, overrides)
     except OSError as error:
         # Such as a directory that the service may not look into.
         raise ModelError(
@@ -96,15 +126,20 @@ def find_model(name_or_path: str | Path) -> CatalogueEntry:
         ) from error
 
 
-def _find(name_or_path: str | Path) -> CatalogueEntry:
+def _find(name_or_path: str | Path, overrides: Overrides) -> CatalogueEntry:
     text = str(name_or_path)
     path = Path(name_or_path)
-    if isinstance(name_or_path, Path) or path.suffix in (".tflite", ".toml") or "/" in text:
-        return _entry_beside(path)
-    for folder in models_paths():
-        manifest = folder / f"{text}.toml"
-        if manifest.is_file():
-            return _entry(manifest)
+    if isinstance(name_or_path, Path) or "/" in text or path.suffix in (".tflite", ".toml"):
+        return _entry_beside(path, overrides)
+    for name in dict.fromkeys((text, name_from(text))):
+        for folder in models_paths():
+            for suffix in (".toml", ".tflite"):
+                file = folder / f"{name}{suffix}"
+                if file.is_file():
+                    return _entry_beside(file, overrides)
+    if path.is_file():
+        # No name of the catalogue, but a file here: `model.lite`, `model.pt`.
+        return _entry_beside(path, overrides)
     names = model_names()
     close = get_close_matches(text, names, n=1)
     guess = f"did you mean {close[0]!r}? " if close else ""
@@ -115,12 +150,23 @@ def _find(name_or_path: str | Path) -> CatalogueEntry:
 
 
 def list_models() -> list[CatalogueEntry]:
-    """All models of the catalogue, by name.
+    """All models of the catalogue, by name; files without a manifest that are none are left out.
 
     Raises:
         ModelError: A manifest is not valid.
     """
-    return [find_model(name) for name in model_names()]
+    return list(_entries())
+
+
+def _entries() -> Iterator[CatalogueEntry]:
+    described = _described_names()
+    for name in model_names():
+        try:
+            yield find_model(name)
+        except ModelError as error:
+            if name in described:
+                raise
+            _log.warning("%s", error.said_of(name))
 
 
 def bundled_models() -> list[CatalogueEntry]:
@@ -137,7 +183,13 @@ def bundled_models() -> list[CatalogueEntry]:
 
 def model_names() -> list[str]:
     """The names of all models of the catalogue, in alphabetical order."""
-    return sorted({path.stem for folder in models_paths() for path in folder.glob("*.toml")})
+    bare = {path.stem for folder in models_paths() for path in folder.glob("*.tflite")}
+    return sorted(_described_names() | bare)
+
+
+def _described_names() -> set[str]:
+    """The names of models that have a manifest."""
+    return {path.stem for folder in models_paths() for path in folder.glob("*.toml")}
 
 
 def verify(name_or_path: str | Path) -> tuple[Verification, str]:
@@ -159,19 +211,24 @@ def verify(name_or_path: str | Path) -> tuple[Verification, str]:
     return (Verification.WRONG if mismatch else Verification.GOOD), mismatch
 
 
-def _entry_beside(path: Path) -> CatalogueEntry:
-    if path.suffix not in (".tflite", ".toml"):
-        raise ModelError(f"{path} is neither a .tflite file nor a manifest (.toml)")
-    manifest = path.with_suffix(".toml")
-    if path.suffix == ".tflite" and not path.exists():
+def _entry_beside(path: Path, overrides: Overrides) -> CatalogueEntry:
+    if path.suffix == ".toml":
+        return _entry(path, overrides)
+    if not path.exists():
+        if path.suffix not in (".tflite", ".lite"):
+            raise ModelError(f"{path} is neither a .tflite file nor a manifest (.toml)")
         raise ModelError(f"there is no model file {path}")
-    if not manifest.exists():
-        raise ModelError(
-            f"there is no manifest {manifest}",
-            "a model needs one beside it; the docs say what it holds",
+    if path.is_dir() or not path.with_suffix(".toml").exists():
+        # Reading a file takes NumPy and more; listing models does not need it.
+        from edge_detect.models.infer.choose import infer
+
+        inferred = infer(path, overrides)
+        return CatalogueEntry(
+            inferred.spec, path, path, present=True, inferred=inferred, overrides=overrides
         )
-    entry = _entry(manifest)
-    if path.suffix == ".tflite" and path.name != entry.spec.file:
+    manifest = path.with_suffix(".toml")
+    entry = _entry(manifest, overrides, path)
+    if path.name != entry.spec.file:
         raise ModelError(
             f"{manifest}: file: it is {entry.spec.file!r}, not {path.name!r}",
             "name the manifest like the model file, and say so in its key `file`",
@@ -179,12 +236,37 @@ def _entry_beside(path: Path) -> CatalogueEntry:
     return entry
 
 
-def _entry(manifest: Path) -> CatalogueEntry:
-    spec = read_manifest(manifest)
-    if spec.name != manifest.stem:
-        raise ModelError(f"{manifest}: name: it is {spec.name!r}, not {manifest.stem!r}")
+def _entry(manifest: Path, overrides: Overrides, path: Path | None = None) -> CatalogueEntry:
+    """The model that a manifest describes.
+
+    Args:
+        manifest: Its path.
+        overrides: What is known better.
+        path: Of the model file, where the manifest was found through it.
+    """
+    if not manifest.exists():
+        raise ModelError(f"there is no manifest {manifest}")
+    data = load_manifest(manifest)
+    name = name_from(manifest.stem)
+    if str(data.get("name", name)) not in (name, manifest.stem):
+        raise ModelError(f"{manifest}: name: it is {data['name']!r}, not {manifest.stem!r}")
+    inferred = None
+    try:
+        spec = validate_manifest(manifest, data)
+    except IncompleteManifestError as error:
+        # Reading a file takes NumPy and more; listing complete manifests does not need it.
+        from edge_detect.models.infer.completion import complete
+
+        file = path or manifest.with_name(str(data.get("file", f"{manifest.stem}.tflite")))
+        inferred = complete(manifest, data, file, overrides, error)
+        spec = inferred.spec
+    else:
+        if overrides:
+            from edge_detect.models.infer.completion import overridden
+
+            spec = overridden(manifest, data, overrides)
     path = manifest.with_name(spec.file)
     if not path.exists() and spec.origin.url:
         pulled = [folder / spec.file for folder in models_paths()]
         path = next((each for each in pulled if each.exists()), user_models_path() / spec.file)
-    return CatalogueEntry(spec, manifest, path, path.exists())
+    return CatalogueEntry(spec, manifest, path, path.exists(), inferred, overrides)

@@ -1,8 +1,7 @@
 """From an image to what is in it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Lock
 from time import monotonic_ns, perf_counter_ns
 from types import TracebackType
@@ -12,16 +11,14 @@ from numpy.typing import NDArray
 
 from edge_detect.core import AcceleratorError, Detections, Image, Size, Timings
 from edge_detect.core.turns import Turns
-from edge_detect.models.accelerator import parse_accelerator
+from edge_detect.models.infer.inference import Inference
 from edge_detect.models.lanes import Lanes, Place
-from edge_detect.models.loading import choose_default, open_lanes
-from edge_detect.models.options import AcceleratorLimits, LoadOptions, find_with_options
 from edge_detect.models.preprocess import ColorOrder, InputBuffer
 from edge_detect.models.selection import Selection
 from edge_detect.models.spec import ModelSpec
 from edge_detect.models.tensors import Thresholds, override
 
-__all__ = ["Detector", "Ticket", "load_model"]
+__all__ = ["Detector", "Ticket"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -58,6 +55,8 @@ class Detector:
         name: What users call the model.
         labels: By class id.
         input_size: Width and height of the model's input in pixels.
+        inferred: What the model file itself told; None where a manifest says everything.
+        title: What the line at start calls it: its file, where that alone is known.
         lanes: What it runs on.
         thresholds: What is reported unless a call says otherwise.
         selection: Which of it is, unless a call says otherwise.
@@ -81,6 +80,8 @@ class Detector:
         self.thresholds = thresholds
         self.selection = selection or Selection(spec.name, spec.labels)
         self.reason = reason
+        self.inferred: Inference | None = None
+        self.title = spec.name
         self.turns = Turns()
         self._buffer = self.new_buffer()
         self._last: Place | None = None
@@ -332,80 +333,3 @@ class Detector:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def load_model(
-    name_or_path: str | Path | None = None,
-    *,
-    accelerator: str | None = None,
-    library: str | None = None,
-    deadline_s: float | None = None,
-    threads: int | None = None,
-    cores: Sequence[int] | None = None,
-    runtime: str | None = None,
-    classes: Sequence[str] | None = None,
-    score_threshold: float | None = None,
-    iou_threshold: float | None = None,
-    max_detections: int | None = None,
-    limits: AcceleratorLimits | None = None,
-) -> Detector:
-    """Load a model.
-
-    Args:
-        name_or_path: A name of the catalogue (`edge-detect models list`), or the path of a
-            `.tflite` file with its manifest beside it. The five options below may follow as in a
-            URL: `yolov3-tiny-coco?threads=2&accelerator=cpu`. By default the best of those that
-            come with the package for what it runs on: `default_model`.
-        accelerator: `auto`, `edgetpu` (`edgetpu:usb`, `edgetpu:pci`, `edgetpu:0` for some of
-            several), `gpu` or `cpu`; by default `auto`, which takes Edge TPUs if there are any
-            and the model has a twin for them, else the CPU.
-        library: Of the accelerator's delegate, name or path; by default `libedgetpu.so.1` for
-            Edge TPUs, and for a GPU none, as LiteRT knows it by itself.
-        deadline_s: An accelerator that takes longer for one inference has failed; by default 2.
-        threads: Threads that share one inference on the CPU; by default what `edge-detect tune`
-            found, else one less than the cores, at most four.
-        cores: Numbers of the processor's cores that these threads keep to; by default all.
-        runtime: `litert` or `tflite-runtime`; by default the first that is installed.
-        classes: Labels to report; all by default.
-        score_threshold: Least score reported, 0 to 1; by default the manifest's.
-        iou_threshold: Overlap above which the lesser of two boxes goes; by default the
-            manifest's.
-        max_detections: At most so many are reported; by default the manifest's.
-        limits: How long accelerators are waited for; the defaults suit slow boards.
-
-    Raises:
-        ModelError: There is no such model, or its file or manifest cannot be used.
-        DependencyError: No runtime is installed, or it does not fit the other packages.
-        AcceleratorError: The accelerator is missing, or does not work; says why.
-        ConfigError: A class, the accelerator or the runtime is unknown.
-        ValueError: A number is out of range.
-
-    Example:
-        >>> detector = load_model("yolov3-tiny-coco")
-        >>> detections = detector(cv2.imread("street.jpg"))
-        >>> detections[detections.scores > 0.5].names
-        ['person', 'bicycle']
-    """
-    options = LoadOptions(
-        accelerator=None if accelerator is None else parse_accelerator(accelerator),
-        library=library,
-        deadline_s=deadline_s,
-        threads=threads,
-        cores=None if cores is None else tuple(cores),
-        runtime=runtime,
-        limits=limits or AcceleratorLimits(),
-    )
-    plan, reason = None, ""
-    if name_or_path is None:
-        entry, plan, reason = choose_default(options)
-    else:
-        entry, options = find_with_options(name_or_path, options)
-    spec, nms = entry.spec, entry.spec.nms
-    thresholds = override(
-        Thresholds(nms.score_threshold, nms.iou_threshold, nms.max_detections, nms.multi_label),
-        score_threshold,
-        iou_threshold,
-        max_detections,
-    )
-    selection = Selection(spec.name, spec.labels, classes)
-    return Detector(spec, open_lanes(entry, options, plan), thresholds, selection, reason)

@@ -283,8 +283,11 @@ def _check_file(entry: CatalogueEntry) -> None:
 def _twin(entry: CatalogueEntry, named: str) -> CatalogueEntry:
     """The model that a manifest names as its twin: beside it, or in the catalogue."""
     name = named.removesuffix(".tflite")
-    beside = entry.manifest.with_name(f"{name}.toml")
-    return find_model(beside if beside.exists() else name)
+    for suffix in (".toml", ".tflite"):
+        beside = entry.manifest.with_name(f"{name}{suffix}")
+        if beside.exists():
+            return find_model(beside, entry.overrides)
+    return find_model(name, entry.overrides)
 
 
 def _for_cpu(entry: CatalogueEntry) -> CatalogueEntry:

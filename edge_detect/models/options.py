@@ -8,6 +8,7 @@ from edge_detect.core import ConfigError
 from edge_detect.core.url import Url, parse_url
 from edge_detect.models.accelerator import Accelerator, parse_accelerator
 from edge_detect.models.catalogue import CatalogueEntry, find_model
+from edge_detect.models.infer.overrides import OVERRIDES, Overrides, parse_overrides
 
 __all__ = [
     "AcceleratorLimits",
@@ -20,6 +21,7 @@ __all__ = [
 _MOST_CORES = 1024
 _MOST_THREADS = 64
 _LONGEST_S = 60.0
+_NOT_IN_A_NAME = ("limits", "overrides")
 
 
 @dataclass(slots=True, frozen=True)
@@ -42,7 +44,10 @@ class AcceleratorLimits:
 
 @dataclass(slots=True, frozen=True)
 class LoadOptions:
-    """How a model is to be loaded, as in `load_model`; None where nothing was said."""
+    """How a model is to be loaded, as in `load_model`; None where nothing was said.
+
+    `overrides` says what its file or manifest does not, or says wrongly.
+    """
 
     accelerator: Accelerator | None = None
     library: str | None = None
@@ -51,6 +56,7 @@ class LoadOptions:
     cores: tuple[int, ...] | None = None
     runtime: str | None = None
     limits: AcceleratorLimits = AcceleratorLimits()
+    overrides: Overrides | None = None
 
     def or_else(self, others: "LoadOptions") -> "LoadOptions":
         """These, and where nothing was said, the others."""
@@ -76,7 +82,7 @@ def find_with_options(
         ConfigError: An option is unknown, or says something impossible.
     """
     name, options = split_options(name_or_path, options)
-    return find_model(name), options
+    return find_model(name, options.overrides or Overrides()), options
 
 
 def split_options(name_or_path: str | Path, options: LoadOptions) -> tuple[str | Path, LoadOptions]:
@@ -97,8 +103,10 @@ def split_options(name_or_path: str | Path, options: LoadOptions) -> tuple[str |
 
 
 def _read_options(url: Url) -> LoadOptions:
-    url.check_options(*(each.name for each in fields(LoadOptions) if each.name != "limits"))
+    known = (each.name for each in fields(LoadOptions) if each.name not in _NOT_IN_A_NAME)
+    url.check_options(*known, *OVERRIDES)
     said = url.options
+    described = {key: value for key, value in said.items() if key in OVERRIDES}
     threads = url.integer("threads", 1, minimum=1) if "threads" in said else None
     deadline_s = url.number("deadline_s", 1) if "deadline_s" in said else None
     if threads is not None and threads > _MOST_THREADS:
@@ -112,6 +120,7 @@ def _read_options(url: Url) -> LoadOptions:
         threads=threads,
         cores=parse_cores(said["cores"]) if "cores" in said else None,
         runtime=said.get("runtime"),
+        overrides=parse_overrides(described) if described else None,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, FiniteFloat, PositiveInt, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from edge_detect.core import ModelError, Size
 from edge_detect.models.sections.base import Probability, Section
@@ -18,7 +19,21 @@ from edge_detect.models.sections.fomo import FomoSpec
 from edge_detect.models.sections.ssd import SsdSpec
 from edge_detect.models.sections.yolo import YoloSpec
 
-__all__ = ["FAMILIES", "InputSpec", "ModelSpec", "NmsSpec", "Origin", "read_manifest"]
+__all__ = [
+    "FAMILIES",
+    "IncompleteManifestError",
+    "InputSpec",
+    "ModelSpec",
+    "NmsSpec",
+    "Origin",
+    "load_manifest",
+    "read_manifest",
+    "validate_manifest",
+]
+
+# Kinds of validation errors that a model file may make up for.
+_NO_SECTION = "no_section"
+_LACKING = ("missing", _NO_SECTION)
 
 # The heads that each family may have; the first is the default.
 FAMILIES: dict[str, tuple[str, ...]] = {
@@ -31,6 +46,10 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 
 
 _Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class IncompleteManifestError(ModelError):
+    """A manifest lacks keys, which the model file itself may tell."""
 
 
 class InputSpec(Section):
@@ -153,7 +172,7 @@ class ModelSpec(Section):
     description: str = ""
     family: Literal["ssd", "yolo", "decoded", "dfl", "fomo"]
     head: Literal["raw", "postprocess", "split"] = "raw"
-    file: Annotated[str, Field(pattern=r"^[^/\\]+\.tflite$")]
+    file: Annotated[str, Field(pattern=r"^[^/\\]+$")]
     sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     git_blob: Annotated[str, Field(pattern=r"^([0-9a-f]{40})?$")] = ""
     edgetpu: str = ""
@@ -177,31 +196,57 @@ class ModelSpec(Section):
         for family in FAMILIES:
             given = getattr(self, family) is not None
             if family == self.family and not given:
-                raise ValueError(f"family {family!r} needs the section [{family}]")
+                raise PydanticCustomError(
+                    _NO_SECTION,
+                    "family '{family}' needs the section [{family}]",
+                    {"family": family},
+                )
             if family != self.family and given:
                 raise ValueError(f"family {self.family!r} and the section [{family}] do not fit")
         heads = FAMILIES[self.family]
         if self.head not in heads:
             raise ValueError(f"head {self.head!r} is not one of {sorted(heads)} of this family")
         if self.ssd is not None and self.head == "raw" and self.ssd.anchors is None:
-            raise ValueError("a raw SSD head needs [ssd.anchors]")
+            raise PydanticCustomError(_NO_SECTION, "a raw SSD head needs [ssd.anchors]")
         if self.mids and len(self.mids) != len(self.labels):
             raise ValueError(f"{len(self.mids)} mids and {len(self.labels)} labels do not fit")
         return self
 
 
 def read_manifest(path: Path) -> ModelSpec:
-    """Read and validate one manifest.
+    """Read and validate one manifest that is complete.
 
     Raises:
         ModelError: The file is missing, not TOML, or a key is wrong; names file and key.
     """
+    return validate_manifest(path, load_manifest(path))
+
+
+def load_manifest(path: Path) -> dict[str, Any]:
+    """Read one manifest, without validating it.
+
+    Raises:
+        ModelError: The file is missing or not TOML.
+    """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(f"cannot read manifest {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} is not valid TOML: {error}") from error
+
+
+def validate_manifest(path: Path, data: dict[str, Any]) -> ModelSpec:
+    """Validate the keys of one manifest.
+
+    Args:
+        path: For errors.
+        data: Sections and values.
+
+    Raises:
+        IncompleteManifestError: Nothing is wrong with the manifest, but keys are missing.
+        ModelError: A key is wrong; names file and key.
+    """
     try:
         return ModelSpec.model_validate(data)
     except ValidationError as error:
@@ -209,4 +254,7 @@ def read_manifest(path: Path) -> ModelSpec:
             f"{'.'.join(str(part) for part in item['loc']) or 'manifest'}: {item['msg']}"
             for item in error.errors()
         ]
-        raise ModelError(f"{path}: " + "; ".join(lines)) from error
+        message = f"{path}: " + "; ".join(lines)
+        if all(item["type"] in _LACKING for item in error.errors()):
+            raise IncompleteManifestError(message) from error
+        raise ModelError(message) from error

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edge_detect.core import bundled_path
-from edge_detect.models.detector import load_model
+from edge_detect.models.opening import load_model
 from edge_detect.tools.agreement import compare
 from edge_detect.tools.convert.calibration import read_pictures
 

@@ -4,6 +4,7 @@ import hashlib
 
 import pytest
 from support.echo_models import change_manifest, write_model
+from support.made_models import tensor, write_made
 
 from edge_detect.core import ModelError, bundled_path, resources, user_models_path
 from edge_detect.models import (
@@ -171,11 +172,12 @@ def test_a_model_that_the_system_does_not_look_for_is_an_error_that_says_why(nam
         find_model(name)
 
 
-def test_a_model_without_a_manifest_says_so(tmp_path):
-    path = write_model(tmp_path)
-    path.with_suffix(".toml").unlink()
-    with pytest.raises(ModelError, match=r"there is no manifest .*echo.toml"):
+def test_a_model_of_no_known_kind_names_its_outputs(tmp_path):
+    outputs = [tensor("odd", (1, 7, 9), values=0)]
+    path = write_made(tmp_path / "odd.tflite", [tensor("image", (1, 32, 32, 3))], outputs)
+    with pytest.raises(ModelError, match=r"no known kind .*'odd' 1x7x9 float32") as error:
         load_model(path)
+    assert "odd.tflite?family=" in error.value.hint
 
 
 @pytest.mark.parametrize("path", ["/", "./", "photos/", "photo.jpg/"])

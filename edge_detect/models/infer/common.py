@@ -1,0 +1,119 @@
+"""What the families' rules share."""
+
+from collections.abc import Iterable
+
+from edge_detect.models.file.graph import FileTensor
+from edge_detect.models.file.labels import is_placeholder
+from edge_detect.models.infer.draft import Draft
+from edge_detect.models.infer.evidence import Evidence, Labels
+
+__all__ = [
+    "dims",
+    "fill_labels",
+    "fill_nms",
+    "fill_scores",
+    "is_background",
+    "scores_are",
+    "unique_names",
+]
+
+_BACKGROUND = ("background", "__background__", "_background_", "bg", "unlabeled", "unlabelled")
+
+
+def dims(tensor: FileTensor) -> tuple[int, ...]:
+    """Shape without the batch, and without ones before and behind what counts."""
+    shape = tensor.shape[1:] if len(tensor.shape) > 1 else tensor.shape
+    while len(shape) > 2 and shape[0] == 1:
+        shape = shape[1:]
+    while len(shape) > 2 and shape[-1] == 1 and len(tensor.shape) > 3:
+        shape = shape[:-1]
+    return shape
+
+
+def is_background(label: str) -> bool:
+    """Whether a label names what is no object."""
+    return is_placeholder(label) or label.strip().lower() in _BACKGROUND
+
+
+def unique_names(tensors: Iterable[FileTensor]) -> bool:
+    """Whether every tensor has a name of its own."""
+    names = [each.name for each in tensors]
+    return len(set(names)) == len(names) and all(names)
+
+
+def fill_labels(draft: Draft, classes: int) -> Labels:
+    """Labels of a model whose tensors tell the number of classes.
+
+    A list that begins or ends with the background has one more.
+    """
+    evidence = draft.evidence
+    picked = evidence.pick_labels(classes)
+    if picked is not None:
+        draft.set_labels(picked)
+        return picked
+    for each in evidence.labels:
+        if len(each.names) != classes + 1:
+            continue
+        if is_background(each.names[0]):
+            draft.set_labels(each, each.names[1:])
+            return each
+        if is_background(each.names[-1]):
+            draft.set_labels(each, each.names[:-1])
+            return each
+    for each in evidence.labels:
+        if each.own:
+            draft.remark(f"{each.where}: {len(each.names)} labels do not fit {classes} classes")
+    guessed = evidence.guess_labels(classes)
+    draft.set_labels(guessed)
+    return guessed
+
+
+def fill_nms(draft: Draft, score: float, iou: float, method: str = "greedy") -> None:
+    """Thresholds; the score of the metadata, if it says one."""
+    said = [
+        each.threshold
+        for each in (draft.evidence.metadata.outputs if draft.evidence.metadata else ())
+        if each.threshold is not None and 0 < each.threshold < 1
+    ]
+    if said:
+        draft.set("nms.score_threshold", round(said[0], 4), "metadata", "score threshold")
+    else:
+        draft.set("nms.score_threshold", score, "rule", f"the usual one of {draft.kind}")
+    draft.set("nms.iou_threshold", iou, "rule", f"the usual one of {draft.kind}")
+    if method != "greedy":
+        draft.set("nms.method", method, "rule", f"{draft.kind} needs no suppression")
+
+
+def scores_are(evidence: Evidence, tensor: FileTensor) -> tuple[str, str]:
+    """What scores are: `probability`, or `logits` or empty where it is not known; and why."""
+    maker = evidence.graph.producer(tensor.index)
+    if maker is not None and maker.name in ("LOGISTIC", "SOFTMAX"):
+        return "probability", f"{maker.name} makes {tensor.name}"
+    if maker is not None and maker.name == "CONCATENATION":
+        makers = [evidence.graph.producer(number) for number in maker.inputs if number >= 0]
+        if makers and all(each and each.name in ("LOGISTIC", "SOFTMAX") for each in makers):
+            return "probability", f"LOGISTIC or SOFTMAX makes all parts of {tensor.name}"
+    low, high = tensor.limits
+    if tensor.quantized:
+        if low < -0.5 or high > 1.5:
+            return "logits", f"{tensor.name} can be {low:.3g} to {high:.3g}"
+        return "probability", f"{tensor.name} can be {low:.3g} to {high:.3g}"
+    return "", ""
+
+
+def fill_scores(draft: Draft, tensor: FileTensor, logits: str, guess: str) -> None:
+    """Key `scores` of the section.
+
+    Args:
+        draft: The manifest.
+        tensor: With the scores.
+        logits: What logits are in this family: `sigmoid` or `softmax`.
+        guess: Where nothing tells; one inference will.
+    """
+    kind, why = scores_are(draft.evidence, tensor)
+    if kind:
+        value = "probability" if kind == "probability" else logits
+        draft.set(".scores", value, "constants" if "makes" in why else "tensors", why)
+        return
+    draft.guess(".scores", guess, f"the usual one of {draft.kind}", f"scores are {guess}")
+    draft.ask(".scores")

@@ -1,0 +1,123 @@
+"""Manifests that leave out what the model file itself tells."""
+
+from pathlib import Path
+from typing import Any
+
+from edge_detect.core import ConfigError, ModelError
+from edge_detect.models.infer.choose import infer
+from edge_detect.models.infer.evidence import asked_labels
+from edge_detect.models.infer.inference import Finding, Inference
+from edge_detect.models.infer.overrides import Overrides, places
+from edge_detect.models.spec import FAMILIES, IncompleteManifestError, ModelSpec, validate_manifest
+
+__all__ = ["complete", "overridden"]
+
+
+def complete(
+    manifest: Path,
+    data: dict[str, Any],
+    file: Path,
+    overrides: Overrides,
+    lacking: IncompleteManifestError,
+) -> Inference:
+    """Fill a manifest up with what its model file tells.
+
+    Args:
+        manifest: Its path.
+        data: What it says.
+        file: The model file.
+        overrides: What is known better still.
+        lacking: What is missing.
+
+    Raises:
+        ModelError: The file is not here or does not tell, or both together are wrong.
+    """
+    if not file.exists():
+        raise lacking
+    try:
+        inferred = infer(file, _with_manifest(overrides, data))
+    except ModelError as error:
+        raise ModelError(
+            f"{lacking.message}; and the file does not tell: {error.message}", error.hint
+        ) from error
+    base = _dump(inferred.spec)
+    family = data.get("family", inferred.spec.family)
+    if family != inferred.spec.family:
+        base = {key: value for key, value in base.items() if key not in (*FAMILIES, "head")}
+    merged = _merge(base, data)
+    _apply(merged, overrides)
+    merged["file"] = file.name
+    spec = validate_manifest(manifest, merged)
+    said = [
+        Finding(key, value, "manifest", certain=True, why=manifest.name, shown=_shown(key, value))
+        for key, value in _flat(data)
+        if (known := inferred.find(key)) is None or known.source != "query"
+    ]
+    return inferred.with_findings(spec, said)
+
+
+def overridden(manifest: Path, data: dict[str, Any], overrides: Overrides) -> ModelSpec:
+    """A manifest that is complete, with what the user says in its place.
+
+    Raises:
+        ConfigError: A key goes with model files without a manifest only.
+        ModelError: A value does not fit.
+    """
+    for key in ("family", "anchors"):
+        if overrides.get(key):
+            raise ConfigError(
+                f"{key} cannot be given for a model with a manifest", f"change it in {manifest}"
+            )
+    merged = _merge({}, data)
+    _apply(merged, overrides)
+    if overrides.labels:
+        merged["labels"] = list(asked_labels(manifest, overrides.labels).names)
+    return validate_manifest(manifest, merged)
+
+
+def _with_manifest(overrides: Overrides, data: dict[str, Any]) -> Overrides:
+    """What the manifest says that helps to find out the rest."""
+    known: dict[str, Any] = {}
+    labels, given = data.get("labels"), data.get("input")
+    if isinstance(labels, list) and labels:
+        known["names"] = tuple(map(str, labels))
+    size = given.get("size") if isinstance(given, dict) else None
+    if isinstance(size, list) and len(size) == 2 and all(isinstance(each, int) for each in size):
+        known["size"] = (size[0], size[1])
+    return overrides.over(known)
+
+
+def _dump(spec: ModelSpec) -> dict[str, Any]:
+    return spec.model_dump(exclude_none=True, exclude_unset=True)
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        table = isinstance(value, dict)
+        merged[key] = _merge(below if isinstance(below, dict) else {}, value) if table else value
+    return merged
+
+
+def _apply(manifest: dict[str, Any], overrides: Overrides) -> None:
+    for key, value in places(overrides, manifest["family"]).items():
+        *tables, last = key.split(".")
+        table = manifest
+        for name in tables:
+            table = table.setdefault(name, {})
+        table[last] = value
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    rows = []
+    for key, value in table.items():
+        if isinstance(value, dict):
+            rows += _flat(value, f"{prefix}{key}.")
+        else:
+            rows.append((f"{prefix}{key}", value))
+    return rows
+
+
+def _shown(key: str, value: Any) -> str:
+    return f"{len(value)} labels" if key == "labels" and isinstance(value, list) else ""

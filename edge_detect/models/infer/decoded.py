@@ -1,0 +1,331 @@
+"""Models whose graph decodes its boxes: YOLOv8, YOLOv5, YOLOX, end-to-end models and DETR."""
+
+from edge_detect.models.file.graph import FileTensor
+from edge_detect.models.infer.common import dims, fill_labels, fill_nms, fill_scores, scores_are
+from edge_detect.models.infer.draft import Draft
+from edge_detect.models.infer.evidence import Evidence
+from edge_detect.models.infer.grids import Grids, find_grids
+from edge_detect.models.infer.inference import Source
+from edge_detect.models.infer.inputs import DETR, YOLO, YOLOX, InputRule, fill_input
+
+__all__ = [
+    "fill_unit",
+    "infer_detr",
+    "infer_end_to_end",
+    "infer_indexed",
+    "infer_joined",
+    "infer_split",
+]
+
+# Rows of an end-to-end model, and queries of a DETR: fewer than the cells of any grid.
+_MOST_ROWS = 1000
+_ROW_VALUES = 6
+# A box that reaches so far is in pixels, one that cannot is in parts of the input.
+_RELATIVE_REACH = 4.0
+
+
+def infer_joined(evidence: Evidence) -> Draft | None:
+    """One output with a column per candidate (YOLOv8) or a row (YOLOv5, YOLOX)."""
+    if len(evidence.outputs) != 1 or len(dims(evidence.outputs[0])) != 2:
+        return None
+    output = evidence.outputs[0]
+    one, other = dims(output)
+    wanted = evidence.overrides.family
+    columns = find_grids(evidence.size, other, 1)
+    rows = find_grids(evidence.size, one, 1, 3)
+    if columns is not None and one >= 5 and (rows is None or one < other):
+        return _columns(evidence, output, columns, one)
+    if rows is not None and other >= 5:
+        return _rows(evidence, output, rows, other)
+    if wanted in ("yolov8", "yolov5", "yolox") and min(one, other) >= 5:
+        grids = Grids((), 1)
+        if one < other:
+            return _columns(evidence, output, grids, one)
+        return _rows(evidence, output, grids, other)
+    return None
+
+
+def _columns(evidence: Evidence, output: FileTensor, grids: Grids, values: int) -> Draft:
+    """1 x values x candidates."""
+    objectness = evidence.overrides.family in ("yolov5", "yolox")
+    why = f"{output}: {values - 4} classes, {grids}"
+    draft = Draft(evidence, "decoded", _name_v8(evidence), "tensors", why)
+    draft.set(".layout", "columns", "tensors", why)
+    return _fill(draft, output, values - 4 - int(objectness), objectness=objectness)
+
+
+def _name_v8(evidence: Evidence) -> str:
+    """What Ultralytics calls it, else `YOLOv8`."""
+    said = evidence.ultralytics.description if evidence.ultralytics else ""
+    for word in said.split():
+        if word.lower().startswith("yolo") and any(each.isdigit() for each in word):
+            return word.strip(",.")
+    return "YOLOv8"
+
+
+def _rows(evidence: Evidence, output: FileTensor, grids: Grids, values: int) -> Draft | None:
+    """1 x candidates x values."""
+    why = f"{output}: {grids}"
+    if grids.per_cell == 3:
+        draft = Draft(evidence, "decoded", "YOLOv5", "tensors", why)
+        draft.set(".layout", "rows", "tensors", why)
+        return _fill(draft, output, values - 5, objectness=True)
+    kind, source, reason = _row_kind(evidence, values)
+    certain = source != "rule"
+    draft = Draft(evidence, "decoded", kind, source, f"{why}; {reason}", certain=certain)
+    draft.set(".layout", "rows", "tensors", why)
+    objectness = kind == "YOLOX"
+    rule = YOLOX if kind == "YOLOX" else YOLO
+    return _fill(draft, output, values - 4 - int(objectness), objectness=objectness, rule=rule)
+
+
+def _row_kind(evidence: Evidence, values: int) -> tuple[str, Source, str]:
+    """YOLOX, or YOLOv8 whose output was transposed: one value per row is the difference."""
+    wanted = evidence.overrides.family
+    if wanted in ("yolox", "yolov8"):
+        return {"yolox": "YOLOX", "yolov8": "YOLOv8"}[wanted], "query", "family"
+    head = evidence.edge_impulse.head if evidence.edge_impulse else ""
+    if head == "yolox":
+        return "YOLOX", "edge impulse", "its name for the last layer"
+    if evidence.ultralytics is not None:
+        return _name_v8(evidence), "ultralytics", "its exports"
+    for each in evidence.labels:
+        if each.own and len(each.names) == values - 4:
+            return "YOLOv8", "tensors", f"4 and {len(each.names)} labels are {values}"
+        if each.own and len(each.names) == values - 5:
+            return "YOLOX", "tensors", f"5 and {len(each.names)} labels are {values}"
+    # Distances of YOLOv8 are a softmax; sizes of YOLOX are exponentials.
+    if evidence.has_operator("EXP"):
+        return "YOLOX", "constants", "the graph has EXP"
+    maker = evidence.graph.count_operators()
+    if maker["SOFTMAX"]:
+        return "YOLOv8", "constants", "the graph has SOFTMAX"
+    if values == 85:
+        return "YOLOX", "rule", "85 values: 5 and COCO's 80 classes"
+    return "YOLOv8", "rule", "the more frequent kind"
+
+
+def _fill(
+    draft: Draft,
+    output: FileTensor,
+    classes: int,
+    *,
+    objectness: bool,
+    rule: InputRule = YOLO,
+) -> Draft:
+    draft.set(".outputs.joined", output.name, "tensors", str(output))
+    draft.set(".objectness", objectness, "tensors", f"{classes} classes")
+    draft.set(".box", "cxcywh", "rule", f"as all of {draft.kind}")
+    fill_unit(draft, output)
+    _fill_joined_scores(draft, output)
+    fill_labels(draft, classes)
+    fill_input(draft, rule)
+    fill_nms(draft, 0.25, 0.6 if draft.kind.startswith("YOLOv8") else 0.5)
+    return draft
+
+
+def fill_unit(draft: Draft, boxes: FileTensor, reach: float = _RELATIVE_REACH) -> None:
+    """Whether boxes are in pixels or in parts of the input.
+
+    Args:
+        draft: The manifest.
+        boxes: With the boxes.
+        reach: What quantized boxes in parts of the input cannot hold.
+    """
+    notes = draft.evidence.metadata.outputs if draft.evidence.metadata else ()
+    said = next((each.unit for each in notes if each.unit and each.box), "")
+    low, high = boxes.limits
+    if said:
+        draft.set(".unit", said, "metadata", "coordinates of the boxes")
+    elif boxes.quantized:
+        unit = "pixels" if high > reach else "relative"
+        draft.set(".unit", unit, "tensors", f"{boxes.name} can be {low:.3g} to {high:.3g}")
+    else:
+        vendor = draft.evidence.ultralytics is not None
+        unit = "relative" if vendor else "pixels"
+        why = "exports of Ultralytics to TFLite" if vendor else "what most exporters write"
+        # Old exports of Ultralytics differ: one inference tells more than the name of the maker.
+        draft.guess(".unit", unit, why, f"boxes in {_unit_words(unit)}")
+        draft.ask(".unit")
+
+
+def _unit_words(unit: str) -> str:
+    return "pixels" if unit == "pixels" else "parts of the input"
+
+
+def _fill_joined_scores(draft: Draft, output: FileTensor) -> None:
+    """Scores beside boxes in one tensor: only an inference tells what they are."""
+    kind, _ = scores_are(draft.evidence, output)
+    if output.quantized or kind == "probability":
+        draft.set(".scores", "probability", "rule", f"as all of {draft.kind}")
+        return
+    draft.set(".scores", "probability", "rule", f"as all of {draft.kind}", certain=False)
+    draft.ask(".scores")
+
+
+def infer_end_to_end(evidence: Evidence) -> Draft | None:
+    """1 x rows x (box, score, class): YOLOv10, YOLO26, and exports with suppression."""
+    if len(evidence.outputs) != 1:
+        return None
+    output = evidence.outputs[0]
+    shape = dims(output)
+    if len(shape) != 2 or shape[1] != _ROW_VALUES or shape[0] > _MOST_ROWS:
+        return None
+    if find_grids(evidence.size, shape[0], 1, 3) and evidence.overrides.family != "end2end":
+        return None
+    why = f"{output}: rows of box, score and class"
+    draft = Draft(evidence, "decoded", "end-to-end model", "tensors", why)
+    if evidence.ultralytics is not None:
+        draft.kind = _name_v8(evidence)
+        draft.set("kind", draft.kind, "ultralytics", why, shown=f"{draft.kind} end to end")
+    draft.set(".outputs.joined", output.name, "tensors", str(output))
+    draft.set(".layout", "rows", "tensors", why)
+    draft.set(".classes", "index", "tensors", why)
+    draft.set(".box", "xyxy", "rule", "as all end-to-end models")
+    draft.set(".scores", "probability", "rule", "as all end-to-end models")
+    # Class numbers stand in the same tensor, and need as much room as pixels do.
+    fill_unit(draft, output, reach=max(evidence.size) / 2)
+    _fill_all_labels(draft)
+    fill_input(draft, YOLO)
+    fill_nms(draft, 0.25, 0.6, "none")
+    return draft
+
+
+def _fill_all_labels(draft: Draft) -> None:
+    """Labels of a model whose tensors do not tell how many classes there are."""
+    evidence = draft.evidence
+    own = [each for each in evidence.labels if each.own] or evidence.labels
+    draft.set_labels(own[0] if own else evidence.guess_labels(80))
+
+
+def infer_indexed(evidence: Evidence) -> Draft | None:
+    """Boxes, scores and class numbers, one of each per candidate."""
+    if len(evidence.outputs) not in (3, 4):
+        return None
+    boxes = [each for each in evidence.outputs if len(dims(each)) == 2 and dims(each)[-1] == 4]
+    if len(boxes) != 1:
+        return None
+    count = dims(boxes[0])[0]
+    flat = [each for each in evidence.outputs if each.count == count and each is not boxes[0]]
+    lone = [each for each in evidence.outputs if each.count == 1 and each not in flat]
+    if len(flat) != 2 or len(lone) != len(evidence.outputs) - 3:
+        return None
+    scores, classes, why, certain = _scores_and_classes(flat)
+    shape = f"{boxes[0]}, {scores}, {classes}"
+    draft = Draft(evidence, "decoded", "detector with class numbers", "tensors", shape)
+    for key, tensor in (("boxes", boxes[0]), ("scores", scores), ("classes", classes)):
+        draft.set(f".outputs.{key}", tensor.name, "tensors", why, certain=certain)
+    if lone:
+        draft.set(".outputs.count", lone[0].name, "tensors", "one number")
+    draft.set(".classes", "index", "tensors", shape)
+    grids = find_grids(evidence.size, count, 1, 3)
+    order = "xyxy" if grids else "yxyx"
+    draft.guess(".box", order, "the usual one", f"boxes are {order}")
+    draft.set(".scores", "probability", "rule", "as all such models")
+    fill_unit(draft, boxes[0])
+    _fill_all_labels(draft)
+    fill_input(draft, YOLO if grids else DETR)
+    fill_nms(draft, 0.25 if grids else 0.4, 0.5)
+    return draft
+
+
+def _scores_and_classes(flat: list[FileTensor]) -> tuple[FileTensor, FileTensor, str, bool]:
+    """Which of two tensors holds scores and which class numbers."""
+    one, other = flat
+    whole = [each for each in flat if each.dtype in ("int32", "int64") and not each.quantized]
+    if len(whole) == 1:
+        classes = whole[0]
+        return (other if classes is one else one), classes, "class numbers are whole", True
+    steps = [each for each in flat if each.quantized and each.limits[1] > 1.5]
+    if len(steps) == 1:
+        classes = steps[0]
+        return (other if classes is one else one), classes, "its values reach beyond 1", True
+    for each, rest in ((one, other), (other, one)):
+        name = each.name.lower()
+        if "class" in name or "label" in name or "category" in name:
+            return rest, each, f"name of {each.name}", True
+        if "score" in name or "conf" in name:
+            return each, rest, f"name of {each.name}", True
+    return one, other, "order of the outputs", False
+
+
+def infer_split(evidence: Evidence) -> Draft | None:
+    """Decoded boxes and the scores of all classes, apart."""
+    found = _two(evidence)
+    if found is None:
+        return None
+    boxes, scores, count, layout = found
+    grids = find_grids(evidence.size, count, 1)
+    if grids is None:
+        return None
+    why = f"{boxes} and {scores}: {grids}"
+    draft = Draft(evidence, "decoded", _name_v8(evidence), "tensors", why)
+    _fill_two(draft, boxes, scores, layout, why)
+    draft.set(".box", "cxcywh", "rule", f"as all of {draft.kind}")
+    fill_scores(draft, scores, "sigmoid", "probability")
+    fill_unit(draft, boxes)
+    fill_labels(draft, scores.count // count)
+    fill_input(draft, YOLO)
+    fill_nms(draft, 0.25, 0.6)
+    return draft
+
+
+def infer_detr(evidence: Evidence) -> Draft | None:
+    """Boxes and class logits of a few hundred queries."""
+    found = _two(evidence)
+    if found is None or found[2] > _MOST_ROWS or found[3] != "rows":
+        return None
+    boxes, scores, count, layout = found
+    if find_grids(evidence.size, count, 1) is not None and evidence.overrides.family != "detr":
+        return None
+    columns = scores.count // count
+    why = f"{boxes} and {scores}: {count} queries"
+    draft = Draft(evidence, "decoded", "DETR", "tensors", why)
+    _fill_two(draft, boxes, scores, layout, why)
+    draft.set(".box", "cxcywh", "rule", "as all of DETR")
+    draft.set(".unit", "relative", "rule", "as all of DETR")
+    _fill_detr_classes(draft, scores, columns)
+    fill_input(draft, DETR)
+    fill_nms(draft, 0.4, 0.6, "none")
+    return draft
+
+
+def _fill_detr_classes(draft: Draft, scores: FileTensor, columns: int) -> None:
+    """Sigmoids, one per class; the first DETRs have a softmax with "no object" at the end."""
+    evidence = draft.evidence
+    counts = evidence.known_counts()
+    no_object = columns - 1 in counts and columns not in counts
+    no_object = no_object or (not counts and columns in (81, 92))
+    if no_object:
+        draft.set(".last", 1, "tensors", f"{columns} scores for {columns - 1} labels")
+        fill_scores(draft, scores, "softmax", "softmax")
+        columns -= 1
+    else:
+        fill_scores(draft, scores, "sigmoid", "sigmoid")
+    if columns == 91 and 91 not in counts:
+        # Category ids of COCO as they are, from 1.
+        draft.set(".first", 1, "tensors", "91 scores: ids of COCO from 1")
+        draft.set(".label_offset", -1, "tensors", "91 scores: ids of COCO from 1")
+        columns = 90
+    fill_labels(draft, columns)
+
+
+def _two(evidence: Evidence) -> tuple[FileTensor, FileTensor, int, str] | None:
+    """Boxes, scores, how many candidates there are, and the layout."""
+    if len(evidence.outputs) != 2 or any(len(dims(each)) != 2 for each in evidence.outputs):
+        return None
+    for boxes, scores in (evidence.outputs, evidence.outputs[::-1]):
+        one, other = dims(boxes), dims(scores)
+        if "score" in boxes.name.lower() or "logit" in boxes.name.lower():
+            continue
+        if one[1] == 4 and one[0] == other[0]:
+            return boxes, scores, one[0], "rows"
+        if one[0] == 4 and one[1] == other[1]:
+            return boxes, scores, one[1], "columns"
+    return None
+
+
+def _fill_two(draft: Draft, boxes: FileTensor, scores: FileTensor, layout: str, why: str) -> None:
+    draft.set(".outputs.boxes", boxes.name, "tensors", str(boxes))
+    draft.set(".outputs.scores", scores.name, "tensors", str(scores))
+    draft.set(".layout", layout, "tensors", why)

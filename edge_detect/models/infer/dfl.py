@@ -1,0 +1,155 @@
+"""Distances to the four sides as distributions: raw YOLOv8, NanoDet and PicoDet."""
+
+from collections import defaultdict
+from typing import Any
+
+from edge_detect.models.infer.common import dims, fill_labels, fill_nms, fill_scores
+from edge_detect.models.infer.draft import Draft
+from edge_detect.models.infer.evidence import Evidence
+from edge_detect.models.infer.grids import cells
+from edge_detect.models.infer.inputs import NANODET, PICODET, YOLO, InputRule, fill_input
+from edge_detect.models.infer.levels import Level, levels_of
+
+__all__ = ["infer_dfl", "infer_flat_dfl", "infer_nanodet"]
+
+_BINS = {16: "YOLOv8 with raw grids", 8: "PicoDet"}
+_RULES: dict[int, InputRule] = {16: YOLO, 8: PICODET}
+_GFL_BINS = 8
+_COCO_CLASSES = 80
+_BOX_AND_OBJECTNESS = 5
+
+
+def infer_dfl(evidence: Evidence) -> Draft | None:
+    """A grid per scale, with boxes and classes together or apart."""
+    found = levels_of(evidence, flat=True)
+    if found is None or len({each.layout for each in found}) != 1:
+        return None
+    levels: dict[int, list[Level]] = defaultdict(list)
+    for each in found:
+        levels[each.stride].append(each)
+    sizes = {len(level) for level in levels.values()}
+    if len(levels) < 2 or sizes not in ({1}, {2}):
+        return None
+    return _joined(evidence, found) if sizes == {1} else _split(evidence, levels)
+
+
+def _joined(evidence: Evidence, found: list[Level]) -> Draft | None:
+    channels = {each.channels for each in found}
+    sides = 4 * 16
+    if len(channels) != 1 or min(channels) <= sides:
+        return None
+    classes = min(channels) - sides
+    if _anchored(evidence, min(channels)) and classes not in evidence.known_counts():
+        return None
+    draft = _begin(evidence, 16, found[0], f"{sides} + {classes} channels")
+    rows = [{"stride": each.stride, "outputs": {"joined": each.tensor.name}} for each in found]
+    draft.set(".levels", rows, "tensors", f"{sides} + {classes} channels")
+    draft.set(".joined", "boxes-classes", "rule", f"as all of {draft.kind}")
+    draft.set(".scores", "sigmoid", "rule", "logits, as the distances")
+    return _finish(draft, 16, classes)
+
+
+def _split(evidence: Evidence, levels: dict[int, list[Level]]) -> Draft | None:
+    bins = next(
+        (
+            each
+            for each in _BINS
+            if all(any(one.channels == 4 * each for one in level) for level in levels.values())
+        ),
+        0,
+    )
+    if not bins:
+        return None
+    rows, scores = [], []
+    for stride, level in levels.items():
+        # Of two that fit, the first is the boxes.
+        boxes = next(each for each in level if each.channels == 4 * bins)
+        rest = level[1] if boxes is level[0] else level[0]
+        outputs = {"boxes": boxes.tensor.name, "classes": rest.tensor.name}
+        rows.append({"stride": stride, "outputs": outputs})
+        scores.append(rest)
+    if len({each.channels for each in scores}) != 1:
+        return None
+    classes = scores[0].channels
+    draft = _begin(evidence, bins, scores[0], f"{4 * bins} and {classes} channels")
+    draft.set(".levels", rows, "tensors", f"{4 * bins} and {classes} channels")
+    fill_scores(draft, scores[0].tensor, "sigmoid", "sigmoid" if bins == 16 else "probability")
+    return _finish(draft, bins, classes)
+
+
+def _begin(evidence: Evidence, bins: int, level: Level, why: str) -> Draft:
+    draft = Draft(evidence, "dfl", _BINS[bins], "tensors", why)
+    draft.set(".bins", bins, "tensors", why)
+    if level.layout == "columns":
+        draft.set(".layout", "columns", "tensors", str(level.tensor))
+    return draft
+
+
+def _finish(draft: Draft, bins: int, classes: int) -> Draft:
+    fill_labels(draft, classes)
+    fill_input(draft, _RULES[bins])
+    fill_nms(draft, 0.25 if bins == 16 else 0.4, 0.6)
+    return draft
+
+
+def infer_flat_dfl(evidence: Evidence) -> Draft | None:
+    """One output with 64 logits and the classes of all cells of all scales."""
+    if len(evidence.outputs) != 1 or len(dims(evidence.outputs[0])) != 2:
+        return None
+    output = evidence.outputs[0]
+    count = cells(evidence.size, (8, 16, 32))
+    one, other = dims(output)
+    if count not in (one, other):
+        return None
+    values = one if other == count else other
+    classes = values - 64
+    counts = evidence.known_counts()
+    likely = classes in counts or (classes == _COCO_CLASSES and values - 4 not in counts)
+    if not likely and not (evidence.overrides.family == "dfl" and classes > 0):
+        return None
+    why = f"{output}: 64 + {classes} values, strides 8, 16, 32"
+    draft = Draft(evidence, "dfl", _BINS[16], "tensors", why)
+    draft.set(".levels", [{"stride": stride} for stride in (8, 16, 32)], "tensors", why)
+    draft.set(".outputs.joined", output.name, "tensors", str(output))
+    draft.set(".layout", "columns" if other == count else "rows", "tensors", str(output))
+    draft.set(".bins", 16, "tensors", why)
+    draft.set(".scores", "sigmoid", "rule", "logits, as the distances")
+    return _finish(draft, 16, classes)
+
+
+def infer_nanodet(evidence: Evidence) -> Draft | None:
+    """NanoDet: candidates with the scores of all classes, then 8 logits per side."""
+    if len(evidence.outputs) != 1 or len(dims(evidence.outputs[0])) != 2:
+        return None
+    output = evidence.outputs[0]
+    count, values = dims(output)
+    sides = 4 * _GFL_BINS
+    possible = ((8, 16, 32, 64), (8, 16, 32))
+    strides = next((each for each in possible if cells(evidence.size, each) == count), None)
+    classes = values - sides
+    counts = evidence.known_counts()
+    likely = classes == _COCO_CLASSES or classes in counts
+    if strides is None or classes < 1 or not (likely or evidence.overrides.family == "nanodet"):
+        return None
+    why = f"{output}: {classes} classes and 4 x {_GFL_BINS} logits, strides {strides}"
+    draft = Draft(evidence, "dfl", "NanoDet", "tensors", why)
+    rows: list[dict[str, Any]] = [{"stride": each} for each in strides]
+    draft.set(".levels", rows, "tensors", why)
+    draft.set(".outputs.joined", output.name, "tensors", str(output))
+    draft.set(".bins", _GFL_BINS, "tensors", why)
+    draft.set(".joined", "classes-boxes", "rule", "as all of NanoDet")
+    centre = 0.0 if len(strides) == 4 else 0.5
+    draft.guess(".centre", centre, "NanoDet-Plus has four grids and begins at the corner")
+    draft.guess(".scores", "probability", "NanoDet exports apply the sigmoid", "probabilities")
+    draft.ask(".scores")
+    fill_labels(draft, classes)
+    fill_input(draft, NANODET)
+    fill_nms(draft, 0.35, 0.6)
+    return draft
+
+
+def _anchored(evidence: Evidence, channels: int) -> bool:
+    """Whether channels are as many as those of a grid with three anchors."""
+    counts = evidence.known_counts()
+    classes = channels / 3 - _BOX_AND_OBJECTNESS
+    return classes in counts or (not counts and channels == 3 * (5 + _COCO_CLASSES))

@@ -1,0 +1,174 @@
+"""A manifest in the making: every value with its source."""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from edge_detect.core import ModelError
+from edge_detect.models.infer.evidence import Evidence, Labels
+from edge_detect.models.infer.inference import Finding, Inference, Source
+from edge_detect.models.infer.overrides import places
+from edge_detect.models.names import name_from
+from edge_detect.models.spec import ModelSpec
+
+__all__ = ["Draft"]
+
+
+class Draft:
+    """Collects the values of a manifest.
+
+    Args:
+        evidence: What is known.
+        family: Of the manifest.
+        kind: The family's name for people, such as `YOLOv8`.
+        source: What tells the family.
+        why: The fact.
+        certain: Whether the family was read rather than guessed.
+
+    Attributes:
+        evidence: What is known.
+        family: Of the manifest.
+        kind: For people.
+        questions: Keys that one inference would answer.
+    """
+
+    def __init__(
+        self,
+        evidence: Evidence,
+        family: str,
+        kind: str,
+        source: Source,
+        why: str,
+        *,
+        certain: bool = True,
+    ) -> None:
+        self.evidence = evidence
+        self.family = family
+        self.kind = kind
+        self.questions: list[str] = []
+        self._findings: dict[str, Finding] = {}
+        self._remarks: list[str] = []
+        if evidence.overrides.family:
+            source, why, certain = "query", "family", True
+        self._findings["kind"] = Finding("kind", kind, source, certain, why, kind)
+        self.set("family", family, source, why, certain=certain)
+        size = evidence.size
+        said: Source = "query" if evidence.overrides.size else "tensors"
+        fixed = evidence.fixed_size or said == "query"
+        why = "shape of the input" if evidence.fixed_size else "the input takes any size"
+        self.set("input.size", [size.width, size.height], said, why, certain=fixed)
+
+    def set(
+        self,
+        key: str,
+        value: Any,
+        source: Source,
+        why: str,
+        *,
+        certain: bool = True,
+        shown: str = "",
+    ) -> None:
+        """Give a key its value; a later call replaces an earlier one.
+
+        Args:
+            key: With dots; one that begins with a dot is in the section of the family.
+            value: As in the manifest.
+            source: Where it came from.
+            why: The fact or the rule.
+            certain: Whether it was read rather than guessed.
+            shown: In a few words, for the line at start.
+        """
+        key = f"{self.family}{key}" if key.startswith(".") else key
+        self._findings[key] = Finding(key, value, source, certain, why, shown)
+
+    def guess(self, key: str, value: Any, why: str, shown: str = "") -> None:
+        """Give a key the value of a rule."""
+        self.set(key, value, "rule", why, certain=False, shown=shown)
+
+    def ask(self, key: str) -> None:
+        """Have one inference answer a key later, where it is still a guess."""
+        self.questions.append(f"{self.family}{key}" if key.startswith(".") else key)
+
+    def remark(self, text: str) -> None:
+        """Say something about the file that is no value."""
+        self._remarks.append(text)
+
+    def get(self, key: str) -> Any:
+        """The value of a key; None where it has none."""
+        found = self._findings.get(f"{self.family}{key}" if key.startswith(".") else key)
+        return None if found is None else found.value
+
+    def set_labels(self, labels: Labels, names: tuple[str, ...] | None = None) -> None:
+        """Give the model its labels.
+
+        Args:
+            labels: From the evidence.
+            names: The list itself, where it is not as in `labels`.
+        """
+        names = labels.names if names is None else names
+        count = sum(name != "n/a" for name in names)
+        shown = f"{count} label{'s' if count != 1 else ''}"
+        if labels.source == "rule":
+            numbered = "no class names" if names[0].startswith("class ") else "COCO's labels"
+            shown = shown if labels.own else numbered
+        certain = labels.own or labels.source == "labels file"
+        self.set("labels", list(names), labels.source, labels.where, certain=certain, shown=shown)
+
+    def finish(self) -> Inference:
+        """The whole, with what the user says in place of what was inferred.
+
+        Raises:
+            ModelError: The values make no valid manifest.
+        """
+        self._override()
+        self._complete()
+        manifest = self.manifest()
+        try:
+            spec = ModelSpec.model_validate(manifest)
+        except ValidationError as error:
+            item = error.errors()[0]
+            key = ".".join(str(part) for part in item["loc"]) or "manifest"
+            raise ModelError(
+                f"{self.evidence.path}: {key}: {item['msg']}",
+                "write a manifest beside it (edge-detect models inspect FILE --write)",
+            ) from error
+        open_keys = tuple(
+            key
+            for key in self.questions
+            if key in self._findings and not self._findings[key].certain
+        )
+        remarks = (*self._remarks, *self.evidence.remarks)
+        return Inference(spec, tuple(self._findings.values()), open_keys, remarks)
+
+    def manifest(self) -> dict[str, Any]:
+        """Sections and values as `ModelSpec` has them."""
+        made: dict[str, Any] = {self.family: {}}
+        for key, finding in self._findings.items():
+            if key == "kind":
+                continue
+            *tables, last = key.split(".")
+            table = made
+            for name in tables:
+                table = table.setdefault(name, {})
+            table[last] = finding.value
+        return made
+
+    def _override(self) -> None:
+        for key, value in places(self.evidence.overrides, self.family).items():
+            name = key.rpartition(".")[2]
+            shown = f"{name} {value}" if name in ("box", "unit", "scores") else ""
+            self.set(key, value, "query", name, shown=shown)
+
+    def _complete(self) -> None:
+        path = self.evidence.path
+        self.set("name", name_from(path.stem), "rule", "name of the file")
+        self.set("file", path.name, "rule", "name of the file")
+        if self.evidence.graph.custom("edgetpu-custom-op"):
+            twin = path.stem.removesuffix("_edgetpu").removesuffix("-edgetpu")
+            self.set("cpu_twin", twin, "constants", "the graph has edgetpu-custom-op")
+        else:
+            for twin in (f"{path.stem}_edgetpu", f"{path.stem}-edgetpu"):
+                if path.with_name(f"{twin}.tflite").is_file():
+                    self.set("edgetpu", twin, "rule", "it lies beside it")
+        if "description" not in self._findings:
+            self.set("description", f"{self.kind}: {path.name}", "rule", "kind and file")

@@ -1,0 +1,170 @@
+"""Questions that one inference answers: values are in pixels or not, are logits or not.
+
+The picture is made here, so that the answer is the same everywhere: shades, squares and noise.
+"""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_detect.core import EdgeDetectError, ModelError
+from edge_detect.models.catalogue import CatalogueEntry
+from edge_detect.models.infer.inference import Finding, Inference
+from edge_detect.models.runtime import open_session
+from edge_detect.models.spec import InputSpec, validate_manifest
+from edge_detect.models.tensors import TensorInfo
+
+__all__ = ["run_once", "settle", "test_picture"]
+
+_log = logging.getLogger(__name__)
+
+# Parts of the input reach little beyond 1, pixels of the smallest input far beyond.
+_LARGEST_RELATIVE = 4.0
+# Rounding alone takes a probability so far out of 0 to 1.
+_SLACK = 0.01
+_settled: dict[tuple[str, int, int, int], Inference] = {}
+
+
+def settle(entry: CatalogueEntry, runtime: str | None = None) -> CatalogueEntry:
+    """Answer a model's open questions by running it once, if it has any.
+
+    Args:
+        entry: The model.
+        runtime: As in `load_model`.
+
+    Returns:
+        The same, with the answers; unchanged where it cannot be run here.
+    """
+    inferred = entry.inferred
+    if inferred is None or not inferred.questions or entry.spec.cpu_twin or not entry.present:
+        return entry
+    status = entry.path.stat()
+    key = (str(entry.path.resolve()), status.st_mtime_ns, status.st_size, hash(entry.overrides))
+    if key not in _settled:
+        try:
+            outputs = run_once(entry, runtime)
+        except EdgeDetectError as error:
+            # Loading it for use says so once more.
+            _log.debug("%s: no trial run: %s", entry.name, error.message)
+            return entry
+        _settled[key] = _answer(inferred, outputs)
+    answered = _settled[key]
+    return replace(entry, spec=answered.spec, inferred=answered)
+
+
+def run_once(entry: CatalogueEntry, runtime: str | None = None) -> dict[str, NDArray[np.float64]]:
+    """The outputs for the test picture, as real numbers, by tensor name.
+
+    Raises:
+        EdgeDetectError: The model cannot be loaded.
+    """
+    shape = entry.spec.input.tensor_shape
+    with open_session(entry.path, threads=1, runtime=runtime, input_shape=shape) as session:
+        tensor = session.inputs[0]
+        if len(tensor.shape) != 4 or tensor.shape[0] != 1:
+            raise ModelError(f"{entry.path} takes {tensor.shape}")
+        pixels = test_picture(tensor.shape[2], tensor.shape[1])[..., : tensor.shape[3]]
+        session.input_view()[0] = _encoded(pixels, entry.spec.input, tensor)
+        session.invoke()
+        return {
+            name: _real(view, session.outputs[name].scale, session.outputs[name].zero_point)
+            for name, view in session.output_views().items()
+        }
+
+
+def _encoded(pixels: NDArray[np.uint8], spec: InputSpec, tensor: TensorInfo) -> NDArray[Any]:
+    """Pixels as the input takes them."""
+    if tensor.dtype.kind != "f" and spec.encoding == "pixels":
+        return pixels.astype(np.int16) - (128 if tensor.dtype == np.int8 else 0)
+    mean, std = np.asarray(spec.mean, np.float32), np.asarray(spec.std, np.float32)
+    real: NDArray[Any] = (pixels - mean) / std
+    if not tensor.scale:
+        return real
+    limits = np.iinfo(tensor.dtype)
+    steps: NDArray[Any] = np.rint(real / tensor.scale) + tensor.zero_point
+    return steps.clip(limits.min, limits.max)
+
+
+def _real(view: NDArray[Any], scale: float, zero_point: int) -> NDArray[np.float64]:
+    values = view.astype(np.float64)
+    return (values - zero_point) * scale if scale else values
+
+
+def test_picture(width: int, height: int) -> NDArray[np.uint8]:
+    """Shades, squares and noise, (height, width, 3) uint8."""
+    random = np.random.default_rng(1)
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    shades = np.stack([x / width, y / height, 1 - x / width], axis=-1) * 200
+    for _ in range(12):
+        left, top = random.integers(0, width), random.integers(0, height)
+        right, bottom = left + width // 5 + 1, top + height // 4 + 1
+        shades[top:bottom, left:right] = random.integers(0, 256, 3)
+    shades += random.normal(0, 12, shades.shape)
+    picture: NDArray[np.uint8] = np.clip(shades, 0, 255).astype(np.uint8)
+    return picture
+
+
+def _answer(inferred: Inference, outputs: dict[str, NDArray[np.float64]]) -> Inference:
+    answers = []
+    for key in inferred.questions:
+        family, _, last = key.partition(".")
+        section = getattr(inferred.spec, family)
+        finding = _unit(key, section, outputs) if last == "unit" else _scores(key, section, outputs)
+        if finding is not None:
+            answers.append(finding)
+    data = inferred.spec.model_dump(exclude_none=True, exclude_unset=True)
+    for finding in answers:
+        family, _, last = finding.key.partition(".")
+        data[family][last] = finding.value
+    return inferred.with_findings(validate_manifest(Path(inferred.spec.file), data), answers)
+
+
+def _boxes_of(section: Any, outputs: dict[str, NDArray[np.float64]]) -> NDArray[np.float64] | None:
+    """(candidates, 4) box values, as the model gives them."""
+    values = _columns(section, outputs, "boxes")
+    return None if values is None else values[:, :4]
+
+
+def _columns(
+    section: Any, outputs: dict[str, NDArray[np.float64]], key: str
+) -> NDArray[np.float64] | None:
+    names = section.outputs or section.levels[0].outputs
+    name = names.get(key) or names.get("joined")
+    tensor = outputs.get(name) if isinstance(name, str) else None
+    if tensor is None or not tensor.size:
+        return None
+    if getattr(section, "layout", "rows") == "columns":
+        whole = tensor.ndim >= 2 and tensor.size == np.prod(tensor.shape[-2:])
+        return tensor.reshape(tensor.shape[-2:]).T if whole else None
+    return tensor.reshape(-1, tensor.shape[-1] if tensor.ndim else 1)
+
+
+def _unit(key: str, section: Any, outputs: dict[str, NDArray[np.float64]]) -> Finding | None:
+    boxes = _boxes_of(section, outputs)
+    if boxes is None or not np.isfinite(boxes).all() or not np.abs(boxes).max():
+        return None
+    # The larger half of the largest edges: a few wild boxes must not decide.
+    largest = float(np.quantile(np.abs(boxes).max(axis=1), 0.75))
+    unit = "pixels" if largest > _LARGEST_RELATIVE else "relative"
+    return Finding(key, unit, "probe", certain=True, why=f"boxes reach {largest:.4g}")
+
+
+def _scores(key: str, section: Any, outputs: dict[str, NDArray[np.float64]]) -> Finding | None:
+    values = _columns(section, outputs, "classes" if hasattr(section, "levels") else "scores")
+    if values is None:
+        return None
+    if hasattr(section, "levels"):
+        values = values[:, : -4 * section.bins]
+    elif "joined" in section.outputs:
+        values = values[:, 4:]
+    if not values.size or not np.isfinite(values).all():
+        return None
+    low, high = float(values.min()), float(values.max())
+    logits = low < -_SLACK or high > 1 + _SLACK
+    guessed = section.scores
+    value = "probability" if not logits else ("sigmoid" if guessed == "probability" else guessed)
+    return Finding(key, value, "probe", certain=True, why=f"scores are {low:.3g} to {high:.3g}")

@@ -1,0 +1,218 @@
+"""SSD: with its suppression inside the graph, and raw heads whose anchors are known."""
+
+from edge_detect.core import ModelError
+from edge_detect.models.file.graph import FileOperator, FileTensor
+from edge_detect.models.file.operators import read_options
+from edge_detect.models.infer.anchors import KnownAnchors, find_anchors
+from edge_detect.models.infer.coco import COCO_80, COCO_90
+from edge_detect.models.infer.common import dims, fill_labels, fill_nms, fill_scores, is_background
+from edge_detect.models.infer.decoded import fill_unit
+from edge_detect.models.infer.draft import Draft
+from edge_detect.models.infer.evidence import Evidence, Labels
+from edge_detect.models.infer.inference import Source
+from edge_detect.models.infer.inputs import SSD, fill_input
+
+__all__ = ["infer_postprocess", "infer_raw"]
+
+OPERATOR = "TFLite_Detection_PostProcess"
+_CORNERS = 4
+_KEYS = ("boxes", "classes", "scores", "count")
+
+
+def infer_postprocess(evidence: Evidence) -> Draft | None:
+    """A model that ends in TFLite_Detection_PostProcess."""
+    operator = evidence.graph.custom(OPERATOR)
+    if operator is None:
+        return None
+    outputs = _operator_outputs(evidence, operator)
+    why = f"the graph ends in {OPERATOR}"
+    draft = Draft(evidence, "ssd", "SSD with NMS in the graph", "constants", why)
+    draft.set("head", "postprocess", "constants", why)
+    options = _options(operator)
+    for key, tensor in outputs.items():
+        draft.set(f".outputs.{key}", tensor.name, "constants", "order of the operator's outputs")
+    _fill_ids(draft, _classes(evidence, operator, options))
+    fill_input(draft, SSD)
+    fill_nms(draft, 0.4, _within(options.get("nms_iou_threshold"), 0.6))
+    rows = int(options.get("max_detections", 0))
+    if rows > 0:
+        draft.set("nms.max_detections", rows, "constants", "max_detections of the operator")
+    return draft
+
+
+def _operator_outputs(evidence: Evidence, operator: FileOperator) -> dict[str, FileTensor]:
+    found = {}
+    for key, index in zip(_KEYS, operator.outputs, strict=False):
+        tensor = evidence.graph.follow(index)
+        if tensor is None:
+            raise ModelError(
+                f"{evidence.path}: output {key!r} of {OPERATOR} is no output of the model",
+                "convert the model with all four outputs",
+            )
+        found[key] = tensor
+    return found
+
+
+def _options(operator: FileOperator) -> dict[str, float]:
+    try:
+        return read_options(operator.options)
+    except ValueError:
+        return {}
+
+
+def _within(value: float | None, default: float) -> float:
+    return round(float(value), 4) if value is not None and 0 < value <= 1 else default
+
+
+def _classes(evidence: Evidence, operator: FileOperator, options: dict[str, float]) -> int:
+    """How many classes the operator tells apart; 0 where nothing tells."""
+    said = int(options.get("num_classes", 0))
+    if said > 0:
+        return said
+    if len(operator.inputs) > 1:
+        shape = evidence.graph.tensors[operator.inputs[1]].shape
+        return max(0, shape[-1] - 1) if len(shape) == 3 else 0
+    return 0
+
+
+def _fill_ids(draft: Draft, classes: int) -> None:
+    """Labels, and what is added to the operator's class number to find one.
+
+    The operator counts classes from 0, without the background.
+    """
+    evidence = draft.evidence
+    usable = [each for each in evidence.labels if each.own or _fits(each, classes)]
+    if not usable:
+        guessed = evidence.guess_labels(classes or 90)
+        draft.set_labels(guessed)
+        draft.guess(".label_offset", 0, "class 0 of the operator is the first object")
+        return
+    labels = usable[0]
+    names, offset, why = labels.names, 0, "class 0 of the operator is the first object"
+    if len(names) > 1 and is_background(names[0]):
+        offset, why = 1, f"the list of labels begins with {names[0]!r}"
+    elif classes == len(COCO_90) and len(names) == len(COCO_80):
+        # Names without the gaps of the ids that the model was trained for.
+        taken = iter(names)
+        names = tuple(each if each == "n/a" else next(taken) for each in COCO_90)
+        why = "80 names for the 90 ids of COCO"
+    elif classes and len(names) not in (classes, classes + 1):
+        draft.remark(f"{labels.where}: {len(names)} labels for {classes} classes")
+    draft.set_labels(labels, _reaching(names, classes + offset))
+    draft.set(".label_offset", offset, labels.source, why, certain=offset > 0 or bool(classes))
+
+
+def _fits(labels: Labels, classes: int) -> bool:
+    return not classes or len(labels.names) in (classes, classes + 1, len(COCO_80))
+
+
+def _reaching(names: tuple[str, ...], count: int) -> tuple[str, ...]:
+    """The names, with numbers for classes that the list does not reach."""
+    if len(names) >= count:
+        return names
+    coco = ("n/a", *COCO_90)
+    same = sum(mine == theirs for mine, theirs in zip(names, coco, strict=False))
+    more = coco if same > 0.8 * len(names) and len(coco) >= count else ()
+    missing = range(len(names), count)
+    return names + tuple(more[index] if more else f"class {index}" for index in missing)
+
+
+def infer_raw(evidence: Evidence) -> Draft | None:
+    """Offsets to anchors and scores, where the number of anchors tells which these are."""
+    pair = _pair(evidence)
+    if pair is None:
+        return None
+    boxes, scores = pair
+    count, values = dims(boxes)[-2], dims(boxes)[-1]
+    columns = dims(scores)[-1] if len(dims(scores)) > 1 else 1
+    known = find_anchors(evidence, count, values)
+    if known is None:
+        return None
+    if values == _CORNERS and evidence.has_operator("EXP"):
+        return _decoded(evidence, boxes, scores, known, columns)
+    draft = Draft(evidence, "ssd", known.kind, known.source, known.why, certain=known.certain)
+    draft.set(".outputs.boxes", boxes.name, "tensors", f"{boxes} for {count} anchors")
+    draft.set(".outputs.scores", scores.name, "tensors", f"{scores} for {count} anchors")
+    draft.set(".anchors", known.anchors, known.source, known.why, certain=known.certain)
+    for key, value in known.keys.items():
+        draft.set(f".{key}", value, known.source, known.why, certain=known.certain)
+    if known.scores:
+        draft.set(".scores", known.scores, known.source, known.why)
+    else:
+        fill_scores(draft, scores, "sigmoid", "sigmoid")
+    _fill_background(draft, columns, known)
+    fill_input(draft, known.rule)
+    fill_nms(draft, known.score, known.iou)
+    return draft
+
+
+def _decoded(
+    evidence: Evidence, boxes: FileTensor, scores: FileTensor, known: KnownAnchors, columns: int
+) -> Draft:
+    """The same, with boxes that the graph decodes: it has the exponential of their size."""
+    why = f"{known.why}; the graph has EXP, which decodes sizes"
+    draft = Draft(evidence, "decoded", known.kind, "constants", why, certain=known.certain)
+    draft.set(".outputs.boxes", boxes.name, "tensors", str(boxes))
+    draft.set(".outputs.scores", scores.name, "tensors", str(scores))
+    order = "yxyx" if known.keys.get("box", "yxhw") == "yxhw" else "xyxy"
+    draft.guess(".box", order, f"the usual one of {known.kind}", f"boxes are {order}")
+    fill_unit(draft, boxes)
+    fill_scores(draft, scores, "sigmoid", "probability")
+    _fill_background(draft, columns, known)
+    fill_input(draft, known.rule)
+    fill_nms(draft, known.score, known.iou)
+    return draft
+
+
+def _pair(evidence: Evidence) -> tuple[FileTensor, FileTensor] | None:
+    """Boxes and scores: two outputs with equally many rows."""
+    if len(evidence.outputs) != 2:
+        return None
+    one, other = evidence.outputs
+    shapes = [dims(each) for each in (one, other)]
+    if any(len(shape) not in (1, 2) for shape in shapes) or shapes[0][0] != shapes[1][0]:
+        return None
+    values = [shape[1] if len(shape) > 1 else 1 for shape in shapes]
+    boxes_first = values[0] == 4 if 4 in values else values[0] > values[1]
+    if values[0] == values[1] == 4:
+        boxes_first = "box" in one.name.lower() or "score" in other.name.lower()
+    return (one, other) if boxes_first else (other, one)
+
+
+def _fill_background(draft: Draft, columns: int, known: KnownAnchors) -> None:
+    """Labels, and whether the first column of the scores is the background.
+
+    Raw scores are numbered from 0, the background included.
+    """
+    evidence = draft.evidence
+    if columns == len(known.labels) and not evidence.known_counts():
+        draft.set_labels(Labels(known.labels, "rule", f"what {known.kind} finds", own=True))
+        _set_background(draft, bool(known.background), known.source, known.why)
+        return
+    background, source, why = _has_background(evidence, columns, known)
+    _set_background(draft, background, source, why)
+    if background:
+        draft.set(".label_offset", -1, source, "the labels begin with the first object")
+    fill_labels(draft, columns - int(background))
+
+
+def _set_background(draft: Draft, background: bool, source: Source, why: str) -> None:  # noqa: FBT001
+    """In the words of the family."""
+    if draft.family == "ssd":
+        draft.set(".background", background, source, why)
+    else:
+        draft.set(".first", int(background), source, why)
+
+
+def _has_background(
+    evidence: Evidence, columns: int, known: KnownAnchors
+) -> tuple[bool, Source, str]:
+    """Whether there is a background, what tells, and the fact."""
+    if columns == 1 or known.background is not None:
+        return bool(known.background and columns > 1), known.source, known.why
+    for each in evidence.labels:
+        if each.own and len(each.names) in (columns, columns - 1):
+            first = len(each.names) < columns or is_background(each.names[0])
+            return first, each.source, f"{columns} scores and {len(each.names)} labels"
+    first = columns - 1 in (len(COCO_80), len(COCO_90))
+    return first, "rule", f"{columns} scores"
