@@ -23,6 +23,7 @@ from edge_detect.app.arguments import (
     positive_int,
     probability,
 )
+from edge_detect.app.cli_models import add_file_actions
 from edge_detect.app.cli_tools import add_tools
 from edge_detect.core.errors import EdgeDetectError
 from edge_detect.models.default import CPU_DEFAULT, EDGE_TPU_DEFAULT
@@ -178,6 +179,7 @@ def _add_models(commands: "Commands") -> None:
         "--url", help="fetch from here instead, e.g. a mirror; the content is checked all the same"
     )
     pull.set_defaults(work=("edge_detect.app.models", "pull_models"))
+    add_file_actions(actions)
     _add_convert(actions)
 
 

@@ -10,11 +10,11 @@ from edge_detect.core import EdgeDetectError
 from edge_detect.models.catalogue import (
     CatalogueEntry,
     Verification,
-    find_model,
     list_models,
     verify,
 )
 from edge_detect.models.download import pull
+from edge_detect.models.options import LoadOptions, find_with_options
 
 __all__ = ["list_all", "pull_models", "show", "verify_models"]
 
@@ -43,8 +43,16 @@ def list_all(arguments: argparse.Namespace) -> int:
 
 def show(arguments: argparse.Namespace) -> int:
     """Print a manifest, with the file's place and state."""
-    entry = find_model(arguments.name)
+    entry, _ = find_with_options(arguments.name, LoadOptions())
     print(f"file      {entry.path}{'' if entry.present else '  (not here)'}")
+    if entry.inferred is not None:
+        from edge_detect.models.infer.manifest import guess_comments, manifest_of
+        from edge_detect.tools.convert.write_manifest import manifest_text
+
+        print(f"inferred  {entry.inferred.summary()}")
+        print("\nmore: edge-detect models inspect FILE\n")
+        print(manifest_text(manifest_of(entry.inferred), guess_comments(entry.inferred)).rstrip())
+        return 0
     print(f"manifest  {entry.manifest}\n")
     print(entry.manifest.read_text(encoding="utf-8").rstrip())
     return 0

@@ -17,7 +17,7 @@ from edge_detect.core import DownloadError, ModelError, user_models_path
 from edge_detect.models.catalogue import find_model
 from edge_detect.models.checksum import content_mismatch
 
-__all__ = ["Progress", "pull"]
+__all__ = ["Progress", "fetch", "pull"]
 
 Progress = Callable[[int, int | None], None]
 
@@ -99,6 +99,37 @@ def pull(
     except OSError as error:
         raise _explain_disk(error, folder) from error
     return target
+
+
+def fetch(
+    url: str,
+    target: Path,
+    *,
+    progress: Progress | None = None,
+    timeout_s: float = 15.0,
+    budget_s: float = 30.0,
+    first_wait_s: float = 0.5,
+) -> None:
+    """Fetch any file; nothing about its content is known.
+
+    Args:
+        url: http or https.
+        target: Written when all of it is here.
+        progress: As in `pull`.
+        timeout_s: As in `pull`.
+        budget_s: As in `pull`.
+        first_wait_s: As in `pull`.
+
+    Raises:
+        DownloadError: It could not be fetched.
+    """
+    _check_scheme(url)
+    part = target.with_name(f"{target.name}.part")
+    try:
+        _fetch_all(url, part, progress, _Waits(timeout_s, budget_s, min(first_wait_s, timeout_s)))
+        _publish(part, target)
+    except OSError as error:
+        raise _explain_disk(error, target.parent) from error
 
 
 def _fetch_all(url: str, part: Path, progress: Progress | None, waits: _Waits) -> None:

@@ -1,45 +1,65 @@
 """Write manifests as TOML that people read and compare."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from edge_detect.models.spec import ModelSpec, read_manifest
 
-__all__ = ["write_manifest"]
+__all__ = ["manifest_text", "write_manifest"]
 
 _WIDTH = 100
 
 
-def write_manifest(path: Path, manifest: dict[str, Any]) -> ModelSpec:
+def write_manifest(
+    path: Path, manifest: dict[str, Any], comments: Mapping[str, str] | None = None
+) -> ModelSpec:
     """Write a manifest, and read it back through the same validation as every user's.
 
     Args:
         path: `NAME.toml`.
         manifest: Sections and values as `ModelSpec` has them.
+        comments: As in `manifest_text`.
 
     Raises:
         ModelError: A key is unknown or a value impossible.
     """
-    lines: list[str] = []
-    _write_table(lines, "", manifest)
-    path.write_text("\n".join(lines).strip() + "\n", encoding="utf-8")
+    path.write_text(manifest_text(manifest, comments), encoding="utf-8")
     return read_manifest(path)
 
 
-def _write_table(lines: list[str], prefix: str, table: dict[str, Any]) -> None:
+def manifest_text(manifest: dict[str, Any], comments: Mapping[str, str] | None = None) -> str:
+    """A manifest as TOML.
+
+    Args:
+        manifest: Sections and values as `ModelSpec` has them.
+        comments: For lines above keys, by dotted key, such as `input.color`.
+    """
+    lines: list[str] = []
+    _write_table(lines, "", manifest, comments or {})
+    return "\n".join(lines).strip() + "\n"
+
+
+def _write_table(
+    lines: list[str], prefix: str, table: dict[str, Any], comments: Mapping[str, str]
+) -> None:
     tables = {key: value for key, value in table.items() if isinstance(value, dict)}
     arrays = {key: value for key, value in table.items() if _is_table_array(value)}
     for key, value in table.items():
         if key not in tables and key not in arrays:
+            if f"{prefix}{key}" in comments:
+                lines.append(f"# {comments[f'{prefix}{key}']}")
             lines.append(_assignment(key, value))
     for key, value in tables.items():
         lines += ["", f"[{prefix}{_key(key)}]"]
-        _write_table(lines, f"{prefix}{_key(key)}.", value)
+        _write_table(lines, f"{prefix}{_key(key)}.", value, comments)
     for key, rows in arrays.items():
+        if f"{prefix}{key}" in comments:
+            lines += ["", f"# {comments[f'{prefix}{key}']}"]
         for row in rows:
             lines += ["", f"[[{prefix}{_key(key)}]]"]
-            _write_table(lines, f"{prefix}{_key(key)}.", row)
+            _write_table(lines, f"{prefix}{_key(key)}.", row, comments)
 
 
 def _is_table_array(value: Any) -> bool:

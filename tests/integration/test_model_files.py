@@ -1,0 +1,106 @@
+"""Model files as people have them: from the command line, the configuration and the network."""
+
+import json
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import cv2
+import numpy as np
+import pytest
+from support.made_models import postprocess, write_made
+
+from edge_detect.app.cli import main
+from edge_detect.models import find_model
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGE_DETECT_MODELS", str(tmp_path / "own"))
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A post-processing SSD that finds a dog in every picture."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    scores = np.zeros((20, 4))
+    scores[9, 2] = 0.9
+    files = {"labelmap.txt": "???\ncat\ndog\nfish\n"}
+    path = folder / "My dogs (2).tflite"
+    return write_made(path, **postprocess(classes=3, scores=scores), files=files)
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photo.png"
+    cv2.imwrite(str(path), np.full((60, 80, 3), 99, np.uint8))
+    return path
+
+
+@pytest.fixture
+def site(model):
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            """The test's output is its own."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=model.parent))
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_detect_takes_a_file_alone_and_names_what_it_is_in_one_line(model, photo, capsys):
+    assert main(["detect", str(photo), "--model", str(model), "--accelerator", "cpu"]) == 0
+    shown = capsys.readouterr()
+    assert "dog 0.90" in shown.out
+    (line,) = shown.err.splitlines()
+    assert line.startswith("model    My dogs (2).tflite  300x300, SSD with NMS in the graph (from")
+    assert line.endswith("3 labels from its metadata; guessed: rgb")
+
+
+def test_detect_takes_what_is_known_better_behind_the_path(model, photo, tmp_path, capsys):
+    (tmp_path / "mine.txt").write_text("one\ntwo\nthree\n")
+    said = f"{model}?labels={tmp_path / 'mine.txt'}&score_threshold=0.95"
+    assert main(["detect", str(photo), "--json", "--model", said, "--accelerator", "cpu"]) == 0
+    assert json.loads(capsys.readouterr().out)["detections"] == []
+    said = said.partition("&")[0]
+    assert main(["detect", str(photo), "--json", "--model", said, "--accelerator", "cpu"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["detections"]
+    assert found["label"] == "two"
+
+
+def test_run_takes_a_file_alone(model, tmp_path, capsys):
+    out = tmp_path / "out.jsonl"
+    arguments = ["run", "synthetic://?frames=3", "--model", str(model), "--sink", str(out)]
+    assert main([*arguments, "--accelerator", "cpu"]) == 0
+    assert "My dogs (2).tflite  300x300" in capsys.readouterr().err
+    assert json.loads(out.read_text().splitlines()[0])
+
+
+def test_a_model_is_added_from_an_address_under_a_name(site, photo, capsys):
+    assert main(["models", "add", f"{site}/My%20dogs%20(2).tflite"]) == 0
+    assert capsys.readouterr().out.strip().endswith("own/my-dogs-2.tflite")
+    entry = find_model("my-dogs-2")
+    assert entry.spec.labels[2] == "dog"
+    assert entry.spec.origin.notes == [f"added from {site}/My%20dogs%20(2).tflite"]
+    assert main(["detect", str(photo), "--model", "my-dogs-2", "--accelerator", "cpu"]) == 0
+    assert "dog 0.90" in capsys.readouterr().out
+    assert main(["models", "verify", "my-dogs-2"]) == 0
+
+
+def test_what_the_address_gives_must_be_a_model(site, capsys):
+    assert main(["models", "add", f"{site}/"]) == 65
+    assert "is a web page, not a model" in capsys.readouterr().err
+    assert main(["models", "add", f"{site}/gone.tflite"]) == 69
+    assert "answers 404" in capsys.readouterr().err
+
+
+def test_inspect_of_what_is_no_model_says_what_it_is(tmp_path, capsys):
+    path = tmp_path / "best.pt"
+    path.write_bytes(b"\x80\x02")
+    assert main(["models", "inspect", str(path)]) == 65
+    shown = capsys.readouterr().err
+    assert "is a PyTorch model" in shown
+    assert "yolo export model=best.pt format=tflite" in shown
