@@ -99,6 +99,8 @@ def _find_file(file: str) -> tuple[Path, ModelSpec | None]:
             f"the file of model {entry.name!r} is not here: {entry.path}",
             f"fetch it with: edge-detect models pull {entry.name}",
         )
+    if entry.inferred is not None:
+        print(f"{entry.title}: {entry.inferred.summary()}", file=sys.stderr)
     return entry.path, entry.spec
 
 

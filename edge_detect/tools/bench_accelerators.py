@@ -80,10 +80,11 @@ def present_models() -> list[str]:
 
     Twins are not counted themselves; a model whose manifest cannot be read is.
     """
-    names = []
+    names, float_twins = [], set()
     for name in model_names():
         try:
             entry = find_model(name)
+            float_twins.add(entry.spec.float_twin.removesuffix(".tflite"))
             twin = entry.spec.edgetpu.removesuffix(".tflite")
             here = entry.present or (bool(twin) and find_model(twin).present)
         except EdgeDetectError:
@@ -92,7 +93,7 @@ def present_models() -> list[str]:
             here = here and not entry.spec.cpu_twin
         if here:
             names.append(name)
-    return names
+    return [name for name in names if name not in float_twins]
 
 
 def find_devices(accelerators: Iterable[str], library: str | None = None) -> list[Device]:

@@ -161,7 +161,8 @@ def test_a_crowd_beyond_all_bounds_is_cut_off() -> None:
 
 
 def test_a_detection_is_measured_in_parts_of_the_picture() -> None:
-    found = Detection("person", 0, 0.5, (64.0, 48.0, 320.0, 240.0), ("gate",), "/m/01g317")
+    box = (64.0, 48.0, 320.0, 240.0)
+    found = Detection("person", 0, 0.5, box, ("gate",), mid="/m/01g317")
     wanted = ("person", 0.5, (0.1, 0.1, 0.5, 0.5), ("gate",), "/m/01g317")
     assert Sighting.of(found, 640, 480) == wanted
 

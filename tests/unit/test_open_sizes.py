@@ -13,6 +13,7 @@ from support.open_size import open_model, write_open_model
 from edge_detect.board.memory import free_memory
 from edge_detect.core import ModelError
 from edge_detect.models import footprint, load_model
+from edge_detect.models.catalogue import bundled_models
 from edge_detect.models.footprint import least_footprint
 from edge_detect.models.runtime import open_session
 
@@ -144,9 +145,9 @@ def test_the_footprint_is_that_of_the_operator_with_the_largest_tensors():
     assert found.total_bytes == len(content) + 2 * 192
 
 
-@pytest.mark.parametrize("path", sorted((MODELS.parent.parent / "models_tflite").glob("*.tflite")))
-def test_bundled_models_need_megabytes(path):
-    content = path.read_bytes()
+@pytest.mark.parametrize("entry", bundled_models(), ids=lambda entry: entry.name)
+def test_bundled_models_need_megabytes(entry):
+    content = entry.path.read_bytes()
     assert 2e6 < least_footprint(content).total_bytes - len(content) < 2e7
 
 
