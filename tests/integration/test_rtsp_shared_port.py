@@ -64,7 +64,9 @@ def cameras(port):
 
 
 def server_threads():
-    return [each.name for each in threading.enumerate() if "rtsp" in each.name]
+    return [
+        each.name for each in threading.enumerate() if each.name in ("edge-rtsp", "edge-rtsp-guard")
+    ]
 
 
 def is_open(port):

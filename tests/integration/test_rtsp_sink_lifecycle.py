@@ -26,6 +26,9 @@ from edge_detect.sinks.rtsp.clients import Limits
 from edge_detect.sinks.rtsp.mount import Address
 from edge_detect.sinks.rtsp.sink import RtspSink
 
+# Of a server; threads of other tests' pushing sinks may take a while to end.
+THREADS = {"edge-rtsp", "edge-rtsp-guard"}
+
 
 def test_a_viewer_before_the_first_picture_is_told_to_come_again_and_then_served():
     port = free_port()
@@ -76,7 +79,7 @@ def test_a_defect_in_the_server_reaches_the_pipeline_which_opens_the_sink_again(
         assert caught.value.transient
         assert client.wait_for_end()
         sink.close()
-        assert not [each for each in threading.enumerate() if "rtsp" in each.name]
+        assert not [each for each in threading.enumerate() if each.name in THREADS]
         sink.open(stream_info())
         with Camera(sink):
             assert_sound(islice(decoded(sink.name), 10), 10)
@@ -129,7 +132,7 @@ def test_closing_waits_for_no_client_and_leaves_nothing_behind_even_with_viewers
             with promptly():
                 sink.close()
             assert idle.wait_for_end()
-            assert not [each for each in threading.enumerate() if "rtsp" in each.name]
+            assert not [each for each in threading.enumerate() if each.name in THREADS]
 
     open_and_close(viewer=True)
     fds, threads = process.num_fds(), process.num_threads()
