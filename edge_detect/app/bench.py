@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from edge_detect.core import bundled_path
+from edge_detect.models.default import CPU_DEFAULT
 from edge_detect.models.options import LoadOptions, find_with_options
 from edge_detect.tools.bench import BenchReport, StageFigures, measure, scaled_clip
 from edge_detect.tools.bench_accelerators import (
@@ -18,14 +19,14 @@ from edge_detect.tools.bench_accelerators import (
 
 __all__ = ["bench"]
 
-_MODELS = ("yolov3-tiny-coco", "ssdlite-mobilenet-v2-pedestrian")
+_MODELS = (CPU_DEFAULT, "yolov3-tiny-coco")
 _FRAMES, _FRAMES_EACH = 2200, 300
 _NOTHING_MEASURED = 1
 _WIDTH, _NAME_WIDTH = 100, 18
 
 
 def bench(arguments: argparse.Namespace) -> int:
-    """Measure one model, or both bundled ones, or all that are here.
+    """Measure one model, or the default one and yolov3-tiny-coco, or all that are here.
 
     Returns:
         0 if anything could be measured.

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_detect.app.arguments import picture_size, positive_float, positive_int
+from edge_detect.models.default import CPU_DEFAULT
 
 __all__ = ["add_tools"]
 
@@ -63,7 +64,9 @@ def _add_bench(commands: "Commands") -> None:
         "CPU finds.",
     )
     bench.add_argument(
-        "--model", metavar="NAME", help="or all that are here (default: both bundled ones)"
+        "--model",
+        metavar="NAME",
+        help=f"or all that are here (default: {CPU_DEFAULT} and yolov3-tiny-coco)",
     )
     bench.add_argument(
         "--accelerator",

@@ -3,7 +3,7 @@
 __all__ = ["CPU_DEFAULT", "EDGE_TPU_DEFAULT", "default_model"]
 
 # The best of the box for what it runs on; for an Edge TPU, the one with a twin for it.
-CPU_DEFAULT = "yolov3-tiny-coco"
+CPU_DEFAULT = "ssdlite-mobilenet-v2-coco"
 EDGE_TPU_DEFAULT = "ssd-mobilenet-v2-coco"
 
 

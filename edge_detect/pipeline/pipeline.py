@@ -40,7 +40,7 @@ _NOT_OPEN = "the pipeline must be opened first: use it in a `with` statement"
 class Pipeline:
     """Reads a source, detects in its frames, and serves sinks and whoever iterates.
 
-        with Pipeline("street.mp4", model="yolov3-tiny-coco", sinks=["boxes.mp4"]) as pipeline:
+        with Pipeline("street.mp4", sinks=["boxes.mp4"]) as pipeline:
             for result in pipeline:
                 print(result.detections.names)
 

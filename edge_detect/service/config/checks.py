@@ -26,7 +26,7 @@ __all__ = ["find_oddities", "find_problems"]
 _WITH_LOGIN = ("http", "https", "rtsp", "rtsps")
 _UNPRINTABLE = "has a character that cannot stand in a name"
 _SOURCES = "cameras are camera://, v4l2:///dev/video0, picamera2://0 or rtsp://HOST/PATH"
-_EXAMPLE = "yolov3-tiny-coco"
+_EXAMPLE = "ssdlite-mobilenet-v2-coco"
 
 
 def find_problems(settings: Settings, detectors: Collection[str]) -> Iterator[Problem]:

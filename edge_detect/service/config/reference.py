@@ -54,7 +54,7 @@ line feed at the end is not part of the secret. Files that every user may read a
 source = "rtsp://192.168.1.20/stream1"
 source_user = "me"
 source_password_file = "yard.password"
-model = "yolov3-tiny-coco"
+model = "ssdlite-mobilenet-v2-coco"
 sinks = ["rtsp://me:${STREAM_PASSWORD}@0.0.0.0:8554/yard"]
 ```
 
