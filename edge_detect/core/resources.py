@@ -6,6 +6,7 @@ from pathlib import Path
 
 __all__ = [
     "bundled_path",
+    "cache_directory",
     "models_paths",
     "state_directory",
     "tuning_path",
@@ -68,6 +69,22 @@ def state_directory(environment: Mapping[str, str] | None = None) -> Path:
     if granted:
         return Path(granted)
     home = variables.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(home) / "edge-detect"
+
+
+def cache_directory() -> Path:
+    """Where files belong that can be made again at any time; it need not exist yet.
+
+    Under systemd, the first directory of `CacheDirectory=`; else the user's own, as the XDG
+    base directory specification has it.
+
+    Raises:
+        RuntimeError: This user has no home.
+    """
+    granted = os.environ.get("CACHE_DIRECTORY", "").partition(":")[0]
+    if granted:
+        return Path(granted)
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "edge-detect"
 
 

@@ -2,9 +2,12 @@
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_detect.core import ModelError
-from edge_detect.models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from edge_detect.models.spec import ModelSpec
 
 __all__ = ["check_content", "content_mismatch", "git_blob_of", "sha256_of"]
 
@@ -24,7 +27,7 @@ def git_blob_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def content_mismatch(path: Path, spec: ModelSpec) -> str:
+def content_mismatch(path: Path, spec: "ModelSpec") -> str:
     """What is wrong with a file's content, or nothing.
 
     Returns:
@@ -44,7 +47,7 @@ def content_mismatch(path: Path, spec: ModelSpec) -> str:
     return ""
 
 
-def check_content(path: Path, spec: ModelSpec) -> None:
+def check_content(path: Path, spec: "ModelSpec") -> None:
     """Refuse a file that is not the one the manifest describes.
 
     Raises:

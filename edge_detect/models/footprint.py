@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from edge_detect.board.memory import free_memory
 from edge_detect.core import ModelError
+from edge_detect.models.table import Table, root_of
 
 __all__ = ["Footprint", "check_memory", "least_footprint"]
 
@@ -87,8 +88,8 @@ def least_footprint(
 def _least_footprint(
     content: bytes, known: Mapping[int, Sequence[int]], growth: float
 ) -> Footprint:
-    model = _Table(content, struct.unpack_from("<I", content)[0])
-    filled = [buffer.has_list(0) or buffer.scalar(1, "Q") > 1 for buffer in model.tables(4)]
+    model = root_of(content)
+    filled = [buffer.count(0) > 0 or buffer.scalar(1, "Q") > 1 for buffer in model.tables(4)]
     largest = Footprint(len(content))
     for place, graph in enumerate(model.tables(2)):
         tensors = list(graph.tables(0))
@@ -109,18 +110,18 @@ def _least_footprint(
     return largest
 
 
-def _used_together(graph: "_Table") -> Iterator[Sequence[int]]:
+def _used_together(graph: Table) -> Iterator[Sequence[int]]:
     yield graph.numbers(1, "i")
     for operator in graph.tables(3):
         yield (*operator.numbers(1, "i"), *operator.numbers(2, "i"))
 
 
-def _is_constant(tensor: "_Table", filled: Sequence[bool]) -> bool:
+def _is_constant(tensor: Table, filled: Sequence[bool]) -> bool:
     buffer = tensor.scalar(2, "I")
     return buffer < len(filled) and filled[buffer]
 
 
-def _bytes_of(tensor: "_Table", shape: Sequence[int]) -> int:
+def _bytes_of(tensor: Table, shape: Sequence[int]) -> int:
     kind = tensor.scalar(1, "b")
     # Types that are newer than this list are smaller than a byte.
     element = _ELEMENT_BYTES[kind] if 0 <= kind < len(_ELEMENT_BYTES) else 0
@@ -129,49 +130,3 @@ def _bytes_of(tensor: "_Table", shape: Sequence[int]) -> int:
 
 def _gigabytes(count: int) -> str:
     return f"{count / 1e9:.2f} GB"
-
-
-class _Table:
-    """A table of a FlatBuffer, whose fields are read by number."""
-
-    def __init__(self, content: bytes, at: int) -> None:
-        self._content, self._at = content, at
-        vtable = at - struct.unpack_from("<i", content, at)[0]
-        length = struct.unpack_from("<H", content, vtable)[0]
-        self._places = struct.unpack_from(f"<{max(0, length // 2 - 2)}H", content, vtable + 4)
-
-    def scalar(self, field: int, form: str) -> int:
-        """A number; 0 where it is left out."""
-        place = self._place(field)
-        return int(struct.unpack_from(f"<{form}", self._content, place)[0]) if place else 0
-
-    def has_list(self, field: int) -> bool:
-        """Whether there is a list that is not empty."""
-        return self._list(field)[1] > 0
-
-    def numbers(self, field: int, form: str) -> tuple[int, ...]:
-        """A list of numbers; empty where it is left out."""
-        at, count = self._list(field)
-        return struct.unpack_from(f"<{count}{form}", self._content, at)
-
-    def tables(self, field: int) -> Iterator["_Table"]:
-        """A list of tables."""
-        at, count = self._list(field)
-        for place in range(at, at + 4 * count, 4):
-            yield _Table(self._content, place + struct.unpack_from("<I", self._content, place)[0])
-
-    def text(self, field: int) -> str:
-        """A string."""
-        at, count = self._list(field)
-        return self._content[at : at + count].decode("utf-8", "replace")
-
-    def _place(self, field: int) -> int:
-        offset = self._places[field] if field < len(self._places) else 0
-        return self._at + offset if offset else 0
-
-    def _list(self, field: int) -> tuple[int, int]:
-        place = self._place(field)
-        if not place:
-            return 0, 0
-        at = place + struct.unpack_from("<I", self._content, place)[0]
-        return at + 4, struct.unpack_from("<I", self._content, at)[0]

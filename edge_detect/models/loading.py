@@ -25,6 +25,7 @@ from edge_detect.models.helper.wire import Order
 from edge_detect.models.lanes import Lane, Lanes
 from edge_detect.models.options import LoadOptions
 from edge_detect.models.runtime import check_header, open_session
+from edge_detect.models.trial import check_by_trial
 from edge_detect.models.tuned import find_tuning
 
 __all__ = ["Plan", "choose_default", "open_lanes", "plan_lanes"]
@@ -252,6 +253,8 @@ def _open_in_helper(
 
 def _open_on_cpu(entry: CatalogueEntry, options: LoadOptions) -> Engine:
     _check_file(entry)
+    if not (entry.spec.sha256 or entry.spec.git_blob):
+        check_by_trial(entry.path, entry.spec.input.tensor_shape, options.runtime)
     threads, cores = options.threads, options.cores or ()
     if threads is None and not cores and (tuned := find_tuning(entry, options.runtime)):
         # Not its cores: every model would be kept to the same, best ones.

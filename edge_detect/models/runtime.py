@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 from edge_detect.core import AcceleratorError, ConfigError, DependencyError, ModelError
 from edge_detect.models.chatter import without_announcements
 from edge_detect.models.footprint import check_memory, least_footprint
+from edge_detect.models.graph import check_graph
 from edge_detect.models.resizing import expected_footprint, set_shape
 from edge_detect.models.structure import check_structure
 from edge_detect.models.tensors import TensorInfo
 
-__all__ = ["RUNTIMES", "InterpreterSession", "default_threads", "open_session"]
+__all__ = ["RUNTIMES", "InterpreterSession", "default_threads", "open_session", "runtime_version"]
 
 # Said for every model on every CPU; warnings and errors stay.
 _DELEGATE_ANNOUNCEMENT = b"INFO: Created TensorFlow Lite XNNPACK delegate"
@@ -119,11 +120,21 @@ class InterpreterSession:
         """Nothing yet: the thread that waits for the result does the work."""
 
     def finish(self, slot: int = 0) -> int:  # noqa: ARG002
-        """Infer what the input holds; returns how long it took, nanoseconds."""
+        """Infer what the input holds; returns how long it took, nanoseconds.
+
+        Raises:
+            ModelError: An operator failed, which may depend on the input.
+        """
         # The calling thread works along with the interpreter's own.
         with kept_to(self._cores):
             begin_ns = perf_counter_ns()
-            self.invoke()
+            try:
+                self.invoke()
+            except RuntimeError as error:
+                raise ModelError(
+                    f"the model cannot be run: {' '.join(str(error).split())}",
+                    "the file may be damaged; fetch or convert it again",
+                ) from error
             return perf_counter_ns() - begin_ns
 
     def close(self) -> None:
@@ -188,6 +199,7 @@ def open_session(
         raise ModelError(f"cannot read model {path}: {error.strerror}") from error
     try:
         check_structure(content)
+        check_graph(content)
     except ValueError as error:
         raise _explain(error, path, cpu_twin) from error
     try:
@@ -209,8 +221,7 @@ def open_session(
         if delegate:
             raise _explain_refusal(error, path, *delegate) from error
         raise _explain(error, path, cpu_twin) from error
-    version = f"{name} {metadata.version(package.distribution)}"
-    return InterpreterSession(interpreter, version, threads, cores, varying)
+    return InterpreterSession(interpreter, _version_of(name), threads, cores, varying)
 
 
 def _allocate(
@@ -306,6 +317,23 @@ def check_header(path: Path) -> None:
     if header[4:] != b"TFL3":
         what = "is empty" if not header else "is not a TFLite model"
         raise ModelError(f"{path} {what}", "a model file begins with four bytes and then 'TFL3'")
+
+
+def runtime_version(runtime: str | None = None) -> str:
+    """Name and version of the runtime that a model would be opened with, e.g. `litert 2.3.0`.
+
+    Args:
+        runtime: As in `open_session`.
+
+    Raises:
+        DependencyError: No runtime is installed.
+        ConfigError: The runtime's name is unknown.
+    """
+    return _version_of(_import_runtime(runtime)[0])
+
+
+def _version_of(name: str) -> str:
+    return f"{name} {metadata.version(RUNTIMES[name].distribution)}"
 
 
 def _import_runtime(wanted: str | None) -> tuple[str, ModuleType]:

@@ -1,0 +1,1 @@
+"""Stands in for LiteRT where it fails at a model, as it does at damaged ones."""
