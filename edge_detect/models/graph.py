@@ -27,6 +27,7 @@ _ELEMENT_BITS = (
     *(4, 16, 2, 4, 8, 8),
 )
 _NO_TENSOR = -1
+_CUSTOM = 32
 # Reshape, squeeze, expand_dims: copies, whose output LiteRT takes to be as large as the input.
 _RESHAPE = 22
 _COPY = {_RESHAPE, 43, 70}
@@ -35,7 +36,8 @@ _TAKE_TWO = {0, 3, 4, 9, 18, 41, 42, 67}
 # Numbers of fields.
 _CODES, _GRAPHS, _BUFFERS = 1, 2, 4
 _TENSORS, _INPUTS, _OUTPUTS, _OPERATORS = 0, 1, 2, 3
-_SHAPE, _TYPE, _BUFFER, _VARIABLE, _SPARSITY, _EXTERNAL = 0, 1, 2, 5, 6, 10
+_SHAPE, _TYPE, _BUFFER, _QUANTIZATION, _VARIABLE, _SPARSITY, _EXTERNAL = 0, 1, 2, 4, 5, 6, 10
+_SCALE = 2
 _CODE, _TAKEN, _MADE = 0, 1, 2
 _DATA, _OFFSET, _SIZE = 0, 1, 2
 
@@ -136,6 +138,8 @@ def _taken(operator: Table, named: str, tensors: Sequence[_Tensor], builtin: int
     for number in numbers:
         if not _NO_TENSOR <= number < len(tensors):
             raise ValueError(f"{named} takes tensor {number} of {len(tensors)}")
+    if builtin != _CUSTOM and numbers[:1] == (_NO_TENSOR,):
+        raise ValueError(f"{named} takes nothing where its first tensor should be")
     if builtin in _TAKE_TWO and (len(numbers) < 2 or _NO_TENSOR in numbers[:2]):
         raise ValueError(f"{named} takes two tensors, and lacks one of them")
     if (
@@ -184,6 +188,10 @@ def _read_tensor(tensor: Table, named: str, buffers: Sequence[int]) -> _Tensor:
         raise ValueError(f"{named} has buffer {buffer} of {len(buffers)}")
     if min(shape, default=0) < -1:
         raise ValueError(f"{named} has the shape {shape}")
+    quantization = tensor.table(_QUANTIZATION)
+    scales = quantization.numbers(_SCALE, "f") if quantization is not None else ()
+    if not all(0 <= scale < math.inf for scale in scales):
+        raise ValueError(f"{named} has a scale that is negative or not finite")
     elements = math.prod(max(0, extent) for extent in shape)
     constant = buffers[buffer] > 0
     needed = (elements * _ELEMENT_BITS[kind] + 7) // 8

@@ -50,6 +50,13 @@ class Table:
         for place in range(at, at + 4 * count, 4):
             yield Table(self._content, place + struct.unpack_from("<I", self._content, place)[0])
 
+    def table(self, field: int) -> "Table | None":
+        """A table; None where it is left out."""
+        place = self._place(field)
+        if not place:
+            return None
+        return Table(self._content, place + struct.unpack_from("<I", self._content, place)[0])
+
     def text(self, field: int) -> str:
         """A string."""
         at, count = self._list(field)

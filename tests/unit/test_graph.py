@@ -105,6 +105,14 @@ def lacking(model, graph):
     graph.operators[0].inputs = [0, -1]
 
 
+def nothing_first(model, graph):
+    graph.operators[0].inputs = [-1]
+
+
+def infinite_scale(model, graph):
+    graph.tensors[0].quantization.scale = [float("nan")]
+
+
 def data_elsewhere(model, graph):
     model.buffers[1].offset, model.buffers[1].size = 1 << 40, 64
 
@@ -127,6 +135,8 @@ DAMAGES = {
     no_operator: "nothing writes tensor 1, an output of the graph",
     other_type: r"operator 0 of the graph copies between the types \[9, 16\]",
     lacking: "operator 0 of the graph takes two tensors, and lacks one of them",
+    nothing_first: "operator 0 of the graph takes nothing where its first tensor should be",
+    infinite_scale: "tensor 0 of the graph has a scale that is negative or not finite",
     data_elsewhere: "buffer 1 lies beyond its end",
 }
 
