@@ -164,10 +164,10 @@ def _add_detect(commands: "Commands") -> None:
 def _add_models(commands: "Commands") -> None:
     models = commands.add_parser("models", help="list, inspect, fetch and convert models")
     actions = models.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)
-    listing = actions.add_parser("list", help="all models, present or not")
+    listing = actions.add_parser("list", help="list all models of the catalogue")
     listing.add_argument("--json", action="store_true", help="print one JSON object a line")
     listing.set_defaults(work=("edge_detect.app.models", "list_all"))
-    show = actions.add_parser("show", help="everything that a manifest says")
+    show = actions.add_parser("show", help="print origin, licence, labels and figures of a model")
     show.add_argument("name", metavar="NAME")
     show.set_defaults(work=("edge_detect.app.models", "show"))
     verify = actions.add_parser("verify", help="check model files against their manifests")
@@ -184,11 +184,11 @@ def _add_models(commands: "Commands") -> None:
 
 
 def _add_convert(actions: "Commands") -> None:
-    convert = actions.add_parser("convert", help="make an INT8 model from trained weights")
+    convert = actions.add_parser("convert", help="convert weights or graphs of other formats")
     kinds = convert.add_subparsers(dest="kind", metavar="KIND", title="kinds", required=True)
     darknet = kinds.add_parser("darknet", help="from a Darknet .cfg and .weights")
-    darknet.add_argument("--cfg", type=Path, required=True)
-    darknet.add_argument("--weights", type=Path, required=True)
+    darknet.add_argument("--cfg", type=Path, required=True, help="network (.cfg)")
+    darknet.add_argument("--weights", type=Path, required=True, help="weights (.weights)")
     darknet.add_argument("--names", type=Path, required=True, help="labels, one a line")
     darknet.add_argument(
         "--mask",
@@ -203,13 +203,13 @@ def _add_convert(actions: "Commands") -> None:
     ssd = kinds.add_parser(
         "ssd-frozen-graph", help="from a frozen graph of the TensorFlow Object Detection API"
     )
-    ssd.add_argument("--graph", type=Path, required=True)
+    ssd.add_argument("--graph", type=Path, required=True, help="frozen graph (.pb)")
     ssd.add_argument("--names", type=Path, required=True, help="labels, one a line")
     ssd.add_argument(
         "--head",
         choices=["raw", "postprocess"],
         default="raw",
-        help="raw box and score tensors, or with suppression inside the graph",
+        help="raw box and score outputs, or with NMS in the graph (default: raw)",
     )
     _add_conversion_options(ssd)
     ssd.set_defaults(work=("edge_detect.app.convert", "ssd_frozen_graph"))
@@ -231,24 +231,28 @@ def _add_convert(actions: "Commands") -> None:
 def _add_cut(kinds: "Commands") -> None:
     cut = kinds.add_parser(
         "cut-postprocess",
-        help="from an SSD with suppression in the graph: raw heads",
+        help="raw heads from an SSD .tflite with TFLite_Detection_PostProcess",
         description="Cut the TFLite_Detection_PostProcess operator off an SSD .tflite file: no "
         "limit of boxes, suppression for each class, decoding in integers. Weights stay as they "
         "are; TensorFlow is not needed.",
     )
     cut.add_argument("file", metavar="FILE", help=".tflite file, or name of a model")
     cut.add_argument("--name", help="name of the new model (default: FILE's, with -raw)")
-    cut.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="default: here")
+    cut.add_argument(
+        "--out", type=Path, default=Path(), metavar="DIR", help="output directory (default: .)"
+    )
     cut.add_argument(
         "--labels", type=Path, metavar="FILE", help="labels, one a line (default: the manifest's)"
     )
-    cut.add_argument("--licence", help="of the weights (default: the manifest's)")
+    cut.add_argument("--licence", help="licence of the weights (default: the manifest's)")
     cut.set_defaults(work=("edge_detect.app.convert", "cut_postprocess"))
 
 
 def _add_conversion_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", required=True, help="name of the new model")
-    parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="default: here")
+    parser.add_argument(
+        "--out", type=Path, default=Path(), metavar="DIR", help="output directory (default: .)"
+    )
     parser.add_argument(
         "--calibration",
         type=Path,
@@ -258,7 +262,9 @@ def _add_conversion_options(parser: argparse.ArgumentParser) -> None:
         help="images, directories or videos like those that the model will see; a few ordinary, "
         "varied pictures do better than many of one kind",
     )
-    parser.add_argument("--licence", default="unstated", help="of the weights, for the manifest")
+    parser.add_argument(
+        "--licence", default="unstated", help="licence of the weights, for the manifest"
+    )
     parser.add_argument("--float", action="store_true", help="write a float32 twin beside it")
 
 
