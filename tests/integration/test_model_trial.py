@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.echo_models import change_manifest, write_model
+from support.made_models import tensor, write_made
 
 from edge_detect.core import ModelError
 from edge_detect.models import load_model
@@ -88,6 +90,24 @@ def test_what_cannot_be_remembered_is_tried_each_time(tmp_path, let_trials_fail,
     let_trials_fail("SIGSEGV")
     with pytest.raises(ModelError, match="ends the runtime"):
         check_by_trial(path)
+
+
+def test_trials_can_be_left_out(tmp_path, let_trials_fail, monkeypatch):
+    monkeypatch.setenv("EDGE_DETECT_TRIAL", "0")
+    let_trials_fail("SIGSEGV")
+    load_model(unvouched(tmp_path), accelerator="cpu").close()
+
+
+def test_a_file_that_is_run_to_learn_about_it_has_a_trial_before(tmp_path, let_trials_fail):
+    boxes = np.zeros((1, 84, 6))
+    path = write_made(
+        tmp_path / "best.tflite",
+        [tensor("images", (1, 64, 64, 3))],
+        [tensor("output", (1, 84, 6), values=boxes)],
+    )
+    let_trials_fail("SIGSEGV")
+    with pytest.raises(ModelError, match=r"best\.tflite ends the runtime"):
+        load_model(path, accelerator="cpu")
 
 
 def test_a_refused_file_gives_the_error_of_opening_it(tmp_path):

@@ -136,7 +136,8 @@ def made_model(
         outputs: Its outputs: those with `values` are constant, those with `FROM_INPUT` the
             first input in another shape; the others come from `operators`.
         operators: In order.
-        constants: Tensors with values that operators take.
+        constants: Tensors with values that operators take; those without are what other
+            operators write.
         metadata: Entries by name, e.g. `{"TFLITE_METADATA": model_metadata(…)}`.
         signature: (key, {name: input tensor}, {name: output tensor}).
         description: Of the model.
@@ -145,7 +146,7 @@ def made_model(
     for each in inputs:
         graph.add(each)
     for each in constants:
-        graph.add(each, _packed(each))
+        graph.add(each, None if each.values is None else _packed(each))
     for each in outputs:
         graph.add(each)
         if each.values is None:

@@ -6,6 +6,7 @@ from edge_detect.core import Size
 from edge_detect.models.file.graph import FileGraph
 from edge_detect.models.inputs import shape_to_set
 from edge_detect.models.runtime import open_session
+from edge_detect.models.trial import check_by_trial
 
 __all__ = ["with_size"]
 
@@ -27,6 +28,7 @@ def with_size(graph: FileGraph, size: Size) -> FileGraph:
     shape = shape_to_set(image, (1, size.height, size.width, image.shape[-1]))
     if shape is None:
         return graph
+    check_by_trial(graph.path, shape)
     with open_session(graph.path, threads=1, input_shape=shape) as session:
         outputs = tuple(
             replace(each, shape=session.outputs[each.name].shape)

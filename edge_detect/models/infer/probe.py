@@ -17,6 +17,7 @@ from edge_detect.models.infer.inference import Finding, Inference
 from edge_detect.models.runtime import open_session
 from edge_detect.models.spec import InputSpec, validate_manifest
 from edge_detect.models.tensors import TensorInfo
+from edge_detect.models.trial import check_by_trial
 
 __all__ = ["run_once", "settle", "test_picture"]
 
@@ -38,6 +39,9 @@ def settle(entry: CatalogueEntry, runtime: str | None = None) -> CatalogueEntry:
 
     Returns:
         The same, with the answers; unchanged where it cannot be run here.
+
+    Raises:
+        ModelError: It ends or blocks the process that runs it.
     """
     inferred = entry.inferred
     if inferred is None or not inferred.questions or entry.spec.cpu_twin or not entry.present:
@@ -45,6 +49,7 @@ def settle(entry: CatalogueEntry, runtime: str | None = None) -> CatalogueEntry:
     status = entry.path.stat()
     key = (str(entry.path.resolve()), status.st_mtime_ns, status.st_size, hash(entry.overrides))
     if key not in _settled:
+        check_by_trial(entry.path, entry.spec.input.tensor_shape, runtime)
         try:
             outputs = run_once(entry, runtime)
         except EdgeDetectError as error:
