@@ -4,13 +4,10 @@ LiteRT (`ai-edge-litert`) is taken first, its predecessor `tflite-runtime` if th
 one installed; both offer the same interpreter. Only `gpu` imports LiteRT besides.
 """
 
-import importlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from time import perf_counter_ns
 from types import ModuleType, TracebackType
@@ -23,33 +20,15 @@ from edge_detect.core import AcceleratorError, ConfigError, DependencyError, Mod
 from edge_detect.models.chatter import without_announcements
 from edge_detect.models.footprint import check_memory, least_footprint
 from edge_detect.models.graph import check_graph
+from edge_detect.models.packages import RUNTIMES, import_runtime, version_of
 from edge_detect.models.resizing import expected_footprint, set_shape
 from edge_detect.models.structure import check_structure
 from edge_detect.models.tensors import TensorInfo
 
-__all__ = ["RUNTIMES", "InterpreterSession", "default_threads", "open_session", "runtime_version"]
+__all__ = ["RUNTIMES", "InterpreterSession", "default_threads", "open_session"]
 
 # Said for every model on every CPU; warnings and errors stay.
 _DELEGATE_ANNOUNCEMENT = b"INFO: Created TensorFlow Lite XNNPACK delegate"
-
-
-@dataclass(slots=True, frozen=True)
-class _Package:
-    distribution: str
-    module: str
-    install: str
-
-
-RUNTIMES: Mapping[str, _Package] = {
-    "litert": _Package(
-        "ai-edge-litert", "ai_edge_litert.interpreter", "pip install 'ai-edge-litert>=2.1'"
-    ),
-    "tflite-runtime": _Package(
-        "tflite-runtime",
-        "tflite_runtime.interpreter",
-        "pip install 'tflite-runtime>=2.14' 'numpy<2'  (Python 3.11 only)",
-    ),
-}
 
 
 def default_threads() -> int:
@@ -189,7 +168,7 @@ def open_session(
         raise ValueError(f"threads must be at least 1, got {threads}")
     threads = threads or default_threads()
     check_header(path)
-    name, module = _import_runtime(runtime)
+    name, module = import_runtime(runtime)
     package = RUNTIMES[name]
     try:
         # Not its path, which is mapped: a file that is written over while it is in use would end
@@ -221,7 +200,7 @@ def open_session(
         if delegate:
             raise _explain_refusal(error, path, *delegate) from error
         raise _explain(error, path, cpu_twin) from error
-    return InterpreterSession(interpreter, _version_of(name), threads, cores, varying)
+    return InterpreterSession(interpreter, version_of(name), threads, cores, varying)
 
 
 def _allocate(
@@ -317,43 +296,6 @@ def check_header(path: Path) -> None:
     if header[4:] != b"TFL3":
         what = "is empty" if not header else "is not a TFLite model"
         raise ModelError(f"{path} {what}", "a model file begins with four bytes and then 'TFL3'")
-
-
-def runtime_version(runtime: str | None = None) -> str:
-    """Name and version of the runtime that a model would be opened with, e.g. `litert 2.3.0`.
-
-    Args:
-        runtime: As in `open_session`.
-
-    Raises:
-        DependencyError: No runtime is installed.
-        ConfigError: The runtime's name is unknown.
-    """
-    return _version_of(_import_runtime(runtime)[0])
-
-
-def _version_of(name: str) -> str:
-    return f"{name} {metadata.version(RUNTIMES[name].distribution)}"
-
-
-def _import_runtime(wanted: str | None) -> tuple[str, ModuleType]:
-    wanted = wanted or os.environ.get("EDGE_DETECT_RUNTIME") or None
-    if wanted is not None and wanted not in RUNTIMES:
-        raise ConfigError(f"unknown runtime {wanted!r}", f"use one of {', '.join(RUNTIMES)}")
-    missing: ImportError | None = None
-    for name in [wanted] if wanted else RUNTIMES:
-        try:
-            return name, importlib.import_module(RUNTIMES[name].module)
-        except ImportError as error:
-            # A runtime that is there but broken says more than one that is simply absent.
-            if missing is None or isinstance(missing, ModuleNotFoundError):
-                missing = error
-    package = RUNTIMES[wanted or "litert"]
-    if missing is None or isinstance(missing, ModuleNotFoundError):
-        fact = f"{package.distribution} is not installed"
-    else:
-        fact = f"{package.distribution} cannot be imported: {missing}"
-    raise DependencyError(fact, f"install it: {package.install}") from missing
 
 
 def _load_delegate(module: ModuleType, library: str, options: Mapping[str, str]) -> Any:

@@ -27,7 +27,8 @@ from edge_detect.core import EdgeDetectError, ModelError
 from edge_detect.core.resources import cache_directory
 from edge_detect.models.checksum import sha256_of
 from edge_detect.models.helper.process import helper_environment
-from edge_detect.models.runtime import open_session, runtime_version
+from edge_detect.models.packages import runtime_version
+from edge_detect.models.runtime import open_session
 
 __all__ = ["check_by_trial", "main"]
 
