@@ -51,6 +51,7 @@ class InterpreterSession:
         threads: Threads the interpreter was made with.
         cores: That whoever calls `finish` keeps to, as the interpreter's threads do.
         varying: Names of outputs whose shape depends on what is found.
+        delegated: Whether a device runs it, whose failures are not the model's.
     """
 
     device = "cpu"
@@ -64,8 +65,11 @@ class InterpreterSession:
         threads: int,
         cores: Sequence[int] = (),
         varying: Sequence[str] = (),
+        *,
+        delegated: bool = False,
     ) -> None:
         self.runtime = runtime
+        self._delegated = delegated
         self.threads = threads
         self._cores = cores
         self._varying = varying
@@ -110,6 +114,9 @@ class InterpreterSession:
             try:
                 self.invoke()
             except RuntimeError as error:
+                if self._delegated:
+                    # The device failed rather than the model.
+                    raise
                 raise ModelError(
                     f"the model cannot be run: {' '.join(str(error).split())}",
                     "the file may be damaged; fetch or convert it again",
@@ -200,7 +207,9 @@ def open_session(
         if delegate:
             raise _explain_refusal(error, path, *delegate) from error
         raise _explain(error, path, cpu_twin) from error
-    return InterpreterSession(interpreter, version_of(name), threads, cores, varying)
+    return InterpreterSession(
+        interpreter, version_of(name), threads, cores, varying, delegated=bool(delegate)
+    )
 
 
 def _allocate(

@@ -162,14 +162,21 @@ def read_image(path: str | Path) -> Image:
 
 def _decode(data: bytes) -> Image | None:
     # OpenCV writes its own complaints to standard error; ours say more.
-    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    level = _set_log_level(0)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
         return None
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        _set_log_level(level)
     return None if image is None else np.asarray(image, np.uint8)
+
+
+def _set_log_level(level: int) -> int:
+    """Set how much OpenCV prints, 0 for nothing; returns what it was."""
+    # OpenCV 4 has it at the top.
+    set_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
+    return int(set_level(level))
 
 
 def _is_truncated(data: bytes) -> bool:

@@ -21,7 +21,8 @@ pytestmark = pytest.mark.model
 STEPS = 10
 # For graphs that end in real scores, whose steps lie hidden before their last operator.
 REAL_TOLERANCE = 0.1
-LEAST_OVERLAP = 0.9
+# A step of an SSD's box tensor is 2 to 3 pixels for the smallest objects here, 18 pixels wide.
+LEAST_OVERLAP = 0.8
 
 
 @pytest.fixture(scope="module")
