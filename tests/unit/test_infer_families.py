@@ -221,6 +221,14 @@ def test_the_activation_tells_how_raw_grids_are_coded(made):
     assert (tanh.coding, tanh.heads[0].anchors[0]) == ("exponential", (12, 16))
 
 
+def test_a_family_that_is_asked_for_tells_how_raw_grids_are_coded(made):
+    outputs = [tensor(f"grid{side}", (1, side, side, 255)) for side in (20, 40, 80)]
+    for family, coding in (("yolov5", "squared"), ("yolov7", "squared"), ("yolov4", "exponential")):
+        entry = made((640, 640), *outputs, query={"family": family})
+        assert entry.spec.yolo.coding == coding
+        assert "coding" not in entry.inferred.summary()
+
+
 def test_grids_of_two_scales_for_coco_are_a_tiny_yolo(made):
     outputs = [tensor(f"grid{side}", (1, side, side, 255)) for side in (13, 26)]
     heads = made((416, 416), *outputs).spec.yolo.heads

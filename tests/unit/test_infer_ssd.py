@@ -87,6 +87,15 @@ def test_raw_heads_of_an_ssd_are_told_by_the_number_of_their_anchors(made, size,
         assert spec.ssd.label_offset == -1
 
 
+def test_an_efficientdet_of_another_size_than_lite_is_a_guess(made):
+    def summary(side, count):
+        outputs = tensor("a", (1, count, 4)), tensor("b", (1, count, 90))
+        return made((side, side), *outputs).inferred.summary()
+
+    assert summary(320, 19206).startswith("EfficientDet-Lite (from its shapes)")
+    assert "guessed: EfficientDet-Lite" in summary(512, 49104)
+
+
 def test_another_number_of_anchors_is_not_taken_for_an_ssd(made):
     with pytest.raises(ModelError, match="no known kind"):
         made((300, 300), tensor("a", (1, 1918, 4)), tensor("b", (1, 1918, 91)))

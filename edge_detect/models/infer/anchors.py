@@ -20,6 +20,8 @@ __all__ = ["KnownAnchors", "find_anchors"]
 
 _ULTRA = InputRule(127.0, 128.0, resize="stretch", pad=127)
 _MOST_LISTED = 30_000
+# Inputs of EfficientDet-Lite0, -Lite1 and -Lite2.
+_LITE_SIZES = (Size(320, 320), Size(384, 384), Size(448, 448))
 
 
 @dataclass(slots=True, frozen=True)
@@ -126,7 +128,7 @@ def _kinds(size: Size, values: int) -> Iterator[tuple[int, KnownAnchors]]:
         count = 3 * _area(maps[0]) + 6 * sum(map(_area, maps[1:]))
         yield count, _multiple_grid(maps, count)
     levels = sum(_area(each) for each in _pyramid(size))
-    yield 9 * levels, _efficientdet(9 * levels)
+    yield 9 * levels, _efficientdet(9 * levels, size)
     yield 6 * levels, _fpn(6 * levels)
     yield from _ultraface(size)
 
@@ -166,13 +168,15 @@ def _multiple_grid(maps: list[tuple[int, int]], count: int) -> KnownAnchors:
     )
 
 
-def _efficientdet(count: int) -> KnownAnchors:
+def _efficientdet(count: int, size: Size) -> KnownAnchors:
     anchors = {"kind": "levels", "anchor_scale": 3.0}
     return KnownAnchors(
         "EfficientDet-Lite",
         anchors,
         f"{count} anchors are 9 per cell of levels 3 to 7",
         {"box_scales": [1.0, 1.0, 1.0, 1.0]},
+        # EfficientDet-D0 to -D7 have as many, but larger ones, and other inputs.
+        certain=size in _LITE_SIZES,
         background=False,
         iou=0.5,
     )

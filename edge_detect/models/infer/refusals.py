@@ -94,7 +94,8 @@ def refuse_rest(evidence: Evidence) -> ModelError:
     return ModelError(
         f"{evidence.path}: no known kind of detector has these outputs: {said}",
         "if it is one of them, name it: "
-        f"{evidence.path.name}?family=…, or write a manifest beside it; "
+        f"{evidence.path.name}?family=…, or write a manifest beside it "
+        "(docs/models.md); "
         "`edge-detect models inspect` shows what the file says",
     )
 

@@ -92,7 +92,8 @@ def infer_grids(evidence: Evidence) -> Draft | None:
     guessed = source == "rule"
     draft.set(".heads", heads, source, why, certain=not guessed, shown="anchors of COCO" * guessed)
     shown = "" if certain else f"coding of {kind}"
-    draft.set(".coding", coding, "constants", reason, certain=certain, shown=shown)
+    told: Source = "query" if evidence.overrides.family else "constants"
+    draft.set(".coding", coding, told, reason, certain=certain, shown=shown)
     if layouts == {"anchors"}:
         draft.set(".layout", "anchors", "tensors", str(grids[0].tensor))
     fill_labels(draft, classes)
@@ -103,6 +104,9 @@ def infer_grids(evidence: Evidence) -> Draft | None:
 
 def _coding(evidence: Evidence) -> tuple[str, bool, str]:
     """How boxes are coded: the activation tells Darknet's networks from later ones."""
+    asked = evidence.overrides.family
+    if asked:
+        return "squared" if asked == "yolov5" else "exponential", True, f"family {asked}"
     found = evidence.graph.count_operators()
     if found["LEAKY_RELU"] or found["PRELU"]:
         return "exponential", True, "the graph has LEAKY_RELU, as YOLOv3 and YOLOv4-tiny"
