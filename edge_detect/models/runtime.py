@@ -6,7 +6,7 @@ one installed; both offer the same interpreter. Only `gpu` imports LiteRT beside
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from time import perf_counter_ns
@@ -88,9 +88,19 @@ class InterpreterSession:
 
     def output_views(self, slot: int = 0) -> dict[str, NDArray[Any]]:  # noqa: ARG002
         """The outputs' memory by tensor name, batch dimension included."""
-        views = {name: view() for name, view in self._output_views}
+        if self._varying:
+            return self._views_of_varying()
+        return {name: view() for name, view in self._output_views}
+
+    def _views_of_varying(self) -> dict[str, NDArray[Any]]:
+        views: dict[str, NDArray[Any]] = {}
+        for name, view in self._output_views:
+            # Interpreters give no view of a tensor without rows.
+            with suppress(ValueError):
+                views[name] = view()
         for name in self._varying:
-            found, first = views[name].shape, self.outputs[name].shape
+            first = self.outputs[name].shape
+            found = views[name].shape if name in views else "an empty one"
             if found != first:
                 raise ModelError(
                     f"the output {name!r} changes its shape with the picture: {first}, now {found}",

@@ -88,11 +88,20 @@ def test_outputs_that_grow_with_what_is_found_are_refused_when_they_do(tmp_path)
     path = tmp_path / "places.tflite"
     path.write_bytes(content)
     with open_session(path) as session:
-        bright = 0 if session.outputs["places"].shape[0] else 1
-        session.input_view()[:] = bright
-        session.invoke()
-        with pytest.raises(ModelError, match="'places' changes its shape with the picture"):
-            session.output_views()
+        # None, and all of them: one is not as many as there were at first.
+        said = [what_is_said_of(session, bright) for bright in (0, 1)]
+    assert any(said)
+    assert all("'places' changes its shape with the picture" in each for each in said if each)
+
+
+def what_is_said_of(session, bright):
+    session.input_view()[:] = bright
+    session.invoke()
+    try:
+        session.output_views()
+    except ModelError as error:
+        return error.message
+    return ""
 
 
 def test_a_model_without_an_input_is_refused(tmp_path):
