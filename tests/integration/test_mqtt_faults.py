@@ -59,8 +59,8 @@ def test_a_broker_that_comes_back_gets_the_state_and_the_newest_events_in_order(
         gate.open()
         with watch(broker.port) as watcher:
             wait_for(lambda: watcher.newest.get(f"{BASE}/state"))
-        broker.kill()
         gate.close()
+        broker.kill()
         wait_for(lambda: not companion.connected)
         show = Show(camera)
         for _ in range(10):

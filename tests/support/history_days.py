@@ -42,6 +42,11 @@ class Trouble:
     reload: float = 12.0 * HOUR_S
 
 
+def _differ(one: Moment, other: Moment) -> bool:
+    """Whether two moments are of different boots or days."""
+    return one.boot != other.boot or one.unix_s // DAY_S != other.unix_s // DAY_S
+
+
 def write_history(
     directory: Path,
     end_s: float,
@@ -62,12 +67,13 @@ def write_history(
     lines = 0
     batch: list[Row] = []
     for row in a_history((end_s, days, midnight_s), cameras, interval_s, trouble or Trouble()):
-        batch.append(row)
-        lines += not row.event
-        if len(batch) >= 240:
+        # As nothing outlives a boot, and each day has its own file.
+        if len(batch) >= 240 or (batch and _differ(batch[-1].moment, row.moment)):
             writer.write(batch)
             writer.tidy(lambda: False)
             batch = []
+        batch.append(row)
+        lines += not row.event
     if batch:
         writer.write(batch)
     writer.close()
