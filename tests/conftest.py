@@ -22,6 +22,10 @@ settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("here", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
+# Read when TensorFlow is first imported, which tests may do before the converter does: its fused
+# sum and leaky ReLU has another slope.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
 
 @pytest.fixture(scope="module", autouse=True)
 def old_objects_out_of_the_way() -> None:
