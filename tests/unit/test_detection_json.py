@@ -88,7 +88,7 @@ def test_normalized_boxes_are_parallel_lists_with_y_first(detect, top, name):
     assert relative["detection_scores"] == pytest.approx(scores, abs=1e-4)
     boxes = np.array([each["box"] for each in pixels["detections"]])
     wanted = boxes[:, [1, 0, 3, 2]] / [120, 160, 120, 160]
-    np.testing.assert_allclose(relative["detection_boxes"], wanted, atol=1e-4)
+    assert np.allclose(relative["detection_boxes"], wanted, rtol=0, atol=1e-4)
     assert np.max(relative["detection_boxes"]) <= 1
 
 
