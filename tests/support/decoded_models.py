@@ -125,3 +125,22 @@ def check(found, wanted, tolerance=1e-3):
     assert found.class_ids.tolist() == [class_id for _, class_id, _ in wanted]
     boxes = np.array([box for _, _, box in wanted]).reshape(-1, 4)
     np.testing.assert_allclose(found.boxes, boxes, atol=tolerance)
+
+
+def check_unordered(found, wanted, tolerance=2e-2):
+    """Compare detections with candidates one to one, where scores may differ in the last bit.
+
+    Equal scores then come in any order, and no rounding of their boxes sorts both sides alike:
+    each detection takes the nearest candidate of its class and score that is left.
+    """
+    scores = np.array([score for score, _, _ in wanted])
+    class_ids = np.array([class_id for _, class_id, _ in wanted])
+    boxes = np.array([box for _, _, box in wanted]).reshape(-1, 4)
+    assert len(found) == len(wanted)
+    left = np.ones(len(wanted), np.bool_)
+    for score, class_id, box in zip(found.scores, found.class_ids, found.boxes, strict=True):
+        alike = left & (class_ids == class_id) & (np.abs(scores - score) <= 2e-5)
+        distances = np.where(alike, np.abs(boxes - box).max(axis=1), np.inf)
+        nearest = int(np.argmin(distances))
+        assert distances[nearest] <= tolerance, (score, class_id, box)
+        left[nearest] = False
