@@ -101,3 +101,10 @@ def test_of_two_files_with_one_name_the_first_counts():
     with pytest.warns(UserWarning, match="Duplicate name"):
         content = zipped([("labels.txt", "cat"), ("labels.txt", "dog")])
     assert read_archive(content).files == {"labels.txt": b"cat"}
+
+
+def test_a_file_without_a_name_is_ignored_and_said():
+    content = zipped([("xlabels.txt", "cat"), ("labels.txt", "dog")]).replace(b"xlab", b"\0lab")
+    found = read_archive(content)
+    assert found.files == {"labels.txt": b"dog"}
+    assert "it has no name" in found.remarks[0]

@@ -64,9 +64,9 @@ def read_archive(content: bytes) -> Archive:
 def _read_entries(opened: zipfile.ZipFile, found: Archive) -> None:
     total = 0
     for info in opened.infolist()[:_MAX_ENTRIES]:
-        if info.is_dir():
-            continue
         name = info.filename
+        if name.endswith("/"):
+            continue
         reason = _refusal(info)
         if not reason and total + info.file_size > _MAX_TOTAL_BYTES:
             reason = f"all files together have more than {_MAX_TOTAL_BYTES} bytes"
@@ -88,6 +88,8 @@ def _read_entries(opened: zipfile.ZipFile, found: Archive) -> None:
 
 def _refusal(info: zipfile.ZipInfo) -> str:
     """Why an entry is not read; empty where it is."""
+    if not info.filename:
+        return "it has no name"
     parts = info.filename.replace("\\", "/").split("/")
     if ".." in parts or info.filename.startswith(("/", "\\")) or ":" in parts[0]:
         return "its name leads out of the zip"
