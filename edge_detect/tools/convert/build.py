@@ -1,6 +1,5 @@
 """From a float network to the two files that make a model: NAME.tflite and NAME.toml."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,11 @@ from numpy.typing import NDArray
 from edge_detect.models.sections.yolo import YoloSpec
 from edge_detect.models.spec import InputSpec, ModelSpec
 from edge_detect.tools.convert.calibration import calibration_pixels, read_pictures
-from edge_detect.tools.convert.flatbuffer import Graph
 from edge_detect.tools.convert.float_model import FloatModel
 from edge_detect.tools.convert.output_error import output_heads
 from edge_detect.tools.convert.quantize import Progress, QuantizerOptions, float_tflite, silent
+from edge_detect.tools.convert.save import save_model
 from edge_detect.tools.convert.selection import CANDIDATES, choose_quantization
-from edge_detect.tools.convert.write_manifest import write_manifest
 
 __all__ = ["convert_to_tflite", "quantize_float_file", "save_float", "save_model"]
 
@@ -153,38 +151,6 @@ def _save_float(
     std = 255 / (high - low)
     placed = {**manifest["input"], "mean": -low * std, "std": std}
     return save_model(out, content, {**manifest, "input": placed})
-
-
-def save_model(out: Path, content: bytes, manifest: dict[str, Any]) -> ModelSpec:
-    """Write a model file and the manifest that names it and its checksum.
-
-    Args:
-        out: `NAME.tflite`.
-        content: The model file.
-        manifest: Everything but `name`, `file` and `sha256`.
-
-    Raises:
-        ModelError: A key is unknown, missing or impossible.
-    """
-    description = manifest.get("description", out.stem)
-    graph = Graph(content)
-    graph.describe(out.stem, description)
-    content = graph.to_bytes()
-    # A running detector has the old file mapped: it keeps that one instead of crashing.
-    part = out.with_suffix(".part")
-    part.write_bytes(content)
-    part.replace(out)
-    head = {
-        "name": out.stem,
-        "description": description,
-        "file": out.name,
-        "sha256": hashlib.sha256(content).hexdigest(),
-    }
-    return write_manifest(out.with_suffix(".toml"), {**head, **_without(manifest, head)})
-
-
-def _without(manifest: dict[str, Any], head: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in manifest.items() if key not in head}
 
 
 def _logit_outputs(manifest: dict[str, Any]) -> list[str]:

@@ -66,6 +66,11 @@ class Graph:
         names = vars(self.schema.BuiltinOperator)
         return {value: name for name, value in names.items() if isinstance(value, int)}
 
+    def name(self, index: int) -> str:
+        """Name of a tensor."""
+        name: bytes | str = self.tensors[index].name
+        return name if isinstance(name, str) else name.decode()
+
     def is_constant(self, index: int) -> bool:
         """Whether a tensor's values lie in the file."""
         return self.model.buffers[self.tensors[index].buffer].data is not None

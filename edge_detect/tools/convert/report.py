@@ -1,0 +1,67 @@
+"""What the user is told about how good a quantized model is."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from edge_detect.tools.agreement import Agreement
+
+__all__ = ["agreement_figures", "agreement_lines", "lines_of_figures"]
+
+_FEW_DETECTIONS = 20
+_POOR_SHARE = 0.9
+_POOR_IOU = 0.85
+
+
+def agreement_lines(found: Agreement, threshold: float, pictures: int) -> list[str]:
+    """The agreement of the INT8 model with the float one, and what to do where it is poor.
+
+    Args:
+        found: On the calibration pictures.
+        threshold: Minimum score of the detections that were compared.
+        pictures: How many there were.
+    """
+    figures = (
+        f"INT8 against float on {pictures} pictures, score >= {threshold:g}: "
+        f"recall {found.recall:.3f}, precision {found.precision:.3f}, IoU {found.mean_iou:.3f}, "
+        f"score difference {found.mean_score_difference:.3f} "
+        f"({found.n_reference} detections in float, {found.n_candidate} in INT8)"
+    )
+    lines = [figures]
+    if found.n_reference < _FEW_DETECTIONS:
+        lines.append(
+            f"  {found.n_reference} detections tell little: calibrate on pictures that show what "
+            "the model knows"
+        )
+    elif min(found.recall, found.precision) < _POOR_SHARE or found.mean_iou < _POOR_IOU:
+        lines.append(
+            "  this is poor: try 8 to 30 other pictures, sharp and varied, like those that the "
+            "camera will see; if that does not help, use the float model (--float)"
+        )
+    return lines
+
+
+def agreement_figures(found: Agreement, threshold: float, pictures: int) -> dict[str, Any]:
+    """The same for the manifest; `lines_of_figures` reads it."""
+    return {
+        "pictures": pictures,
+        "score_threshold": threshold,
+        "recall": round(found.recall, 4),
+        "precision": round(found.precision, 4),
+        "mean_iou": round(found.mean_iou, 4),
+        "mean_score_difference": round(found.mean_score_difference, 4),
+        "detections_float": found.n_reference,
+        "detections_int8": found.n_candidate,
+    }
+
+
+def lines_of_figures(figures: Mapping[str, Any]) -> list[str]:
+    """`agreement_lines` of what `agreement_figures` gave."""
+    found = Agreement(
+        recall=figures["recall"],
+        precision=figures["precision"],
+        mean_iou=figures["mean_iou"],
+        mean_score_difference=figures["mean_score_difference"],
+        n_reference=figures["detections_float"],
+        n_candidate=figures["detections_int8"],
+    )
+    return agreement_lines(found, figures["score_threshold"], figures["pictures"])

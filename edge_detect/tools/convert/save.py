@@ -1,0 +1,43 @@
+"""Write the two files that make a model: NAME.tflite and NAME.toml."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from edge_detect.models.spec import ModelSpec
+from edge_detect.tools.convert.flatbuffer import Graph
+from edge_detect.tools.convert.write_manifest import write_manifest
+
+__all__ = ["save_model"]
+
+
+def save_model(out: Path, content: bytes, manifest: dict[str, Any]) -> ModelSpec:
+    """Write a model file and the manifest that names it and its checksum.
+
+    Args:
+        out: `NAME.tflite`.
+        content: The model file.
+        manifest: Everything but `name`, `file` and `sha256`.
+
+    Raises:
+        ModelError: A key is unknown, missing or impossible.
+    """
+    description = manifest.get("description", out.stem)
+    graph = Graph(content)
+    graph.describe(out.stem, description)
+    content = graph.to_bytes()
+    # A running detector has the old file mapped: it keeps that one instead of crashing.
+    part = out.with_suffix(".part")
+    part.write_bytes(content)
+    part.replace(out)
+    head = {
+        "name": out.stem,
+        "description": description,
+        "file": out.name,
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    return write_manifest(out.with_suffix(".toml"), {**head, **_without(manifest, head)})
+
+
+def _without(manifest: dict[str, Any], head: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in manifest.items() if key not in head}

@@ -1,0 +1,38 @@
+"""What the user is told about how good a quantized model is."""
+
+import pytest
+
+from edge_detect.tools.agreement import Agreement
+from edge_detect.tools.convert.report import agreement_lines
+
+
+def lines(**changes):
+    given = {
+        "recall": 0.97,
+        "precision": 0.98,
+        "mean_iou": 0.95,
+        "mean_score_difference": 0.02,
+        "n_reference": 57,
+        "n_candidate": 56,
+    }
+    return agreement_lines(Agreement(**{**given, **changes}), 0.25, 12)
+
+
+def test_a_good_model_is_one_line_of_figures():
+    """Nothing is advised where nothing is to be done."""
+    (line,) = lines()
+    assert line == (
+        "INT8 against float on 12 pictures, score >= 0.25: recall 0.970, precision 0.980, "
+        "IoU 0.950, score difference 0.020 (57 detections in float, 56 in INT8)"
+    )
+
+
+@pytest.mark.parametrize("changes", [{"recall": 0.5}, {"precision": 0.8}, {"mean_iou": 0.7}])
+def test_a_poor_model_comes_with_advice(changes):
+    """The way out: other pictures, or the float model."""
+    assert "--float" in lines(**changes)[1]
+
+
+def test_few_detections_tell_little():
+    """Full agreement on nothing is no praise."""
+    assert "tell little" in lines(n_reference=0, recall=1.0)[1]
