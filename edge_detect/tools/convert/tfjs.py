@@ -18,7 +18,7 @@ from edge_detect.tools.convert.tfjs_weights import (
     weight_files,
 )
 
-__all__ = ["convert_ssd_tfjs", "read_tfjs_graph"]
+__all__ = ["convert_ssd_tfjs", "is_ssd", "read_tfjs_graph"]
 
 # The anchors of the API's graph, in corner form, which constant folding leaves.
 _ANCHORS = "Postprocessor/ExpandDims"
@@ -51,6 +51,20 @@ def convert_ssd_tfjs(path: Path, labels: list[str]) -> tuple[FloatModel, dict[st
     model, manifest = convert_ssd_graph(graph, str(path), labels, lambda: centres)
     manifest["origin"] = {"files": {file.name: sha256_of(file) for file in _files(path)}}
     return model, manifest
+
+
+def is_ssd(path: Path) -> bool:
+    """Whether a graph model is an SSD of the Object Detection API.
+
+    Args:
+        path: `model.json`, or the folder with it.
+
+    Raises:
+        ModelError: The file is missing or malformed.
+    """
+    topology = read_model_json(path).get("modelTopology")
+    nodes = topology.get("node", []) if isinstance(topology, dict) else []
+    return any(isinstance(node, dict) and node.get("name") == _ANCHORS for node in nodes)
 
 
 def read_tfjs_graph(path: Path) -> tuple[Any, dict[str, NDArray[Any]]]:
