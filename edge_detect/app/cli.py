@@ -23,6 +23,7 @@ from edge_detect.app.arguments import (
     positive_int,
     probability,
 )
+from edge_detect.app.cli_convert import add_convert
 from edge_detect.app.cli_models import add_file_actions
 from edge_detect.app.cli_tools import add_tools
 from edge_detect.core.errors import EdgeDetectError
@@ -180,92 +181,7 @@ def _add_models(commands: "Commands") -> None:
     )
     pull.set_defaults(work=("edge_detect.app.models", "pull_models"))
     add_file_actions(actions)
-    _add_convert(actions)
-
-
-def _add_convert(actions: "Commands") -> None:
-    convert = actions.add_parser("convert", help="convert weights or graphs of other formats")
-    kinds = convert.add_subparsers(dest="kind", metavar="KIND", title="kinds", required=True)
-    darknet = kinds.add_parser("darknet", help="from a Darknet .cfg and .weights")
-    darknet.add_argument("--cfg", type=Path, required=True, help="network (.cfg)")
-    darknet.add_argument("--weights", type=Path, required=True, help="weights (.weights)")
-    darknet.add_argument("--names", type=Path, required=True, help="labels, one a line")
-    darknet.add_argument(
-        "--mask",
-        action="append",
-        default=[],
-        metavar="HEAD=A,B,C",
-        help="correct the anchor mask of the HEAD-th [yolo] layer (from 0), where the cfg "
-        "contradicts what the weights were trained for",
-    )
-    _add_conversion_options(darknet)
-    darknet.set_defaults(work=("edge_detect.app.convert", "darknet"))
-    ssd = kinds.add_parser(
-        "ssd-frozen-graph", help="from a frozen graph of the TensorFlow Object Detection API"
-    )
-    ssd.add_argument("--graph", type=Path, required=True, help="frozen graph (.pb)")
-    ssd.add_argument("--names", type=Path, required=True, help="labels, one a line")
-    ssd.add_argument(
-        "--head",
-        choices=["raw", "postprocess"],
-        default="raw",
-        help="raw box and score outputs, or with NMS in the graph (default: raw)",
-    )
-    _add_conversion_options(ssd)
-    ssd.set_defaults(work=("edge_detect.app.convert", "ssd_frozen_graph"))
-    tfjs = kinds.add_parser(
-        "tfjs", help="from a TensorFlow.js graph model of the Object Detection API's SSDs"
-    )
-    tfjs.add_argument("model", type=Path, metavar="DIR", help="folder with model.json, or the file")
-    tfjs.add_argument(
-        "--names",
-        type=Path,
-        required=True,
-        help="labels, one a line in the order of the class ids; n/a for an id without meaning",
-    )
-    _add_conversion_options(tfjs)
-    tfjs.set_defaults(work=("edge_detect.app.convert", "tfjs"))
-    _add_cut(kinds)
-
-
-def _add_cut(kinds: "Commands") -> None:
-    cut = kinds.add_parser(
-        "cut-postprocess",
-        help="raw heads from an SSD .tflite with TFLite_Detection_PostProcess",
-        description="Cut the TFLite_Detection_PostProcess operator off an SSD .tflite file: no "
-        "limit of boxes, suppression for each class, decoding in integers. Weights stay as they "
-        "are; TensorFlow is not needed.",
-    )
-    cut.add_argument("file", metavar="FILE", help=".tflite file, or name of a model")
-    cut.add_argument("--name", help="name of the new model (default: FILE's, with -raw)")
-    cut.add_argument(
-        "--out", type=Path, default=Path(), metavar="DIR", help="output directory (default: .)"
-    )
-    cut.add_argument(
-        "--labels", type=Path, metavar="FILE", help="labels, one a line (default: the manifest's)"
-    )
-    cut.add_argument("--licence", help="licence of the weights (default: the manifest's)")
-    cut.set_defaults(work=("edge_detect.app.convert", "cut_postprocess"))
-
-
-def _add_conversion_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--name", required=True, help="name of the new model")
-    parser.add_argument(
-        "--out", type=Path, default=Path(), metavar="DIR", help="output directory (default: .)"
-    )
-    parser.add_argument(
-        "--calibration",
-        type=Path,
-        nargs="+",
-        required=True,
-        metavar="PATH",
-        help="images, directories or videos like those that the model will see; a few ordinary, "
-        "varied pictures do better than many of one kind",
-    )
-    parser.add_argument(
-        "--licence", default="unstated", help="licence of the weights, for the manifest"
-    )
-    parser.add_argument("--float", action="store_true", help="write a float32 twin beside it")
+    add_convert(actions)
 
 
 def _add_config(commands: "Commands") -> None:

@@ -4,11 +4,10 @@ import argparse
 import re
 import sys
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from tqdm import tqdm
-
-from edge_detect.core import ConfigError, ModelError, SinkError
+from edge_detect.app.conversion import Steps, command_words, make_folder, outcome
+from edge_detect.core import ConfigError, ModelError
 from edge_detect.models.catalogue import find_model
 from edge_detect.models.checksum import sha256_of
 from edge_detect.models.spec import ModelSpec
@@ -16,7 +15,7 @@ from edge_detect.tools.convert.build import convert_to_tflite, save_model
 from edge_detect.tools.convert.darknet import convert_darknet, read_names
 from edge_detect.tools.convert.float_model import FloatModel
 
-__all__ = ["cut_postprocess", "darknet", "ssd_frozen_graph", "tfjs"]
+__all__ = ["cut_postprocess", "darknet", "ssd_frozen_graph", "tfjs_ssd"]
 
 
 def darknet(arguments: argparse.Namespace) -> int:
@@ -36,11 +35,17 @@ def ssd_frozen_graph(arguments: argparse.Namespace) -> int:
     return _write(arguments, model, {**manifest, "origin": {"files": files}})
 
 
-def tfjs(arguments: argparse.Namespace) -> int:
-    """Convert an SSD that was converted for TensorFlow.js."""
+def tfjs_ssd(arguments: argparse.Namespace, path: Path) -> int:
+    """Convert an SSD of the Object Detection API that was converted for TensorFlow.js."""
     from edge_detect.tools.convert.tfjs import convert_ssd_tfjs
 
-    model, manifest = convert_ssd_tfjs(arguments.model, read_names(arguments.names))
+    if arguments.names is None:
+        raise ConfigError(
+            f"{path} does not hold the labels of the SSD", "give them with --names FILE, one a line"
+        )
+    if arguments.name is None:
+        raise ConfigError("the model needs a name", "give it with --name")
+    model, manifest = convert_ssd_tfjs(path, read_names(arguments.names))
     manifest["origin"]["files"][arguments.names.name] = sha256_of(arguments.names)
     return _write(arguments, model, manifest)
 
@@ -71,7 +76,7 @@ def cut_postprocess(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     manifest = raw_manifest(head, known, labels)
-    _make_folder(arguments.out)
+    make_folder(arguments.out)
     origin = known.origin.model_dump(exclude_defaults=True, exclude={"url"}) if known else {}
     given = {"licence": arguments.licence} if arguments.licence else {}
     manifest["origin"] = {
@@ -79,9 +84,9 @@ def cut_postprocess(arguments: argparse.Namespace) -> int:
         **origin,
         **given,
         "files": {path.name: sha256_of(path)},
-        "command": _command(),
+        "command": command_words(),
     }
-    print(_outcome(save_model(out, head.content, manifest), out))
+    print(outcome(save_model(out, head.content, manifest), out))
     return 0
 
 
@@ -109,23 +114,16 @@ def _name_of_raw(path: Path) -> str:
     return f"{re.sub(r'[._-]+postprocess$', '', stem) or 'ssd'}-raw"
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SinkError(f"cannot create {folder}: {error.strerror}") from error
-
-
 def _write(arguments: argparse.Namespace, model: FloatModel, manifest: dict[str, Any]) -> int:
     out = arguments.out / f"{arguments.name}.tflite"
-    _make_folder(arguments.out)
+    make_folder(arguments.out)
     origin = {
         **manifest.get("origin", {}),
         "licence": arguments.licence,
-        "command": _command(),
+        "command": command_words(),
     }
     float_out = arguments.out / f"{arguments.name}-float.tflite" if arguments.float else None
-    with _Steps() as steps:
+    with Steps() as steps:
         spec = convert_to_tflite(
             model,
             {**manifest, "origin": origin},
@@ -136,7 +134,7 @@ def _write(arguments: argparse.Namespace, model: FloatModel, manifest: dict[str,
         )
     if getattr(arguments, "head", "raw") == "postprocess":
         spec = _put_postprocess_in(spec, arguments.graph, out)
-    print(_outcome(spec, out))
+    print(outcome(spec, out))
     return 0
 
 
@@ -163,32 +161,6 @@ def _put_postprocess_in(raw: ModelSpec, graph: Path, out: Path) -> ModelSpec:
     return save_model(out, content, postprocess_manifest(manifest))
 
 
-class _Steps:
-    """A progress bar for each step of a conversion, on a terminal."""
-
-    def __init__(self) -> None:
-        self._bar: tqdm[Any] | None = None
-        self._step = ""
-
-    def tell(self, step: str, done: int, total: int) -> None:
-        """Show that `done` of `total` parts of a step are finished."""
-        if self._bar is None or step != self._step:
-            self._close()
-            self._step = step
-            self._bar = tqdm(desc=step, total=total, disable=None, leave=False)
-        self._bar.update(done - self._bar.n)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._close()
-
-    def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-
 def _masks(options: list[str]) -> dict[int, tuple[int, ...]]:
     masks = {}
     for option in options:
@@ -202,16 +174,3 @@ def _masks(options: list[str]) -> dict[int, tuple[int, ...]]:
         if not separator:
             raise ConfigError(f"--mask {option!r} has no '='", "for example --mask 1=1,2,3")
     return masks
-
-
-def _command() -> str:
-    """The command as others could give it: file names without this machine's folders."""
-    words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
-    return " ".join(["edge-detect", *words])
-
-
-def _outcome(spec: ModelSpec, out: Path) -> str:
-    return (
-        f"{out}  {spec.input.frame_size}, {len(spec.labels)} classes\n{out.with_suffix('.toml')}\n"
-        f"try it: edge-detect detect PHOTO --model {out}"
-    )

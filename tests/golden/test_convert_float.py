@@ -3,6 +3,7 @@
 import cv2
 import pytest
 
+from edge_detect.app.cli import main
 from edge_detect.models.infer.overrides import parse_overrides
 from edge_detect.models.opening import load_model
 from edge_detect.tools.convert.flatbuffer import Graph
@@ -109,3 +110,31 @@ def test_a_file_that_takes_any_size_gets_one(convert):
     written = Graph(out.read_bytes())
     assert written.shape(int(written.subgraph.inputs[0])) == (1, 64, 64, 3)
     assert made.agreement.recall >= 0.95
+
+
+def test_the_command_reports_what_it_made(tmp_path, pictures, capsys, monkeypatch):
+    """One command: what the model is, where boxes are decoded, how good INT8 is, where it lies."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "best.tflite").write_bytes(networks.yolov8())
+    (tmp_path / "labels.txt").write_text("red\ngreen\n", encoding="utf-8")
+    command = ["models", "convert", "tflite", "best.tflite", "--calibration", str(pictures)]
+    assert main([*command, "--licence", "CC0-1.0", "--float"]) == 0
+    printed = capsys.readouterr()
+    assert "best.tflite: YOLOv8 (from its shapes), 2 labels from labels.txt" in printed.err
+    lines = printed.out.splitlines()
+    assert lines[0].startswith("boxes are decoded by the detector")
+    assert lines[1].startswith("INT8 against float on 8 pictures")
+    assert "best-int8.tflite  64x64, 2 classes" in lines
+    manifest = (tmp_path / "best-int8.toml").read_text(encoding="utf-8")
+    assert 'licence = "CC0-1.0"' in manifest
+    assert "[figures.int8_to_float]" in manifest
+    assert (tmp_path / "best-int8-float.toml").exists()
+
+
+def test_the_file_itself_is_not_replaced(tmp_path, pictures, capsys):
+    """The new model needs a name of its own."""
+    path = tmp_path / "best.tflite"
+    path.write_bytes(networks.yolov8())
+    command = ["models", "convert", "tflite", str(path), "--calibration", str(pictures)]
+    assert main([*command, "--name", "best", "--out", str(tmp_path)]) == 78
+    assert "give the new one another --name" in capsys.readouterr().err

@@ -31,8 +31,8 @@ ONNX = b"\x08\x07\x12\x07pytorch\x1a\x051.10"
         ("a.tflite", LFS, "Git LFS pointer", "git lfs pull"),
         ("a.tflite", b"<!DOCTYPE html><html>", "is a web page", "download the file itself"),
         ("a.tflite", b"\n\n  <html lang=en>", "is a web page", "Raw"),
-        ("a.onnx", ONNX, "is an ONNX model", "onnx2tf -i a.onnx"),
-        ("a.tflite", ONNX, "is an ONNX model", "onnx2tf -i a.tflite"),
+        ("a.onnx", ONNX, "is an ONNX model", "models convert onnx a.onnx"),
+        ("a.tflite", ONNX, "is an ONNX model", "models convert onnx a.tflite"),
         (
             "a.pt",
             zip_of("a/data.pkl"),
@@ -42,7 +42,7 @@ ONNX = b"\x08\x07\x12\x07pytorch\x1a\x051.10"
         ("a.pth", b"\x80\x02}q\0", "is a PyTorch model", "export"),
         ("a.h5", b"\x89HDF\r\n\x1a\n" + b"\0" * 9, "is a Keras model", "from_keras_model"),
         ("a.keras", zip_of("config.json", "model.weights.h5"), "Keras", "from_keras_model"),
-        ("a.pb", b"\n\x02", "is a TensorFlow graph", "from_saved_model"),
+        ("a.pb", b"\n\x02", "is a TensorFlow graph", "models convert savedmodel"),
         ("a.xml", b"<?xml version='1.0'?><net name='x'>", "OpenVINO", "yolo export"),
         ("a.mlmodel", b"\x08\x01", "Core ML", "yolo export"),
         ("a.task", zip_of("d.tflite"), "bundle of MediaPipe that holds d.tflite", "unzip a.task"),
@@ -75,7 +75,7 @@ def test_a_directory_says_what_is_in_it(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"")
     with pytest.raises(ModelError, match="is a SavedModel") as error:
         find_model(tmp_path)
-    assert "from_saved_model" in error.value.hint
+    assert "models convert savedmodel" in error.value.hint
 
 
 def test_a_file_that_is_cut_off_is_damaged(tmp_path):

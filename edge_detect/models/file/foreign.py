@@ -11,8 +11,8 @@ __all__ = ["check_is_tflite"]
 
 _HEAD_BYTES = 4096
 _ULTRALYTICS = "yolo export model={name} format=tflite int8=True"
-_ONNX = "onnx2tf -i {name}"
-_SAVED_MODEL = "tf.lite.TFLiteConverter.from_saved_model('{name}').convert()"
+_ONNX = "edge-detect models convert onnx {name} --calibration PICTURES"
+_SAVED_MODEL = "edge-detect models convert savedmodel {name} --calibration PICTURES"
 _PYTORCH = f"export it where it was trained; Ultralytics' models with: {_ULTRALYTICS}"
 _KERAS = (
     "in TensorFlow: tf.lite.TFLiteConverter.from_keras_model("
@@ -23,9 +23,9 @@ _NO_FILE = "is a directory, neither a .tflite file nor a manifest (.toml)"
 _AGAIN = "download or copy it again"
 
 _GRAPH = (
-    "convert the directory that holds saved_model.pb in TensorFlow: "
-    "tf.lite.TFLiteConverter.from_saved_model(DIR).convert(); a frozen graph of the Object "
-    "Detection API with: edge-detect models convert ssd-frozen-graph --graph {name}"
+    "convert the directory that holds saved_model.pb with: edge-detect models convert savedmodel "
+    "DIR --calibration PICTURES; a frozen graph of the Object Detection API with: edge-detect "
+    "models convert ssd-frozen-graph --graph {name}"
 )
 # What a file begins with.
 _MAGIC: tuple[tuple[bytes, str, str], ...] = (
