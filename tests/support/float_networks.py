@@ -80,7 +80,11 @@ class FloatNet:
         ]
         operator.outputs = made
         words = "".join(part.capitalize() for part in kind.split("_"))
-        words = {"Conv2d": "Conv2D", "BatchMatmul": "BatchMatMul", "Logistic": ""}.get(words, words)
+        words = {
+            "Conv2d": "Conv2D",
+            "BatchMatmul": "BatchMatMul",
+            **dict.fromkeys(("Logistic", "Relu", "Relu6"), ""),
+        }.get(words, words)
         if words:
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, f"{words}Options")
             operator.builtinOptions = getattr(schema, f"{words}OptionsT")()

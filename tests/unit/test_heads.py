@@ -7,6 +7,7 @@ from edge_detect.core import ModelError
 from edge_detect.models.infer.overrides import Overrides, parse_overrides
 from edge_detect.tools.convert.flatbuffer import Graph
 from edge_detect.tools.convert.float_file import read_float_file
+from edge_detect.tools.convert.fuse import fuse_activations
 from edge_detect.tools.convert.heads import cut_at, find_heads, split_filters
 from edge_detect.tools.convert.interpreter import open_interpreter
 from edge_detect.tools.convert.raw_heads import raw_guesses
@@ -64,7 +65,7 @@ def test_a_cut_network_gives_what_the_whole_one_has_inside(read):
     cut = cut_at(content, {"classes": head})
     graph = Graph(content)
     graph.set_outputs({"classes": head})
-    np.testing.assert_array_equal(run(cut)["classes"], run(graph.to_bytes())["classes"])
+    assert np.array_equal(run(cut)["classes"], run(graph.to_bytes())["classes"])
     assert len(Graph(cut).operators) < len(graph.operators)
 
 
@@ -75,8 +76,8 @@ def test_filters_can_be_told_apart(read):
     whole = run(cut_at(graph.to_bytes(), {"whole": head}))["whole"]
     made = split_filters(graph, head, {"even": list(range(0, 21, 2)), "odd": list(range(1, 21, 2))})
     found = run(cut_at(graph.to_bytes(), made))
-    np.testing.assert_allclose(found["even"], whole[..., ::2], rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(found["odd"], whole[..., 1::2], rtol=1e-5, atol=1e-5)
+    assert np.allclose(found["even"], whole[..., ::2], rtol=1e-5, atol=1e-5)
+    assert np.allclose(found["odd"], whole[..., 1::2], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,7 @@ def test_anchors_are_measured_in_the_graph(read):
     guess = next(raw_guesses(found.content, found.spec, find_heads(Graph(found.content))))
     measured = [head["anchors"] for head in guess.manifest["yolo"]["heads"]]
     for pairs, flat in zip(measured, ANCHORS, strict=True):
-        np.testing.assert_allclose(np.ravel(pairs), flat, rtol=1e-3)
+        assert np.allclose(np.ravel(pairs), flat, rtol=1e-3)
 
 
 def test_float16_weights_are_widened(read):
@@ -126,3 +127,29 @@ def test_what_is_quantized_already_is_refused(tmp_path, change, fact):
     with pytest.raises(ModelError, match=fact) as caught:
         read_float_file(tmp_path / "net.tflite", Overrides())
     assert "edge-detect models add net.tflite" in caught.value.hint
+
+
+def test_activations_join_the_convolutions_before_them():
+    """Converters of PyTorch's networks leave activations as operators of their own."""
+    net = networks.FloatNet(8, 8)
+    x = net.conv(net.image, np.random.default_rng(0).normal(0, 1, (4, 3, 3, 3)), np.zeros(4))
+    shown = net.conv(net.unary("RELU", x), np.ones((2, 1, 1, 4)), np.zeros(2))
+    twice = net.add("ADD", [shown, net.unary("RELU6", shown)], [net.shape(shown)])
+    content = net.to_bytes([twice], ["output"])
+    fused = fuse_activations(content)
+    assert np.array_equal(run(fused)["output"], run(content)["output"])
+    graph = Graph(fused)
+    # What another operator reads, too, stays as it is.
+    assert [graph.kind(one) for one in graph.operators] == ["CONV_2D", "CONV_2D", "RELU6", "ADD"]
+
+
+def test_operators_of_old_files_are_not_mixed_up():
+    """Old files number operators in a field of one byte alone."""
+    graph = Graph(networks.yolov8())
+    for code in graph.model.operatorCodes:
+        code.builtinCode, code.version = 0, 2
+    graph = Graph(graph.to_bytes())
+    first = graph.operators[0].outputs[0]
+    made = graph.add_tensor("sum", list(graph.shape(int(first))))
+    graph.add_operator("ADD", [first, first], [made], version=2)
+    assert graph.kind(graph.operators[-1]) == "ADD"

@@ -38,6 +38,9 @@ class Graph:
         except ValueError as error:
             raise ModelError(f"the file cannot be rewritten: {error}") from error
         self.subgraph: Any = self.model.subgraphs[0]
+        for code in self.model.operatorCodes:
+            # Old files have the one number only, newer ones both.
+            code.builtinCode = max(code.builtinCode, code.deprecatedBuiltinCode)
 
     def to_bytes(self) -> bytes:
         """The file; the same objects give the same bytes."""

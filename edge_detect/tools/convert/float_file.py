@@ -12,6 +12,7 @@ from edge_detect.models.infer.probe import settle
 from edge_detect.models.spec import ModelSpec
 from edge_detect.tools.convert.flatbuffer import Graph
 from edge_detect.tools.convert.float16 import fold_float16
+from edge_detect.tools.convert.fuse import fuse_activations
 from edge_detect.tools.convert.interpreter import open_interpreter
 
 __all__ = ["FloatFile", "read_float_file"]
@@ -51,7 +52,7 @@ def read_float_file(path: Path, overrides: Overrides) -> FloatFile:
     content = fold_float16(_content(entry))
     graph = Graph(content)
     _check_float(graph, entry.path)
-    content = _with_fixed_shapes(content, entry.spec)
+    content = fuse_activations(_with_fixed_shapes(content, entry.spec))
     kind, summary = "", f"{entry.family}, as its manifest says"
     if entry.inferred is not None:
         found = entry.inferred.find("kind")
