@@ -9,8 +9,8 @@ from test_darknet_parity import write_network
 
 from edge_detect.tools.convert.build import convert_to_tflite
 from edge_detect.tools.convert.darknet import convert_darknet
+from edge_detect.tools.convert.interpreter import open_interpreter
 from edge_detect.tools.convert.quantize import QuantizerOptions, to_int8
-from edge_detect.tools.convert.ranges import open_interpreter
 
 pytestmark = [pytest.mark.convert, pytest.mark.timeout(240)]
 

@@ -16,7 +16,7 @@ def content(tmp_path_factory):
     """A small SSD as float32 TFLite file; its third class is left in as a background first."""
     import tensorflow as tf
 
-    from edge_detect.tools.convert.quantize import float_tflite
+    from edge_detect.tools.convert.float_model import float_tflite
     from edge_detect.tools.convert.tfjs import convert_ssd_tfjs
 
     folder = tmp_path_factory.mktemp("ssd")
@@ -27,7 +27,7 @@ def content(tmp_path_factory):
 
 
 def outputs_of(content):
-    from edge_detect.tools.convert.ranges import open_interpreter
+    from edge_detect.tools.convert.interpreter import open_interpreter
 
     random = np.random.default_rng(6)
     image = random.uniform(-1, 1, (1, tfjs.SIZE, tfjs.SIZE, 3)).astype(np.float32)

@@ -37,8 +37,9 @@ def run_original(pixels, names):
 
 
 def test_boxes_and_scores_equal_those_of_the_tensorflow_session(converted):
-    from edge_detect.tools.convert.quantize import float_tflite, to_real
-    from edge_detect.tools.convert.ranges import open_interpreter
+    from edge_detect.tools.convert.float_model import float_tflite
+    from edge_detect.tools.convert.interpreter import open_interpreter
+    from edge_detect.tools.convert.quantize import to_real
 
     model, _ = converted
     pixels = np.random.default_rng(5).integers(0, 256, (1, 300, 300, 3), np.uint8)

@@ -35,8 +35,9 @@ def corners():
 
 def outputs_of(model, pixels):
     """Boxes and logits of the float TFLite file of a network."""
-    from edge_detect.tools.convert.quantize import float_tflite, to_real
-    from edge_detect.tools.convert.ranges import open_interpreter
+    from edge_detect.tools.convert.float_model import float_tflite
+    from edge_detect.tools.convert.interpreter import open_interpreter
+    from edge_detect.tools.convert.quantize import to_real
 
     interpreter = open_interpreter(float_tflite(model))
     interpreter.set_tensor(

@@ -5,7 +5,6 @@ import pytest
 from support import yolo_references as yolo
 
 from edge_detect.tools.convert.output_error import _decode, output_error, output_heads
-from edge_detect.tools.convert.selection import more_views
 
 BOXES = np.array([[0, 0, 1, 1], [2, 2, 1, 2]], np.float32)
 SCORES = np.array([[0.9, 0.1], [0.01, 0.01]], np.float32)
@@ -34,18 +33,6 @@ def test_score_of_nothing_found_has_the_error_one():
 def test_boxes_moved_by_half_their_width_overlap_by_a_third():
     moved = BOXES + np.float32([0.5, 0, 0, 0])
     assert error_of(moved, SCORES) == pytest.approx(2 / 3, abs=1e-3)
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_views_are_the_pictures_their_mirror_images_and_mosaics_of_the_same_size(channels):
-    pictures = [np.full((1, 8, 12, channels), 40 * number, np.uint8) for number in range(1, 4)]
-    pictures[0][0, :, 0] = 255
-    views = more_views(pictures)
-    assert len(views) == 9
-    assert {view.shape for view in views} == {(1, 8, 12, channels)}
-    np.testing.assert_array_equal(views[3], pictures[0][:, :, ::-1])
-    assert views[7][0, 0, 0, 0] == 80
-    assert views[7][0, 0, -1, 0] == 120
 
 
 @pytest.mark.parametrize("activated", [False, True])

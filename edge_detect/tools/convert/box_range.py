@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_detect.tools.convert.interpreter import open_interpreter
 from edge_detect.tools.convert.output_error import OutputHead
-from edge_detect.tools.convert.ranges import best_range, open_interpreter
+from edge_detect.tools.convert.ranges import best_range
 
 __all__ = ["box_ranges"]
 
@@ -73,7 +74,7 @@ def _best_scores(parts: Sequence[_Floats], head: OutputHead, rows: int) -> _Floa
     product = np.ones((rows, 1), np.float32)
     for values in parts:
         part = np.asarray(values, np.float32).reshape(rows, -1)
-        if head.kind != "ready":
+        if not head.activated:
             part = np.asarray(1 / (1 + np.exp(-np.clip(part, -80, 80))), np.float32)
         product = np.asarray(product * part, np.float32)
     best: _Floats = product.max(axis=1)

@@ -1,22 +1,38 @@
 """From a float network to the two files that make a model: NAME.tflite and NAME.toml."""
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from edge_detect.core import Image, Size
+from edge_detect.models.opening import load_model
 from edge_detect.models.sections.yolo import YoloSpec
 from edge_detect.models.spec import InputSpec, ModelSpec
+from edge_detect.tools.agreement import compare
+from edge_detect.tools.convert.box_range import box_ranges
 from edge_detect.tools.convert.calibration import calibration_pixels, read_pictures
-from edge_detect.tools.convert.float_model import FloatModel
+from edge_detect.tools.convert.float_model import FloatModel, float_tflite
 from edge_detect.tools.convert.output_error import output_heads
-from edge_detect.tools.convert.quantize import Progress, QuantizerOptions, float_tflite, silent
+from edge_detect.tools.convert.quantize import (
+    Progress,
+    QuantizerOptions,
+    calibrate,
+    silent,
+    to_real,
+)
+from edge_detect.tools.convert.report import agreement_figures
 from edge_detect.tools.convert.save import save_model
-from edge_detect.tools.convert.selection import CANDIDATES, choose_quantization
+from edge_detect.tools.convert.selection import CANDIDATES, Choice, choose_quantization
+from edge_detect.tools.convert.views import judged_views, watched_views
 
 __all__ = ["convert_to_tflite", "quantize_float_file", "save_float", "save_model"]
+
+# Pictures are kept at so many times the size of the input.
+_LARGEST = 2
 
 
 def convert_to_tflite(
@@ -52,12 +68,16 @@ def convert_to_tflite(
         ModelError: The manifest is not complete.
         DependencyError: TensorFlow is missing.
     """
-    inputs = _read_inputs(calibration, every, manifest)
-    content = float_tflite(model)
-    if float_out is not None:
-        _save_float(content, model.input_range, manifest, float_out)
-    return _quantize(
-        content, model.input_range, manifest, calibration, inputs, out, options, progress
+    return quantize_float_file(
+        float_tflite(model),
+        model.input_range,
+        manifest,
+        calibration,
+        out,
+        every=every,
+        options=options,
+        float_out=float_out,
+        progress=progress,
     )
 
 
@@ -86,51 +106,81 @@ def quantize_float_file(
         float_out: Where to write the float32 twin.
         progress: Called with the name of a step, how much is done, and how much there is.
     """
-    inputs = _read_inputs(calibration, every, manifest)
-    if float_out is not None:
-        _save_float(content, input_range, manifest, float_out)
-    return _quantize(content, input_range, manifest, calibration, inputs, out, options, progress)
+    size = InputSpec(**manifest["input"]).frame_size
+    pictures = [_shrunk(one, size) for one in read_pictures(calibration, every=every)]
+    choice = _choose(content, input_range, manifest, pictures, options, progress or silent)
+    manifest = {
+        **manifest,
+        "quantization": _scheme(choice, calibration, len(pictures), given=options is not None),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        twin = float_out or Path(folder) / "float.tflite"
+        _save_float(content, input_range, manifest, twin)
+        made = Path(folder) / "int8.tflite"
+        threshold = save_model(made, choice.content, manifest).nms.score_threshold
+        views = [*pictures, *judged_views(pictures)]
+        with (
+            load_model(twin, accelerator="cpu") as reference,
+            load_model(made, accelerator="cpu") as candidate,
+        ):
+            found = compare(reference, candidate, views, score=threshold)
+    figures = {"int8_to_float": agreement_figures(found, threshold, len(views))}
+    return save_model(
+        out, choice.content, {**manifest, "figures": {**manifest.get("figures", {}), **figures}}
+    )
 
 
-def _read_inputs(
-    calibration: Sequence[Path], every: int, manifest: dict[str, Any]
-) -> list[NDArray[np.uint8]]:
-    pictures = read_pictures(calibration, every=every)
-    return calibration_pixels(pictures, InputSpec(**manifest["input"]))
-
-
-def _quantize(
+def _choose(
     content: bytes,
     input_range: tuple[float, float],
     manifest: dict[str, Any],
-    calibration: Sequence[Path],
-    inputs: Sequence[NDArray[np.uint8]],
-    out: Path,
+    pictures: Sequence[Image],
     options: QuantizerOptions | None,
-    progress: Progress | None,
-) -> ModelSpec:
-    choice = choose_quantization(
+    progress: Progress,
+) -> Choice:
+    spec = InputSpec(**manifest["input"])
+    inputs = calibration_pixels(pictures, spec)
+    heads = output_heads(manifest)
+    views = watched_views([one[0] for one in inputs])
+    reals = [to_real(one[np.newaxis], input_range) for one in views]
+    calibrated = calibrate(
         content,
         inputs,
         input_range,
-        output_heads(manifest),
         score_outputs=_logit_outputs(manifest),
-        candidates=CANDIDATES if options is None else (options,),
-        progress=progress or silent,
+        output_ranges=box_ranges(content, reals, heads),
+        progress=progress,
     )
-    scheme = {
+    candidates = CANDIDATES if options is None else (options,)
+    return choose_quantization(calibrated, inputs, heads, candidates=candidates, progress=progress)
+
+
+def _scheme(
+    choice: Choice, calibration: Sequence[Path], count: int, *, given: bool
+) -> dict[str, Any]:
+    options = choice.options
+    return {
         "scheme": "full integer, int8 activations, int8 weights per channel, int32 biases",
         "input": "int8 = pixel - 128",
-        "ranges": "least squared error of rounding and clipping over sampled activations",
-        "options": "given" if options else "least error of the outputs on calibration pictures",
-        "logit_limit": choice.options.logit_limit,
-        "clip_weight": choice.options.clip_weight,
-        "bias_correction_pictures": choice.options.correction_pictures,
+        "ranges": "least squared error of rounding and clipping, by what it does to the outputs",
+        "options": "given" if given else "least error of the outputs on views of the pictures",
+        "equalization": options.equalization,
+        "clip_weight": options.clip_weight,
+        "rounding": options.rounding,
+        "bias_correction": options.correction,
         "output_error": round(choice.error, 4),
-        "calibration_pictures": len(inputs),
+        "calibration_pictures": count,
         "calibration": [path.name for path in calibration],
     }
-    return save_model(out, choice.content, {**manifest, "quantization": scheme})
+
+
+def _shrunk(picture: Image, size: Size) -> Image:
+    """A picture no larger than makes a difference: photos of cameras would fill the memory."""
+    scale = _LARGEST * max(size) / max(picture.shape[:2])
+    if scale >= 1:
+        return picture
+    shrunk = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return np.asarray(shrunk, np.uint8)
 
 
 def save_float(model: FloatModel, manifest: dict[str, Any], out: Path) -> ModelSpec:
@@ -155,11 +205,12 @@ def _save_float(
 
 def _logit_outputs(manifest: dict[str, Any]) -> list[str]:
     if manifest["family"] == "ssd":
-        return [manifest["ssd"]["outputs"]["scores"]]
+        # A softmax compares logits with each other, however far they are from 0.
+        softmax = manifest["ssd"]["scores"] == "softmax"
+        return [] if softmax else [manifest["ssd"]["outputs"]["scores"]]
     yolo = YoloSpec.model_validate(manifest["yolo"])
     if yolo.activated:
         # These are probabilities already.
         return []
-    # A softmax compares logits with each other, however far they are from 0.
     kinds = ("objectness",) if yolo.classes == "softmax" else ("objectness", "classes")
     return [name for head in yolo.heads for kind, name in head.outputs.items() if kind in kinds]

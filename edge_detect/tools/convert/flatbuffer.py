@@ -1,5 +1,6 @@
 """Reading and rewriting TFLite files below the level that converters offer."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,8 @@ class Graph:
         for code in self.model.operatorCodes:
             # Old files have the one number only, newer ones both.
             code.builtinCode = max(code.builtinCode, code.deprecatedBuiltinCode)
+        numbers = vars(schema_py_generated.BuiltinOperator)
+        self._kinds = {value: name for name, value in numbers.items() if isinstance(value, int)}
 
     def to_bytes(self) -> bytes:
         """The file; the same objects give the same bytes."""
@@ -62,17 +65,25 @@ class Graph:
         """Name of an operator, as `CONV_2D`."""
         code = self.model.operatorCodes[operator.opcodeIndex]
         number = max(code.builtinCode, code.deprecatedBuiltinCode)
-        return self._kinds[number]
+        kind: str = self._kinds[number]
+        return kind
 
-    @property
-    def _kinds(self) -> dict[int, str]:
-        names = vars(self.schema.BuiltinOperator)
-        return {value: name for name, value in names.items() if isinstance(value, int)}
+    def operator_code(self, kind: str, version: int) -> int:
+        """Index of the operator code of a builtin operator, appended if the file has it not."""
+        code = self.schema.OperatorCodeT()
+        code.builtinCode = getattr(self.schema.BuiltinOperator, kind)
+        code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+        code.version = version
+        return self._place_of(code)
 
     def name(self, index: int) -> str:
         """Name of a tensor."""
         name: bytes | str = self.tensors[index].name
         return name if isinstance(name, str) else name.decode()
+
+    def readers(self, index: int) -> list[Any]:
+        """The operators that take a tensor."""
+        return [one for one in self.operators if index in one.inputs]
 
     def is_constant(self, index: int) -> bool:
         """Whether a tensor's values lie in the file."""
@@ -98,12 +109,27 @@ class Graph:
         data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
         self.model.buffers[self.tensors[index].buffer].data = data
 
-    def set_range(self, index: int, low: float, high: float) -> None:
-        """Say between which real values a float tensor is to be quantized."""
+    def set_step(
+        self, index: int, scale: float | NDArray[np.float64], zero: int, *, axis: int = 0
+    ) -> None:
+        """Say what the integers of a tensor stand for.
+
+        Args:
+            index: The tensor.
+            scale: Real value of one step; an array has one for each index along `axis`.
+            zero: The integer that stands for zero.
+            axis: Along which the scales lie.
+        """
         quantization = self.schema.QuantizationParametersT()
-        quantization.min = np.array([low], np.float32)
-        quantization.max = np.array([high], np.float32)
+        quantization.scale = np.atleast_1d(np.asarray(scale, np.float32))
+        quantization.zeroPoint = np.full(quantization.scale.shape, zero, np.int64)
+        quantization.quantizedDimension = axis
         self.tensors[index].quantization = quantization
+
+    def scale(self, index: int) -> float:
+        """Real value of one step of a tensor that has one scale."""
+        (scale,) = self.tensors[index].quantization.scale
+        return float(scale)
 
     def add_tensor(self, name: str, shape: list[int], values: NDArray[Any] | None = None) -> int:
         """Append a float32 tensor, with values a constant one; gives its index."""
@@ -180,6 +206,39 @@ class Graph:
         self.subgraph.outputs = np.array(list(names.values()), np.int32)
         # Converters leave a signature that still lists the old names and order.
         self.model.signatureDefs = []
+
+    def part(self, operators: list[Any], inputs: list[int], outputs: list[int]) -> bytes:
+        """A file of some operators alone.
+
+        Args:
+            operators: In the order of execution.
+            inputs: Tensors that become its inputs.
+            outputs: Tensors that become its outputs.
+        """
+        model, whole = self.schema.ModelT(), self.model
+        graph = self.schema.SubGraphT()
+        used = {int(index) for one in operators for index in (*one.inputs, *one.outputs)}
+        kept = sorted(used - {-1})
+        place = {-1: -1, **{index: number for number, index in enumerate(kept)}}
+        graph.tensors, model.buffers = [], [self.schema.BufferT()]
+        for index in kept:
+            tensor = copy.copy(self.tensors[index])
+            if self.is_constant(index):
+                model.buffers.append(whole.buffers[tensor.buffer])
+                tensor.buffer = len(model.buffers) - 1
+            else:
+                tensor.buffer = 0
+            graph.tensors.append(tensor)
+        graph.operators = []
+        for operator in operators:
+            moved = copy.copy(operator)
+            moved.inputs = np.array([place[int(one)] for one in operator.inputs], np.int32)
+            moved.outputs = np.array([place[int(one)] for one in operator.outputs], np.int32)
+            graph.operators.append(moved)
+        graph.inputs = np.array([place[index] for index in inputs], np.int32)
+        graph.outputs = np.array([place[index] for index in outputs], np.int32)
+        model.version, model.operatorCodes, model.subgraphs = 3, whole.operatorCodes, [graph]
+        return bytes(self._pack(model))
 
     def drop_unused(self) -> None:
         """Remove the tensors that no operator has, and the buffers that no tensor has."""

@@ -6,9 +6,14 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from edge_detect.core import DependencyError, Size
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["FloatModel", "load_tensorflow"]
+from edge_detect.core import DependencyError, ModelError, Size
+from edge_detect.tools.convert.flatbuffer import Graph
+from edge_detect.tools.convert.interpreter import open_interpreter
+
+__all__ = ["FloatModel", "float_tflite", "load_tensorflow"]
 
 
 @dataclass(frozen=True)
@@ -59,3 +64,38 @@ def load_tensorflow() -> Any:
 def _is_for_users(record: logging.LogRecord) -> bool:
     """Whether a line of TensorFlow's log says more than that its callers should be changed."""
     return "deprecated" not in record.getMessage()
+
+
+def float_tflite(model: FloatModel) -> bytes:
+    """Convert a network to a float32 TFLite file whose outputs bear their names.
+
+    Raises:
+        ModelError: The converted network does not compute the same as the original.
+    """
+    tf = load_tensorflow()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([model.function])
+    content: bytes = converter.convert()
+    width, height = model.input_size
+    low, high = model.input_range
+    noise = np.random.default_rng(1).uniform(low, high, (1, height, width, model.channels))
+    image = noise.astype(np.float32)
+    wanted = model.function(tf.constant(image))
+    interpreter = open_interpreter(content)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
+    interpreter.invoke()
+    given = {
+        detail["index"]: interpreter.get_tensor(detail["index"])
+        for detail in interpreter.get_output_details()
+    }
+    # The converter sorts outputs as it likes and forgets their names; values tell.
+    graph = Graph(content)
+    graph.set_outputs({name: _twin(name, wanted[name].numpy(), given) for name in model.outputs})
+    return graph.to_bytes()
+
+
+def _twin(name: str, wanted: NDArray[Any], given: dict[int, NDArray[Any]]) -> int:
+    scale = max(1.0, float(np.abs(wanted).max()))
+    for index, values in given.items():
+        if values.shape == wanted.shape and np.abs(values - wanted).max() <= 1e-3 * scale:
+            return index
+    raise ModelError(f"no output of the converted network equals {name!r} of the original")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_detect.models.sections.yolo import YoloSpec
-from edge_detect.tools.convert.ranges import open_interpreter
+from edge_detect.tools.convert.interpreter import open_interpreter
 
 __all__ = ["Decoded", "OutputHead", "decode_outputs", "output_error", "output_heads"]
 

@@ -1,11 +1,12 @@
-"""Full-integer post-training quantization.
+"""Full-integer post-training quantization of float TFLite files.
 
-The converter of TensorFlow lowers the network and does the arithmetic of scales; the
-ranges are chosen here (see `ranges`), and afterwards the biases are corrected by what the
-quantized network is found to add to each channel on average.
+The network is brought into a plain form and watched on calibration pictures. Then the ranges
+of its activations are chosen, together with factors that make the most of them, its weights
+rounded with regard to what they are multiplied with, and all of it written down as integers.
+TensorFlow is not needed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,82 +14,82 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_detect.core import ModelError
-from edge_detect.models.chatter import without_announcements
-from edge_detect.tools.convert.flatbuffer import Graph
-from edge_detect.tools.convert.float_model import FloatModel, load_tensorflow
-from edge_detect.tools.convert.ranges import (
-    Samples,
-    best_range,
-    open_interpreter,
-    sample_activations,
-    scale_groups,
+from edge_detect.tools.convert.correction import (
+    correct_biases,
+    correction_sites,
+    mean_activations,
 )
+from edge_detect.tools.convert.equalize import choose_factors, equalize
+from edge_detect.tools.convert.flatbuffer import Graph
+from edge_detect.tools.convert.flip import flip_negative_channels
+from edge_detect.tools.convert.histograms import STEP
+from edge_detect.tools.convert.importance import channel_importance, passing_shares
+from edge_detect.tools.convert.lower import lower
+from edge_detect.tools.convert.ranges import RangePlanner, Window
+from edge_detect.tools.convert.simplify import simplify
+from edge_detect.tools.convert.statistics import Statistics, gather_statistics
+from edge_detect.tools.convert.views import watched_views
+from edge_detect.tools.convert.weights import InputStatistics, QuantizedWeights, round_weights
 
 __all__ = [
+    "Calibrated",
     "Progress",
     "QuantizerOptions",
-    "float_tflite",
+    "calibrate",
     "quantize",
-    "sample_pictures",
+    "quantize_calibrated",
     "silent",
     "to_int8",
     "to_real",
 ]
 
 Progress = Callable[[str, int, int], None]
-_CONVOLUTIONS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
+# Logits are clipped to plus and minus this: beyond it the sigmoid is flat, and each step between
+# is what a score can be told by.
+LOGIT_LIMIT = 8.0
+
+
+def silent(step: str, done: int, total: int) -> None:
+    """Progress that is not shown."""
+    del step, done, total
 
 
 @dataclass(frozen=True)
 class QuantizerOptions:
-    """How ranges are chosen.
+    """How a network is quantized.
 
     Attributes:
-        logit_limit: Score logits are clipped to plus and minus this: beyond it the sigmoid
-            is flat, and each step between is what a score can be told by.
-        clip_weight: See `best_range`.
-        correction_pictures: How many pictures the biases are corrected on; 0 for no
-            correction.
+        equalization: Greatest factor of a channel, as a power of `STEP`; 0 for none.
+        clip_weight: See `best_window`.
+        rounding: `covariance` (see `round_matrix`) or `nearest`.
+        correction: Whether the biases are corrected for what quantization adds on average.
     """
 
-    logit_limit: float = 8.0
-    clip_weight: float = 1.0
-    correction_pictures: int = 8
+    equalization: int = 16
+    clip_weight: float = 4.0
+    rounding: str = "covariance"
+    correction: bool = True
 
 
-def float_tflite(model: FloatModel) -> bytes:
-    """Convert a network to a float32 TFLite file whose outputs bear their names.
+@dataclass(frozen=True)
+class Calibrated:
+    """A float network and what was seen of it on calibration pictures.
 
-    Raises:
-        ModelError: The converted network does not compute the same as the original.
+    Attributes:
+        content: The float file, simplified.
+        views: The pictures and views of them, (1, height, width, channels) uint8.
+        statistics: Of its activations.
+        input_range: Real values of a black and of a white pixel.
+        output_ranges: Ranges of outputs that do not follow from what was seen, by name.
+        score_outputs: Names of the outputs that are logits.
     """
-    tf = load_tensorflow()
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([model.function])
-    content: bytes = converter.convert()
-    width, height = model.input_size
-    low, high = model.input_range
-    noise = np.random.default_rng(1).uniform(low, high, (1, height, width, model.channels))
-    image = noise.astype(np.float32)
-    wanted = model.function(tf.constant(image))
-    interpreter = open_interpreter(content)
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
-    interpreter.invoke()
-    given = {
-        detail["index"]: interpreter.get_tensor(detail["index"])
-        for detail in interpreter.get_output_details()
-    }
-    # The converter sorts outputs as it likes and forgets their names; values tell.
-    graph = Graph(content)
-    graph.set_outputs({name: _twin(name, wanted[name].numpy(), given) for name in model.outputs})
-    return graph.to_bytes()
 
-
-def _twin(name: str, wanted: NDArray[Any], given: dict[int, NDArray[Any]]) -> int:
-    scale = max(1.0, float(np.abs(wanted).max()))
-    for index, values in given.items():
-        if values.shape == wanted.shape and np.abs(values - wanted).max() <= 1e-3 * scale:
-            return index
-    raise ModelError(f"no output of the converted network equals {name!r} of the original")
+    content: bytes
+    views: Sequence[NDArray[np.uint8]]
+    statistics: Statistics
+    input_range: tuple[float, float]
+    output_ranges: Mapping[str, Window]
+    score_outputs: tuple[str, ...]
 
 
 def quantize(
@@ -97,68 +98,175 @@ def quantize(
     input_range: tuple[float, float],
     *,
     score_outputs: Sequence[str] = (),
+    output_ranges: Mapping[str, Window] | None = None,
     options: QuantizerOptions,
-    samples: Samples | None = None,
     progress: Progress | None = None,
 ) -> bytes:
-    """Quantize a float TFLite file: int8 activations, int8 weights per channel.
+    """Calibrate and quantize a network; see `calibrate` and `quantize_calibrated`."""
+    tell = progress or silent
+    calibrated = calibrate(
+        content,
+        inputs,
+        input_range,
+        score_outputs=score_outputs,
+        output_ranges=output_ranges,
+        progress=tell,
+    )
+    return quantize_calibrated(calibrated, options, progress=tell)
+
+
+def calibrate(
+    content: bytes,
+    inputs: Sequence[NDArray[np.uint8]],
+    input_range: tuple[float, float],
+    *,
+    score_outputs: Sequence[str] = (),
+    output_ranges: Mapping[str, Window] | None = None,
+    progress: Progress = silent,
+) -> Calibrated:
+    """Simplify a float network and watch it on pictures, and on views of them.
+
+    Args:
+        content: A float32 TFLite file.
+        inputs: Calibration pictures, (1, height, width, channels) uint8.
+        input_range: Real values of a black and of a white pixel.
+        score_outputs: Names of the outputs that are logits. They are not ranged by what was
+            seen, as calibration pictures may show none of the objects.
+        output_ranges: Ranges of other outputs, by name.
+        progress: Called with the name of a step, how much is done, and how much there is.
+
+    Raises:
+        ModelError: An input or output is not float32.
+    """
+    graph = Graph(content)
+    for index in map(int, (*graph.subgraph.inputs, *graph.subgraph.outputs)):
+        if graph.tensors[index].type != graph.schema.TensorType.FLOAT32:
+            raise ModelError(
+                f"{graph.name(index)!r} is not float32", "only float32 networks can be quantized"
+            )
+    simplify(graph)
+    logits = dict.fromkeys(score_outputs, (-LOGIT_LIMIT, LOGIT_LIMIT))
+    views = [one[np.newaxis] for one in watched_views([one[0] for one in inputs])]
+    done = 0
+
+    def tell() -> None:
+        nonlocal done
+        done += 1
+        progress("calibrating", done, len(views))
+
+    pictures = (to_real(pixels, input_range) for pixels in views)
+    statistics = gather_statistics(graph, pictures, progress=tell)
+    flip_negative_channels(graph, statistics)
+    return Calibrated(
+        graph.to_bytes(),
+        views,
+        statistics,
+        input_range,
+        {**(output_ranges or {}), **logits},
+        tuple(score_outputs),
+    )
+
+
+def quantize_calibrated(
+    calibrated: Calibrated, options: QuantizerOptions, *, progress: Progress = silent
+) -> bytes:
+    """Quantize a network: int8 activations, int8 weights per filter.
 
     The input takes a pixel minus 128 as int8, exactly.
 
     Args:
-        content: The float file, from `float_tflite`.
-        inputs: Calibration pictures, (1, height, width, channels) uint8.
-        input_range: Real values of a black and of a white pixel.
-        score_outputs: Names of the outputs that are logits.
-        options: How ranges are chosen.
-        samples: What `sample_pictures` gives for the same pictures, if that was done before.
+        calibrated: The network.
+        options: How.
         progress: Called with the name of a step, how much is done, and how much there is.
 
     Returns:
         The quantized file; the same arguments give the same bytes.
     """
-    tell = progress or silent
-    if samples is None:
-        samples = sample_pictures(content, inputs, input_range, progress=tell)
-    graph = Graph(content)
-    names = {_name(graph, index): int(index) for index in graph.subgraph.outputs}
-    ranges = _choose_ranges(graph, samples, set(score_outputs), options)
-    for index, (low, high) in ranges.items():
-        graph.set_range(index, low, high)
-    graph.set_range(int(graph.subgraph.inputs[0]), *_exact_range(input_range))
-    quantized = _name_outputs(_lower(graph.to_bytes()), list(names))
-    if options.correction_pictures:
-        count = min(options.correction_pictures, len(inputs))
-        chosen = [index * len(inputs) // count for index in range(count)]
-        quantized = correct_biases(
-            content,
-            quantized,
-            [to_real(inputs[index], input_range) for index in chosen],
-            [inputs[index] for index in chosen],
-            leave=score_outputs,
-            progress=lambda done, total: tell("correcting biases", done, total),
-        )
-    return quantized
+    graph = Graph(calibrated.content)
+    powers, ranges = _plan(graph, calibrated, options)
+    equalize(graph, powers)
+    means = _Means(graph, calibrated) if options.correction else None
+    weights = {}
+    inputs = calibrated.statistics.inputs
+    convolutions = [one for one in graph.operators if int(one.outputs[0]) in inputs]
+    for number, operator in enumerate(convolutions, 1):
+        output = int(operator.outputs[0])
+        seen = _scaled(graph, operator, inputs[output], powers)
+        weights[output] = _round(graph, operator, seen, nearest=options.rounding == "nearest")
+        progress("rounding weights", number, len(convolutions))
+    lower(graph, ranges, weights, calibrated.input_range)
+    graph.drop_unused_operators()
+    graph.drop_unused()
+    if means is not None:
+        means.restore(graph, lambda done, total: progress("correcting biases", done, total))
+    return graph.to_bytes()
 
 
-def silent(step: str, done: int, total: int) -> None:
-    """Progress that nobody wants to know."""
-    del step, done, total
-
-
-def sample_pictures(
-    content: bytes,
-    inputs: Sequence[NDArray[np.uint8]],
-    input_range: tuple[float, float],
-    *,
-    progress: Progress = silent,
-) -> Samples:
-    """Sample the activations of a float network on pictures; see `sample_activations`."""
-    return sample_activations(
-        content,
-        [to_real(pixels, input_range) for pixels in inputs],
-        progress=lambda done, total: progress("calibrating", done, total),
+def _plan(
+    graph: Graph, calibrated: Calibrated, options: QuantizerOptions
+) -> tuple[dict[int, NDArray[np.int64]], dict[int, Window]]:
+    """Factors of channels, and ranges of activations."""
+    histograms, given = calibrated.statistics.histograms, calibrated.output_ranges
+    outputs = {graph.name(int(index)): int(index) for index in graph.subgraph.outputs}
+    fixed = {outputs[name]: window for name, window in given.items() if name in outputs}
+    planner = RangePlanner(graph, histograms, channel_importance(graph, histograms), fixed)
+    powers = choose_factors(
+        graph, planner, clip_weight=options.clip_weight, limit=options.equalization
     )
+    return powers, planner.ranges(powers, options.clip_weight)
+
+
+class _Means:
+    """The means of a float network's channels, which its quantized twin is to have too."""
+
+    def __init__(self, graph: Graph, calibrated: Calibrated) -> None:
+        reals = (to_real(one, calibrated.input_range) for one in calibrated.views)
+        self._views = calibrated.views
+        self._sites = correction_sites(graph, calibrated.score_outputs)
+        self._wanted = mean_activations(graph, reals, [site.seen for site in self._sites])
+        places = {graph.name(int(i)): int(i) for one in graph.operators for i in one.outputs}
+        histograms = calibrated.statistics.histograms
+        self._slopes = {
+            site.seen: passing_shares(graph, histograms, graph.producer(places[site.seen]))
+            for site in self._sites
+        }
+
+    def restore(self, quantized: Graph, progress: Callable[[int, int], None]) -> None:
+        """Correct the biases of the quantized twin."""
+        inputs = [to_int8(one) for one in self._views]
+        correct_biases(
+            quantized, inputs, self._sites, self._wanted, self._slopes, progress=progress
+        )
+
+
+def _scaled(
+    graph: Graph, operator: Any, seen: InputStatistics, powers: dict[int, NDArray[np.int64]]
+) -> InputStatistics:
+    """What a convolution sees once its input's channels were multiplied."""
+    factors = STEP ** powers[int(operator.inputs[0])]
+    if graph.kind(operator) == "DEPTHWISE_CONV_2D":
+        each = np.repeat(factors, len(seen.mean) // len(factors))[:, None]
+        return InputStatistics(seen.mean * each, seen.covariance * each[..., None] ** 2)
+    taps = np.tile(factors, len(seen.mean) // len(factors))
+    if (taps == 1).all():
+        return seen
+    return InputStatistics(seen.mean * taps, seen.covariance * taps * taps[:, None])
+
+
+def _round(
+    graph: Graph, operator: Any, seen: InputStatistics, *, nearest: bool
+) -> QuantizedWeights:
+    """Round the weights of a convolution; its bias takes what that changes on average."""
+    _, kernel, bias = (int(index) for index in operator.inputs)
+    weights, kind = graph.values(kernel).astype(np.float64), graph.kind(operator)
+    rounded = round_weights(weights, seen, kind, nearest=nearest)
+    lost = weights - rounded.real(depthwise=kind == "DEPTHWISE_CONV_2D")
+    if kind == "DEPTHWISE_CONV_2D":
+        change = (lost.reshape(-1, lost.shape[-1]) * seen.mean.T).sum(axis=0)
+    else:
+        change = lost.reshape(len(lost), -1) @ seen.mean
+    graph.set_values(bias, (graph.values(bias) + change).astype(np.float32))
+    return rounded
 
 
 def to_real(pixels: NDArray[np.uint8], input_range: tuple[float, float]) -> NDArray[np.float32]:
@@ -170,168 +278,3 @@ def to_real(pixels: NDArray[np.uint8], input_range: tuple[float, float]) -> NDAr
 def to_int8(pixels: NDArray[np.uint8]) -> NDArray[np.int8]:
     """What the quantized network takes for pixels: each less 128."""
     return (pixels ^ np.uint8(0x80)).view(np.int8)
-
-
-def _exact_range(input_range: tuple[float, float]) -> tuple[float, float]:
-    # A zero point is an integer: with black at -1 the scale is exact and the values are
-    # half a step off, which the correction of the first layer's biases takes out again.
-    low, high = input_range
-    step = (high - low) / 255
-    zero = round(-low / step - 0.25)
-    return -zero * step, (255 - zero) * step
-
-
-def _name(graph: Graph, index: int) -> str:
-    name: bytes = graph.tensors[index].name
-    return name.decode()
-
-
-def _choose_ranges(
-    graph: Graph,
-    samples: Samples,
-    scores: set[str],
-    options: QuantizerOptions,
-) -> dict[int, tuple[float, float]]:
-    slopes = {
-        int(operator.inputs[0]): float(operator.builtinOptions.alpha)
-        for operator in graph.operators
-        if graph.kind(operator) == "LEAKY_RELU"
-    }
-    ranges = {}
-    for group in scale_groups(graph):
-        values = np.concatenate([samples[index] for index in group])
-        if any(_name(graph, index) in scores for index in group):
-            # Not what was seen: calibration pictures may show none of the objects.
-            chosen = (-options.logit_limit, options.logit_limit)
-        else:
-            slope = slopes.get(group[0], 1.0)
-            chosen = best_range(values, negative_weight=slope**2, clip_weight=options.clip_weight)
-        ranges.update(dict.fromkeys(group, chosen))
-    return ranges
-
-
-def _lower(content: bytes) -> bytes:
-    tf = load_tensorflow()
-    from tensorflow.lite.python import convert
-
-    # It repeats its arguments on standard error for every candidate.
-    with without_announcements(b"fully_quantize:"):
-        quantized: bytes = convert.mlir_quantize(
-            content,
-            fully_quantize=True,
-            inference_type=_INT8,
-            input_data_type=tf.int8,
-            output_data_type=tf.int8,
-        )
-    return quantized
-
-
-# TFLite's own number for int8 (lite/types.proto), which this function wants.
-_INT8 = 9
-
-
-def _name_outputs(content: bytes, names: list[str]) -> bytes:
-    graph = Graph(content)
-    indices = [int(index) for index in graph.subgraph.outputs]
-    graph.set_outputs(dict(zip(names, indices, strict=True)))
-    return graph.to_bytes()
-
-
-def correct_biases(
-    original: bytes,
-    quantized: bytes,
-    reals: Sequence[NDArray[np.float32]],
-    inputs: Sequence[NDArray[np.uint8]],
-    *,
-    leave: Sequence[str] = (),
-    progress: Callable[[int, int], None],
-) -> bytes:
-    """Take out of each channel what quantization adds to it on average, layer by layer.
-
-    Args:
-        original: The float file.
-        quantized: The same network, quantized.
-        reals: Pictures for the float network.
-        inputs: The same pictures as uint8.
-        leave: Names of outputs whose layers stay as they are: of logits most lie below the
-            clipping limit, so that an average over all says nothing about the rest.
-        progress: Called with layers done and layers in all.
-
-    Returns:
-        The quantized file with other biases.
-
-    Reference:
-        Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias
-        Correction", 2019, sec. 4.2 (the empirical form).
-    """
-    reference = Graph(original)
-    graph = Graph(quantized)
-    layers = [
-        one
-        for one in graph.operators
-        if graph.kind(one) in _CONVOLUTIONS and _name(graph, one.outputs[0]) not in leave
-    ]
-    twins = {
-        _name(reference, one.outputs[0]): int(one.outputs[0])
-        for one in reference.operators
-        if reference.kind(one) in _CONVOLUTIONS
-    }
-    details = open_interpreter(quantized).get_tensor_details()
-    limits = {
-        twins[one["name"]]: _limits(*one["quantization"]) for one in details if one["name"] in twins
-    }
-    wanted = _channel_means(open_interpreter(original), list(twins.values()), reals, limits)
-    signed = [to_int8(pixels) for pixels in inputs]
-    for number, layer in enumerate(layers, 1):
-        output, bias = int(layer.outputs[0]), int(layer.inputs[2])
-        means = wanted[twins[_name(graph, output)]]
-        found = _means_of_one(graph, output, signed)
-        scales = np.asarray(graph.tensors[bias].quantization.scale, np.float64)
-        change = np.round((means - found) / scales)
-        graph.set_values(bias, (graph.values(bias) + change).astype(np.int32))
-        progress(number, len(layers))
-    return graph.to_bytes()
-
-
-def _limits(scale: float, zero: int) -> tuple[float, float]:
-    return (-128 - zero) * scale, (127 - zero) * scale
-
-
-def _means_of_one(
-    graph: Graph, index: int, inputs: Sequence[NDArray[np.int8]]
-) -> NDArray[np.float64]:
-    # As the output of the network it can be read without keeping all tensors, which the fast
-    # kernels refuse to do.
-    outputs, graph.subgraph.outputs = graph.subgraph.outputs, np.array([index], np.int32)
-    content = graph.to_bytes()
-    graph.subgraph.outputs = outputs
-    interpreter = open_interpreter(content, keep=False)
-    return _channel_means(interpreter, [index], inputs)[index]
-
-
-def _channel_means(
-    interpreter: Any,
-    indices: list[int],
-    inputs: Sequence[NDArray[Any]],
-    limits: dict[int, tuple[float, float]] | None = None,
-) -> dict[int, NDArray[np.float64]]:
-    place = interpreter.get_input_details()[0]["index"]
-    details = {one["index"]: one["quantization"] for one in interpreter.get_tensor_details()}
-    sums: dict[int, NDArray[np.float64]] = {}
-    for pixels in inputs:
-        interpreter.set_tensor(place, pixels)
-        interpreter.invoke()
-        for index in indices:
-            values = interpreter.get_tensor(index)
-            if limits is not None:
-                # What is clipped on purpose is no error: logits far below any threshold
-                # would otherwise pull every bias of their channel down.
-                values = np.clip(values, *limits[index])
-            mean = values.reshape(-1, values.shape[-1]).mean(axis=0, dtype=np.float64)
-            sums[index] = sums.get(index, 0.0) + mean
-    means = {}
-    for index, total in sums.items():
-        scale, zero = details[index]
-        mean = total / len(inputs)
-        means[index] = (mean - zero) * scale if scale else mean
-    return means

@@ -1,96 +1,88 @@
 """Between which real values each activation of a network is to be quantized.
 
 Minimum and maximum are bad answers: one outlier in a thousand pictures costs every other
-value its resolution. Here a range is the one that loses least, rounding and clipping
-counted together, over values sampled while the float network looks at pictures.
+value its resolution. Here a range is the one that loses least, rounding and clipping counted
+together, each channel by what errors in it do to the outputs.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_detect.models.chatter import without_announcements
 from edge_detect.tools.convert.flatbuffer import Graph
-from edge_detect.tools.convert.float_model import load_tensorflow
+from edge_detect.tools.convert.histograms import (
+    BINS,
+    STEP,
+    ChannelHistogram,
+    bin_values,
+    moved,
+)
 
-__all__ = ["Samples", "best_range", "open_interpreter", "sample_activations", "scale_groups"]
+__all__ = ["MOVERS", "Group", "RangePlanner", "Window", "best_range", "best_window", "scale_groups"]
 
-Samples = dict[int, NDArray[np.float32]]
+Window = tuple[float, float]
+_Reals = NDArray[np.float64]
+# By tensor, the factor of each channel as a power of `STEP`.
+_Powers = Mapping[int, NDArray[np.int64]]
 
 # One scale for input and output: the kernels of these only move values about.
-_MOVERS = {
+MOVERS = {
+    "AVERAGE_POOL_2D",
     "CONCATENATION",
+    "DEPTH_TO_SPACE",
+    "EXPAND_DIMS",
     "MAX_POOL_2D",
+    "MIRROR_PAD",
+    "PACK",
     "PAD",
     "RESHAPE",
+    "RESIZE_BILINEAR",
     "RESIZE_NEAREST_NEIGHBOR",
     "SLICE",
+    "SPACE_TO_DEPTH",
     "SPLIT",
+    "SPLIT_V",
+    "SQUEEZE",
     "STRIDED_SLICE",
     "TRANSPOSE",
+    "UNPACK",
 }
-_BINS = 2048
-_STEPS = 40
-# A prime, so that the sample does not keep in step with channels.
-_SAMPLES_PER_PICTURE = 30011
+# Ranges that the integer kernels of these demand.
+_DEMANDED = {
+    "LOGISTIC": (0.0, 255 / 256),
+    "SOFTMAX": (0.0, 255 / 256),
+    "TANH": (-1.0, 127 / 128),
+}
+# What a channel did not do on a few pictures is not impossible: each is taken to have values
+# of twice the size, and those of the other channels, in these parts.
+_LARGER, _OTHER = 0.01, 1e-4
+_DOUBLE = 8
+_NOT_EMPTY = 1e-3
 
 
-def open_interpreter(content: bytes, *, keep: bool = True) -> Any:
-    """An interpreter ready to run.
+@dataclass(frozen=True)
+class Group:
+    """Activations that share one scale.
 
-    Args:
-        content: A TFLite file.
-        keep: Whether all inner tensors can be read after a run, which takes slower kernels.
+    Attributes:
+        members: All of them.
+        seen: Those whose values matter: of what is pooled the greatest alone do.
+        slope: What the readers multiply negative errors by.
+        leaky: Numbers of the groups whose leaky units make all values of this one, if so.
+        fixed: The range, where it does not follow from the values.
+        top: Greatest value that the activation lets through.
+        rectified: Whether zeros are frequent and exact.
     """
-    tf = load_tensorflow()
-    resolvers = tf.lite.experimental.OpResolverType
-    with without_announcements(b"INFO: Created TensorFlow Lite XNNPACK delegate"):
-        interpreter = tf.lite.Interpreter(
-            model_content=content,
-            num_threads=2,
-            experimental_preserve_all_tensors=keep,
-            experimental_op_resolver_type=(
-                resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES if keep else resolvers.AUTO
-            ),
-        )
-        interpreter.allocate_tensors()
-    return interpreter
 
-
-def sample_activations(
-    content: bytes,
-    inputs: Sequence[NDArray[np.float32]],
-    *,
-    progress: Callable[[int, int], None],
-) -> Samples:
-    """Run a float network over pictures and keep a sample of every activation.
-
-    Args:
-        content: A float TFLite file.
-        inputs: (1, height, width, channels) float32 each.
-        progress: Called with pictures done and pictures in all.
-
-    Returns:
-        For each tensor index the sampled values, the extremes of each picture among them.
-    """
-    graph = Graph(content)
-    interpreter = open_interpreter(content)
-    place = interpreter.get_input_details()[0]["index"]
-    wanted = [index for operator in graph.operators for index in operator.outputs]
-    kept: dict[int, list[NDArray[np.float32]]] = {index: [] for index in wanted}
-    for number, pixels in enumerate(inputs, 1):
-        interpreter.set_tensor(place, pixels)
-        interpreter.invoke()
-        for index in wanted:
-            values = interpreter.get_tensor(index).reshape(-1)
-            step = max(1, values.size // _SAMPLES_PER_PICTURE)
-            # An even step would see only some of the channels.
-            part = values[:: step | 1].copy()
-            kept[index].append(np.append(part, [values.min(), values.max()]))
-        progress(number, len(inputs))
-    return {index: np.concatenate(parts) for index, parts in kept.items()}
+    members: tuple[int, ...]
+    seen: tuple[int, ...]
+    slope: float
+    leaky: tuple[int, ...]
+    fixed: Window | None
+    top: float
+    rectified: bool
 
 
 def scale_groups(graph: Graph) -> list[list[int]]:
@@ -98,7 +90,7 @@ def scale_groups(graph: Graph) -> list[list[int]]:
     group_of: dict[int, list[int]] = {}
     for operator in graph.operators:
         outputs = [int(index) for index in operator.outputs]
-        if graph.kind(operator) not in _MOVERS:
+        if graph.kind(operator) not in MOVERS:
             for index in outputs:
                 group_of.setdefault(index, [index])
             continue
@@ -116,44 +108,208 @@ def _distinct(groups: Iterable[list[int]]) -> list[list[int]]:
     return list({id(group): group for group in groups}.values())
 
 
-def best_range(
-    values: NDArray[np.float32], *, negative_weight: float = 1.0, clip_weight: float = 1.0
-) -> tuple[float, float]:
-    """The range of 256 steps that loses least of these values.
+def best_window(shares: _Reals, rounding: float, *, negative: float, clip_weight: float) -> Window:
+    """The range of 256 steps that loses least of the values of a histogram.
 
     Args:
-        values: A sample of the tensor.
-        negative_weight: What an error below zero counts for: less than 1 where the next
-            layer makes negative values smaller.
+        shares: (BINS,), weights of the values.
+        rounding: What squared rounding errors count for.
+        negative: What squared errors below zero count for: less than 1 where the next
+            operator makes negative values smaller.
         clip_weight: What the loss by clipping counts for, against that by rounding: large
             values are rare and are what the network has found.
 
     Returns:
         Least and greatest value, with zero between them.
     """
-    low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
-    if high - low < 1e-6:
-        return low, low + 1e-3
-    counts, edges = np.histogram(values, _BINS, (low, high))
-    centres = ((edges[:-1] + edges[1:]) / 2).astype(np.float64)
-    weights = counts * np.where(centres < 0, negative_weight, 1.0)
-    shares = np.linspace(1, 0.1, _STEPS)
-    # Clipping below and above are independent of each other: two lines, not a grid.
-    below = np.array([_clipped(centres, weights, low * share, -np.inf) for share in shares])
-    above = np.array([_clipped(centres, weights, np.inf, high * share) for share in shares])
-    span = high * shares[None, :] - low * shares[:, None]
-    rounding = weights.sum() * (span / 255) ** 2 / 12
-    loss = rounding + clip_weight * (below[:, None] + above[None, :])
-    row, column = np.unravel_index(np.argmin(loss), loss.shape)
-    return float(low * shares[row]), float(high * shares[column])
+    values = bin_values()
+    middle = BINS // 2
+    sizes = np.concatenate([[0.0], values[middle + 1 :]])
+    edges = np.concatenate([[0.0], values[middle + 1 :] * STEP**0.5])
+    below = clip_weight * negative * _clipped(shares[middle::-1], sizes, edges)
+    above = clip_weight * _clipped(shares[middle:], sizes, edges)
+    spans = edges[:, None] + edges[None, :]
+    loss = rounding * (spans / 255) ** 2 / 12 + below[:, None] + above[None, :]
+    loss[0, 0] = np.inf
+    row, column = np.unravel_index(int(np.argmin(loss)), loss.shape)
+    return -float(edges[row]), float(edges[column])
 
 
-def _clipped(
-    centres: NDArray[np.float64], weights: NDArray[np.float64], floor: float, ceiling: float
-) -> float:
-    lost = np.zeros_like(centres)
-    if np.isfinite(floor):
-        lost = np.minimum(centres - floor, 0)
-    if np.isfinite(ceiling):
-        lost = np.maximum(centres - ceiling, 0)
-    return float((weights * lost**2).sum())
+def best_range(values: NDArray[np.float32], *, clip_weight: float = 1.0) -> Window:
+    """As `best_window`, for values that all count the same.
+
+    Args:
+        values: Any number of them.
+        clip_weight: See `best_window`.
+    """
+    histogram = ChannelHistogram(1)
+    histogram.add(values.reshape(-1, 1))
+    low, high = best_window(histogram.normalized()[0], 1.0, negative=1.0, clip_weight=clip_weight)
+    low, high = max(low, float(values.min())), min(high, float(values.max()))
+    low, high = min(low, 0.0), max(high, 0.0)
+    return (low, high) if high - low > _NOT_EMPTY else (low, low + _NOT_EMPTY)
+
+
+def _clipped(shares: _Reals, sizes: _Reals, edges: _Reals) -> _Reals:
+    """Squared loss of clipping at each edge, of values of ascending size."""
+
+    def beyond(weights: _Reals) -> _Reals:
+        # What lies in the bins above the edge of each.
+        return np.asarray(np.append(np.cumsum(weights[:0:-1])[::-1], 0.0))
+
+    zeroth, first, second = (beyond(shares * sizes**power) for power in (0, 1, 2))
+    return np.maximum(second - 2 * edges * first + edges**2 * zeroth, 0.0)
+
+
+class RangePlanner:
+    """Chooses ranges for one network.
+
+    Args:
+        graph: A simplified float network.
+        histograms: Of its activations.
+        importance: Of their channels; see `channel_importance`.
+        fixed: Ranges that do not follow from the values, by tensor.
+
+    Attributes:
+        groups: Of activations that share a scale.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        histograms: Mapping[int, ChannelHistogram],
+        importance: Mapping[int, _Reals],
+        fixed: Mapping[int, Window],
+    ) -> None:
+        self._importance = dict(importance)
+        for one in graph.operators:
+            if graph.kind(one) == "LEAKY_RELU":
+                # The step of the result is that of the input: errors of both are told by it.
+                source, result = int(one.inputs[0]), int(one.outputs[0])
+                self._importance[source] = importance[result]
+        self._extremes = {index: (one.low, one.high) for index, one in histograms.items()}
+        self._shares = {}
+        for index, histogram in histograms.items():
+            shares = histogram.normalized()
+            larger = np.apply_along_axis(moved, 1, shares, _DOUBLE)
+            own = (1 - _LARGER) * shares + _LARGER * larger
+            self._shares[index] = (1 - _OTHER) * own + _OTHER * shares.mean(axis=0)
+        demanded = {
+            int(one.outputs[0]): _DEMANDED[graph.kind(one)]
+            for one in graph.operators
+            if graph.kind(one) in _DEMANDED
+        }
+        self.groups = _describe_groups(graph, {**demanded, **fixed})
+
+    def ranges(self, powers: _Powers, clip_weight: float) -> dict[int, Window]:
+        """The range of every activation.
+
+        Args:
+            powers: By tensor, the factor of each channel as a power of `STEP`.
+            clip_weight: See `best_window`.
+        """
+        windows = self.windows(powers, clip_weight)
+        return {
+            index: window
+            for group, window in zip(self.groups, windows, strict=True)
+            for index in group.members
+        }
+
+    def windows(self, powers: _Powers, clip_weight: float) -> list[Window]:
+        """The range of every group; see `ranges`."""
+        windows = [self._window(group, powers, clip_weight) for group in self.groups]
+        for number, group in enumerate(self.groups):
+            if group.leaky and group.fixed is None:
+                _share_step(windows, number, group.leaky)
+        return windows
+
+    def losses(
+        self, index: int, group: Group, window: Window, clip_weight: float, limit: int
+    ) -> _Reals:
+        """What each channel of a tensor loses in a range, by the factor before quantization.
+
+        Returns:
+            (channels, limit + 1), for the factors 1, STEP, …, STEP ** limit.
+        """
+        values, factors = bin_values(), STEP ** np.arange(limit + 1)
+        low, high = window
+        over = np.maximum(values[:, None] - min(high, group.top) / factors, 0)
+        under = group.slope * np.minimum(values[:, None] - low / factors, 0)
+        clipped = self._shares[index] @ (over**2 + under**2)
+        rounded = self._rounding(index, group)[:, None] * ((high - low) / 255 / factors) ** 2 / 12
+        return np.asarray(self._importance[index][:, None] * (rounded + clip_weight * clipped))
+
+    def _rounding(self, index: int, group: Group) -> _Reals:
+        """Share of the values of each channel that rounding changes."""
+        shares = self._shares[index]
+        return 1 - shares[:, BINS // 2] if group.rectified else np.ones(len(shares))
+
+    def _window(self, group: Group, powers: _Powers, clip_weight: float) -> Window:
+        if group.fixed is not None:
+            return group.fixed
+        total, rounding, low, high = np.zeros(BINS), 0.0, 0.0, 0.0
+        for index in group.seen:
+            weights = self._importance[index] / STEP ** (2 * powers[index])
+            for power in np.unique(powers[index]):
+                chosen = powers[index] == power
+                total += moved(weights[chosen] @ self._shares[index][chosen], int(power))
+            rounding += float(weights @ self._rounding(index, group))
+            lows, highs = self._extremes[index]
+            low = min(low, float((lows * STEP ** powers[index]).min()))
+            high = max(high, float((highs * STEP ** powers[index]).max()))
+        found = best_window(total, rounding, negative=group.slope**2, clip_weight=clip_weight)
+        low, high = max(low, found[0]), min(high, found[1], group.top)
+        return (low, high) if high - low > _NOT_EMPTY else (low, low + _NOT_EMPTY)
+
+
+def _share_step(windows: list[Window], group: int, sources: tuple[int, ...]) -> None:
+    """Give the results of leaky units the step of their inputs.
+
+    What is positive then passes from one to the other without being rounded once more.
+    """
+    low, high = windows[group]
+    width = max(windows[one][1] - windows[one][0] for one in (*sources, group))
+    for source in sources:
+        top = max(high, windows[source][1])
+        bottom = min(0.0, top - width)
+        windows[source] = (bottom, bottom + width)
+    windows[group] = (low, low + width)
+
+
+def _describe_groups(graph: Graph, fixed: Mapping[int, Window]) -> list[Group]:
+    members = scale_groups(graph)
+    place = {index: number for number, group in enumerate(members) for index in group}
+    names = graph.schema.ActivationFunctionType
+    described = []
+    for group in members:
+        producers = [graph.producer(index) for index in group]
+        makers = [one for one in producers if graph.kind(one) not in MOVERS]
+        kinds = {graph.kind(one) for one in makers}
+        fused = {getattr(one.builtinOptions, "fusedActivationFunction", 0) for one in makers}
+        seen = [index for index in group if _is_seen(graph, index)]
+        sources = {place[int(one.inputs[0])] for one in makers if int(one.inputs[0]) in place}
+        described.append(
+            Group(
+                members=tuple(group),
+                seen=tuple(seen),
+                slope=max(_slope(graph, index) for index in seen),
+                leaky=tuple(sorted(sources)) if kinds == {"LEAKY_RELU"} else (),
+                fixed=next((fixed[index] for index in group if index in fixed), None),
+                top=6.0 if fused == {names.RELU6} or kinds == {"RELU6"} else np.inf,
+                rectified=bool(fused) and fused <= {names.RELU, names.RELU6},
+            )
+        )
+    return described
+
+
+def _is_seen(graph: Graph, index: int) -> bool:
+    readers = graph.readers(index)
+    is_output = index in map(int, graph.subgraph.outputs)
+    return is_output or not readers or any(graph.kind(one) not in MOVERS for one in readers)
+
+
+def _slope(graph: Graph, index: int) -> float:
+    readers = graph.readers(index)
+    if not readers or any(graph.kind(one) != "LEAKY_RELU" for one in readers):
+        return 1.0
+    return max(float(one.builtinOptions.alpha) for one in readers)
