@@ -5,13 +5,14 @@ SSD of Open Images gives -80 for one anchor in the corner of every picture; a ra
 it leaves 17 of 256 steps for all other boxes. So only anchors with a score have a say here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_detect.tools.convert.interpreter import open_interpreter
-from edge_detect.tools.convert.output_error import OutputHead
+from edge_detect.tools.convert.output_error import decode_head, read_outputs
+from edge_detect.tools.convert.output_heads import OutputHead
 from edge_detect.tools.convert.ranges import best_range
 
 __all__ = ["box_ranges"]
@@ -27,33 +28,28 @@ _CLIP_WEIGHT = 8.0
 
 
 def box_ranges(
-    content: bytes, inputs: Sequence[_Floats], heads: Sequence[OutputHead]
+    content: bytes, inputs: Iterable[_Floats], heads: Sequence[OutputHead]
 ) -> dict[str, tuple[float, float]]:
     """Choose the range of each box output.
 
     Args:
         content: The float TFLite file, its outputs named.
         inputs: Calibration pictures, as the network takes them.
-        heads: Its outputs, from `output_heads`.
+        heads: Of its outputs those that are raw; see `output_heads`.
 
     Returns:
         Least and greatest value by the name of the output, zero between them.
     """
     interpreter = open_interpreter(content, keep=False)
-    place = interpreter.get_input_details()[0]["index"]
-    places = {one["name"]: one["index"] for one in interpreter.get_output_details()}
-    boxes: dict[str, list[_Floats]] = {head.boxes: [] for head in heads}
-    scores: dict[str, list[_Floats]] = {head.boxes: [] for head in heads}
+    found: dict[str, list[tuple[_Floats, _Floats]]] = {head.boxes: [] for head in heads}
     for pixels in inputs:
-        interpreter.set_tensor(place, pixels)
-        interpreter.invoke()
+        reals = read_outputs(interpreter, pixels)
         for head in heads:
-            rows = interpreter.get_tensor(places[head.boxes]).reshape(-1, 4)
-            parts = [interpreter.get_tensor(places[name]) for name in head.scores]
-            boxes[head.boxes].append(rows)
-            scores[head.boxes].append(_best_scores(parts, head, len(rows)))
+            _, scores = decode_head(reals, head)
+            found[head.boxes].append((reals[head.boxes].reshape(-1, 4), scores.max(axis=1)))
     return {
-        name: range_of(np.concatenate(boxes[name]), np.concatenate(scores[name])) for name in boxes
+        name: range_of(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+        for name, parts in found.items()
     }
 
 
@@ -68,14 +64,3 @@ def range_of(boxes: _Floats, scores: _Floats) -> tuple[float, float]:
     count = max(int((scores >= _LEAST_SCORE).sum()), min(_LEAST_ANCHORS, len(order)))
     low, high = best_range(boxes[order[:count]].reshape(-1), clip_weight=_CLIP_WEIGHT)
     return low * _MARGIN, high * _MARGIN
-
-
-def _best_scores(parts: Sequence[_Floats], head: OutputHead, rows: int) -> _Floats:
-    product = np.ones((rows, 1), np.float32)
-    for values in parts:
-        part = np.asarray(values, np.float32).reshape(rows, -1)
-        if not head.activated:
-            part = np.asarray(1 / (1 + np.exp(-np.clip(part, -80, 80))), np.float32)
-        product = np.asarray(product * part, np.float32)
-    best: _Floats = product.max(axis=1)
-    return best

@@ -1,7 +1,8 @@
 """From a float network to the two files that make a model: NAME.tflite and NAME.toml."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,13 @@ import numpy as np
 
 from edge_detect.core import Image, Size
 from edge_detect.models.opening import load_model
-from edge_detect.models.sections.yolo import YoloSpec
 from edge_detect.models.spec import InputSpec, ModelSpec
-from edge_detect.tools.agreement import compare
+from edge_detect.tools.agreement import Agreement, compare
 from edge_detect.tools.convert.box_range import box_ranges
 from edge_detect.tools.convert.calibration import calibration_pixels, read_pictures
 from edge_detect.tools.convert.float_model import FloatModel, float_tflite
-from edge_detect.tools.convert.output_error import output_heads
+from edge_detect.tools.convert.input_steps import InputSteps, input_steps
+from edge_detect.tools.convert.output_heads import logit_outputs, output_heads
 from edge_detect.tools.convert.quantize import (
     Progress,
     QuantizerOptions,
@@ -29,10 +30,39 @@ from edge_detect.tools.convert.save import save_model
 from edge_detect.tools.convert.selection import CANDIDATES, Choice, choose_quantization
 from edge_detect.tools.convert.views import judged_views, watched_views
 
-__all__ = ["convert_to_tflite", "quantize_float_file", "save_float", "save_model"]
+__all__ = [
+    "FloatNetwork",
+    "agreement_of",
+    "convert_to_tflite",
+    "quantize_float_file",
+    "quantize_network",
+    "save_float",
+    "save_model",
+    "shrunk_pictures",
+]
 
 # Pictures are kept at so many times the size of the input.
 _LARGEST = 2
+_COMPARED = 300
+
+
+@dataclass(frozen=True)
+class FloatNetwork:
+    """A float file to be quantized.
+
+    Attributes:
+        content: Without float16 weights, its outputs named as in the manifest.
+        manifest: Of the quantized model; its figures and most of its `quantization` are added.
+        steps: The bytes that stand for pixels.
+        whole: File and manifest of the float model that the quantized one stands for.
+        finish: Applied to each quantized file, such as to put a float decoding behind it.
+    """
+
+    content: bytes
+    manifest: dict[str, Any]
+    steps: InputSteps
+    whole: tuple[bytes, dict[str, Any]]
+    finish: Callable[[bytes], bytes] | None = None
 
 
 def convert_to_tflite(
@@ -106,76 +136,140 @@ def quantize_float_file(
         float_out: Where to write the float32 twin.
         progress: Called with the name of a step, how much is done, and how much there is.
     """
-    size = InputSpec(**manifest["input"]).frame_size
-    pictures = [_shrunk(one, size) for one in read_pictures(calibration, every=every)]
-    choice = _choose(content, input_range, manifest, pictures, options, progress or silent)
-    manifest = {
-        **manifest,
-        "quantization": _scheme(choice, calibration, len(pictures), given=options is not None),
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        twin = float_out or Path(folder) / "float.tflite"
-        _save_float(content, input_range, manifest, twin)
-        made = Path(folder) / "int8.tflite"
-        threshold = save_model(made, choice.content, manifest).nms.score_threshold
-        views = [*pictures, *judged_views(pictures)]
-        with (
-            load_model(twin, accelerator="cpu") as reference,
-            load_model(made, accelerator="cpu") as candidate,
-        ):
-            found = compare(reference, candidate, views, score=threshold)
-    figures = {"int8_to_float": agreement_figures(found, threshold, len(views))}
-    return save_model(
-        out, choice.content, {**manifest, "figures": {**manifest.get("figures", {}), **figures}}
+    whole = _float_manifest(manifest, input_range)
+    spec = InputSpec(**whole["input"])
+    # The range as it is given: mean and deviation may be rounded.
+    steps = replace(input_steps(spec), input_range=input_range)
+    made, _ = quantize_network(
+        FloatNetwork(content, manifest, steps, (content, whole)),
+        shrunk_pictures(calibration, spec.frame_size, every=every),
+        calibration,
+        out,
+        options=options,
+        float_out=float_out,
+        progress=progress or silent,
     )
+    return made
+
+
+def quantize_network(
+    network: FloatNetwork,
+    pictures: Sequence[Image],
+    calibration: Sequence[Path],
+    out: Path,
+    *,
+    options: QuantizerOptions | None = None,
+    float_out: Path | None = None,
+    progress: Progress = silent,
+) -> tuple[ModelSpec, Agreement]:
+    """Quantize a float file, compare both, and write the quantized one with its manifest.
+
+    Args:
+        network: What to quantize.
+        pictures: To calibrate and compare on, (height, width, 3) uint8, B, G, R.
+        calibration: Where they come from, for the manifest.
+        out: `NAME.tflite`.
+        options: See `convert_to_tflite`, as is everything below.
+        float_out: Where to write the float32 twin.
+        progress: Called with the name of a step, how much is done, and how much there is.
+
+    Returns:
+        The manifest, validated, and how well the models agree on the pictures.
+    """
+    choice = _choose(network, pictures, options, progress)
+    scheme = _scheme(network, choice, given=options is not None)
+    scheme |= {
+        "calibration_pictures": len(pictures),
+        "calibration": [path.name for path in calibration],
+    }
+    manifest = {**network.manifest, "quantization": scheme}
+    views = judged_views(pictures)
+    with tempfile.TemporaryDirectory() as folder:
+        twin, made = float_out or Path(folder) / "float.tflite", Path(folder) / "int8.tflite"
+        save_model(twin, *network.whole)
+        threshold = save_model(made, choice.content, manifest).nms.score_threshold
+        found = agreement_of(twin, made, [*pictures, *views], threshold)
+    figures = agreement_figures(found, threshold, len(pictures), len(views))
+    manifest["figures"] = {**manifest.get("figures", {}), "int8_to_float": figures}
+    return save_model(out, choice.content, manifest), found
+
+
+def agreement_of(
+    reference: Path, candidate: Path, pictures: Iterable[Image], score: float
+) -> Agreement:
+    """Compare the detections of two model files on pictures.
+
+    Args:
+        reference: `NAME.tflite` with its manifest beside it.
+        candidate: Another.
+        pictures: (height, width, 3) uint8, B, G, R.
+        score: Minimum score of the detections that count.
+    """
+    with (
+        load_model(reference, accelerator="cpu", max_detections=_COMPARED) as wanted,
+        load_model(candidate, accelerator="cpu", max_detections=_COMPARED) as found,
+    ):
+        return compare(wanted, found, pictures, score=score)
+
+
+def shrunk_pictures(calibration: Sequence[Path], size: Size, *, every: int = 25) -> list[Image]:
+    """Calibration pictures, no larger than makes a difference for an input of a size."""
+    return [_shrunk(one, size) for one in read_pictures(calibration, every=every)]
 
 
 def _choose(
-    content: bytes,
-    input_range: tuple[float, float],
-    manifest: dict[str, Any],
+    network: FloatNetwork,
     pictures: Sequence[Image],
     options: QuantizerOptions | None,
     progress: Progress,
 ) -> Choice:
-    spec = InputSpec(**manifest["input"])
-    inputs = calibration_pixels(pictures, spec)
-    heads = output_heads(manifest)
+    content, whole = network.content, network.whole[0]
+    pixels = calibration_pixels(pictures, InputSpec(**network.whole[1]["input"]))
+    inputs = [network.steps.bytes_of(one) for one in pixels]
+    heads = output_heads(network.manifest)
+    raw = [head for head in heads if head.is_raw]
+    limits = network.steps.input_range
     views = watched_views([one[0] for one in inputs])
-    reals = [to_real(one[np.newaxis], input_range) for one in views]
+    reals = (to_real(one[np.newaxis], limits) for one in views)
     calibrated = calibrate(
         content,
         inputs,
-        input_range,
-        score_outputs=_logit_outputs(manifest),
-        output_ranges=box_ranges(content, reals, heads),
+        limits,
+        score_outputs=logit_outputs(network.manifest),
+        output_ranges=box_ranges(content, reals, raw) if raw else {},
         progress=progress,
     )
-    candidates = CANDIDATES if options is None else (options,)
-    return choose_quantization(calibrated, inputs, heads, candidates=candidates, progress=progress)
+    return choose_quantization(
+        calibrated,
+        inputs,
+        heads,
+        whole=None if network.finish is None else whole,
+        finish=network.finish,
+        candidates=CANDIDATES if options is None else (options,),
+        progress=progress,
+    )
 
 
-def _scheme(
-    choice: Choice, calibration: Sequence[Path], count: int, *, given: bool
-) -> dict[str, Any]:
-    options = choice.options
+def _scheme(network: FloatNetwork, choice: Choice, *, given: bool) -> dict[str, Any]:
+    options, scheme = choice.options, {**network.manifest.get("quantization", {})}
+    scheme["scheme"] = "full integer, int8 activations, int8 weights per channel, int32 biases"
+    if network.manifest["input"].get("encoding", "pixels") == "pixels":
+        scheme["input"] = "int8 = pixel - 128"
+    measured = not np.isnan(choice.error)
+    by_error = "least error of the outputs on views of the pictures"
     return {
-        "scheme": "full integer, int8 activations, int8 weights per channel, int32 biases",
-        "input": "int8 = pixel - 128",
+        **scheme,
         "ranges": "least squared error of rounding and clipping, by what it does to the outputs",
-        "options": "given" if given else "least error of the outputs on views of the pictures",
+        "options": "given" if given else by_error if measured else "default",
         "equalization": options.equalization,
         "clip_weight": options.clip_weight,
         "rounding": options.rounding,
         "bias_correction": options.correction,
-        "output_error": round(choice.error, 4),
-        "calibration_pictures": count,
-        "calibration": [path.name for path in calibration],
+        **({"output_error": round(choice.error, 4)} if measured else {}),
     }
 
 
 def _shrunk(picture: Image, size: Size) -> Image:
-    """A picture no larger than makes a difference: photos of cameras would fill the memory."""
     scale = _LARGEST * max(size) / max(picture.shape[:2])
     if scale >= 1:
         return picture
@@ -191,26 +285,10 @@ def save_float(model: FloatModel, manifest: dict[str, Any], out: Path) -> ModelS
         manifest: The front end's part of the manifest, and an `origin` with a `licence`.
         out: `NAME.tflite`; the manifest becomes `NAME.toml` beside it.
     """
-    return _save_float(float_tflite(model), model.input_range, manifest, out)
+    return save_model(out, float_tflite(model), _float_manifest(manifest, model.input_range))
 
 
-def _save_float(
-    content: bytes, input_range: tuple[float, float], manifest: dict[str, Any], out: Path
-) -> ModelSpec:
+def _float_manifest(manifest: dict[str, Any], input_range: tuple[float, float]) -> dict[str, Any]:
     low, high = input_range
     std = 255 / (high - low)
-    placed = {**manifest["input"], "mean": -low * std, "std": std}
-    return save_model(out, content, {**manifest, "input": placed})
-
-
-def _logit_outputs(manifest: dict[str, Any]) -> list[str]:
-    if manifest["family"] == "ssd":
-        # A softmax compares logits with each other, however far they are from 0.
-        softmax = manifest["ssd"]["scores"] == "softmax"
-        return [] if softmax else [manifest["ssd"]["outputs"]["scores"]]
-    yolo = YoloSpec.model_validate(manifest["yolo"])
-    if yolo.activated:
-        # These are probabilities already.
-        return []
-    kinds = ("objectness",) if yolo.classes == "softmax" else ("objectness", "classes")
-    return [name for head in yolo.heads for kind, name in head.outputs.items() if kind in kinds]
+    return {**manifest, "input": {**manifest["input"], "mean": -low * std, "std": std}}

@@ -4,71 +4,21 @@ Tensors are compared as what becomes of them: logits after the sigmoid, boxes by
 each box weighted by how sure the float network is that there is something.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_detect.models.sections.yolo import YoloSpec
 from edge_detect.tools.convert.interpreter import open_interpreter
+from edge_detect.tools.convert.output_heads import OutputHead
 
-__all__ = ["Decoded", "OutputHead", "decode_outputs", "output_error", "output_heads"]
+__all__ = ["Decoded", "decode_head", "decode_outputs", "output_error", "read_outputs"]
 
 _Floats = NDArray[np.float32]
-# Box and score tensors of one picture: (n, 4) in units of the anchor, and (n, classes).
+# Box and score tensors of one picture: (n, 4), centre and size in any unit, and (n, classes).
 Decoded = list[tuple[_Floats, _Floats]]
-
-
-@dataclass(frozen=True)
-class OutputHead:
-    """The outputs of one grid, and what they mean.
-
-    Attributes:
-        boxes: Name of the box output, four values an anchor.
-        scores: Names of the outputs whose probabilities make the score when multiplied.
-        centre: Factors that take both centre values to units of the anchor's size, of shape
-            (2,) or (anchors, 2).
-        size: Factors that both size values have before the exponential.
-        kind: Coding of the boxes; see `YoloSpec`. Those of an SSD are `linear`.
-        activated: Whether the graph has applied the logistic function, or the softmax, already.
-        softmax: Whether the last scores are shares of one.
-    """
-
-    boxes: str
-    scores: tuple[str, ...]
-    centre: _Floats
-    size: float
-    kind: str
-    activated: bool = False
-    softmax: bool = False
-
-
-def output_heads(manifest: dict[str, Any]) -> list[OutputHead]:
-    """What the outputs of a network mean, from its manifest."""
-    if manifest["family"] == "ssd":
-        ssd = manifest["ssd"]
-        scales = ssd["box_scales"]
-        centre = np.array([1 / scales[0], 1 / scales[1]], np.float32)
-        names = ssd["outputs"]
-        return [OutputHead(names["boxes"], (names["scores"],), centre, 1 / scales[2], "linear")]
-    yolo = YoloSpec.model_validate(manifest["yolo"])
-    scores: tuple[Literal["objectness", "classes"], ...] = ("objectness", "classes")
-    if yolo.classes == "none":
-        scores = ("objectness",)
-    return [
-        OutputHead(
-            head.outputs["boxes"],
-            tuple(head.outputs[key] for key in scores),
-            head.stride * yolo.stretch(head) / np.array(yolo.anchors(head), np.float32),
-            1.0,
-            yolo.coding,
-            activated=yolo.activated,
-            softmax=yolo.classes == "softmax",
-        )
-        for head in yolo.heads
-    ]
+_TINY = 1e-12
 
 
 def decode_outputs(
@@ -82,15 +32,23 @@ def decode_outputs(
         heads: Its outputs.
     """
     interpreter = open_interpreter(content, keep=False)
-    place = interpreter.get_input_details()[0]["index"]
-    details = {one["name"]: one for one in interpreter.get_output_details()}
     decoded = []
     for pixels in inputs:
-        interpreter.set_tensor(place, pixels)
-        interpreter.invoke()
-        reals = {name: _read(interpreter, detail) for name, detail in details.items()}
-        decoded.append([_decode(reals, head) for head in heads])
+        reals = read_outputs(interpreter, pixels)
+        decoded.append([decode_head(reals, head) for head in heads])
     return decoded
+
+
+def read_outputs(interpreter: Any, pixels: NDArray[Any]) -> dict[str, _Floats]:
+    """Run a network; what its outputs stand for, by name."""
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pixels)
+    interpreter.invoke()
+    reals = {}
+    for detail in interpreter.get_output_details():
+        values = interpreter.get_tensor(detail["index"]).astype(np.float32)
+        scale, zero = detail["quantization"]
+        reals[detail["name"]] = np.asarray((values - zero) * scale if scale else values, np.float32)
+    return reals
 
 
 def output_error(reference: Sequence[Decoded], candidate: Sequence[Decoded]) -> float:
@@ -107,17 +65,30 @@ def output_error(reference: Sequence[Decoded], candidate: Sequence[Decoded]) -> 
             weight = scores.max(axis=1).astype(np.float64) ** 2
             overlap_lost += float((weight * (1 - _iou(boxes, other))).sum())
             weights += float(weight.sum())
-    return float(np.sqrt(lost / scored)) + overlap_lost / weights
+    return float(np.sqrt(lost / max(scored, _TINY))) + overlap_lost / max(weights, _TINY)
 
 
-def _read(interpreter: Any, detail: dict[str, Any]) -> _Floats:
-    values = interpreter.get_tensor(detail["index"]).astype(np.float32)
-    scale, zero = detail["quantization"]
-    return np.asarray((values - zero) * scale if scale else values, np.float32)
+def decode_head(reals: Mapping[str, _Floats], head: OutputHead) -> tuple[_Floats, _Floats]:
+    """Boxes and scores of one head.
+
+    Args:
+        reals: Real values of the outputs, by name.
+        head: What they mean.
+
+    Returns:
+        (n, 4) centre and size, relative to the cell or anchor where they are raw; (n, classes).
+    """
+    if head.kind == "decoded":
+        return _decoded(reals, head)
+    if head.kind == "distances":
+        boxes = _from_distances(reals[head.boxes].reshape(-1, 4, head.bins))
+    else:
+        boxes = _from_raw(reals[head.boxes].reshape(-1, 4), head)
+    rows = len(boxes)
+    return boxes, _scores([reals[name].reshape(rows, -1) for name in head.scores], head)
 
 
-def _decode(reals: dict[str, _Floats], head: OutputHead) -> tuple[_Floats, _Floats]:
-    raw = reals[head.boxes].reshape(-1, 4)
+def _from_raw(raw: _Floats, head: OutputHead) -> _Floats:
     # Cells outside, anchors inside: factors per anchor repeat cell by cell.
     centre = np.tile(head.centre, (len(raw) // (head.centre.size // 2), 1))
     places, sizes = raw[:, :2], raw[:, 2:]
@@ -127,19 +98,65 @@ def _decode(reals: dict[str, _Floats], head: OutputHead) -> tuple[_Floats, _Floa
         grown = 4 * (sizes if head.activated else _logistic(sizes)) ** 2
     else:
         grown = np.exp(np.clip(sizes * head.size, -20, 20))
-    scores = np.ones((len(raw), 1), np.float32)
-    for name in head.scores:
-        values = reals[name].reshape(len(raw), -1)
-        if head.softmax and name == head.scores[-1] and not head.activated:
-            shares = np.exp(values - values.max(axis=1, keepdims=True))
-            scores = scores * shares / shares.sum(axis=1, keepdims=True)
+    return np.concatenate([places * centre, grown], axis=1)
+
+
+def _from_distances(raw: _Floats) -> _Floats:
+    """Of (n, 4, bins) logits of the distances to the left, top, right and bottom side."""
+    far = raw[..., 0] if raw.shape[2] == 1 else _shares(raw) @ np.arange(raw.shape[2])
+    centre, size = (far[:, 2:] - far[:, :2]) / 2, far[:, :2] + far[:, 2:]
+    return np.concatenate([centre, size], axis=1).astype(np.float32)
+
+
+def _decoded(reals: Mapping[str, _Floats], head: OutputHead) -> tuple[_Floats, _Floats]:
+    spec = head.decoded
+    assert spec is not None
+
+    def rows_of(name: str) -> _Floats:
+        values = reals[name]
+        rows = values.reshape(values.shape[-2:])
+        return rows.T if spec.layout == "columns" else rows
+
+    rows = rows_of(head.boxes)
+    parts = [rows_of(name) for name in head.scores]
+    if not parts:
+        first = 4 + spec.objectness
+        parts = [rows[:, 4:5]] if spec.objectness else []
+        parts.append(rows[:, first:])
+    # Background and "no object" are no scores, but a softmax needs them.
+    scores = _scores(parts, head)
+    return _centred(rows[:, :4], spec.box), scores[:, spec.first : scores.shape[1] - spec.last]
+
+
+def _centred(boxes: _Floats, order: str) -> _Floats:
+    """Boxes of any order as centre and size; which axis comes first does not matter."""
+    if order == "cxcywh":
+        return boxes
+    first, second = boxes[:, :2], boxes[:, 2:]
+    size = second if order == "xywh" else second - first
+    return np.concatenate([first + size / 2, size], axis=1)
+
+
+def _scores(parts: Sequence[_Floats], head: OutputHead) -> _Floats:
+    product = np.ones((len(parts[0]), 1), np.float32)
+    for number, values in enumerate(parts, 1):
+        if head.activated:
+            chances = values
+        elif head.softmax and number == len(parts):
+            chances = _shares(values)
         else:
-            scores = scores * (values if head.activated else _logistic(values))
-    return np.concatenate([places * centre, grown], axis=1), scores
+            chances = _logistic(values)
+        product = np.asarray(product * chances, np.float32)
+    return product
 
 
 def _logistic(values: _Floats) -> _Floats:
     return np.asarray(1 / (1 + np.exp(-np.clip(values, -80, 80))), np.float32)
+
+
+def _shares(values: _Floats) -> _Floats:
+    grown = np.exp(values - values.max(axis=-1, keepdims=True))
+    return np.asarray(grown / grown.sum(axis=-1, keepdims=True), np.float32)
 
 
 def _iou(boxes: _Floats, others: _Floats) -> _Floats:
@@ -148,4 +165,4 @@ def _iou(boxes: _Floats, others: _Floats) -> _Floats:
     high = np.minimum(boxes[:, :2] + boxes[:, 2:] / 2, others[:, :2] + others[:, 2:] / 2)
     shared = np.prod(np.maximum(high - low, 0), axis=1)
     union = np.prod(boxes[:, 2:], axis=1) + np.prod(others[:, 2:], axis=1) - shared
-    return np.asarray(shared / np.maximum(union, 1e-12), np.float32)
+    return np.asarray(shared / np.maximum(union, _TINY), np.float32)

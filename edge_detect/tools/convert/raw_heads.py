@@ -32,13 +32,11 @@ class RawGuess:
     Attributes:
         content: A float file.
         manifest: Family, head, and the family's section.
-        logits: Names of outputs that are logits of scores.
         words: What is decoded by the detector, for people.
     """
 
     content: bytes
     manifest: dict[str, Any]
-    logits: tuple[str, ...]
     words: str
 
 
@@ -123,7 +121,6 @@ def _distributions(content: bytes, spec: ModelSpec, levels: list[_Level]) -> Ite
         yield RawGuess(
             cut_at(content, outputs),
             {"family": "dfl", "head": "raw", "dfl": section},
-            tuple(_name(level, "classes") for level in levels),
             f"distances to the sides ({bins} bins) and class logits of {len(levels)} grids",
         )
 
@@ -146,7 +143,6 @@ def _anchor_free(content: bytes, spec: ModelSpec, levels: list[_Level]) -> Itera
     yield RawGuess(
         cut_at(content, outputs),
         {"family": "yolo", "head": "split", "yolo": {"coding": "linear", "heads": heads}},
-        tuple(_name(level, kind) for level in levels for kind in kinds[1:]),
         f"offsets, objectness and class logits of {len(levels)} grids",
     )
 
@@ -186,7 +182,6 @@ def _anchored(content: bytes, spec: ModelSpec, levels: list[_Level]) -> Iterator
     yield RawGuess(
         cut_at(graph.to_bytes(), outputs),
         {"family": "yolo", "head": "split", "yolo": {"coding": "squared", "heads": heads}},
-        tuple(name for name in outputs if not name.endswith("/boxes")),
         f"offsets to {len(anchors[0])} anchors, objectness and class logits of {len(levels)} grids",
     )
 

@@ -12,16 +12,18 @@ _POOR_SHARE = 0.9
 _POOR_IOU = 0.85
 
 
-def agreement_lines(found: Agreement, threshold: float, pictures: int) -> list[str]:
+def agreement_lines(found: Agreement, threshold: float, pictures: int, views: int = 0) -> list[str]:
     """The agreement of the INT8 model with the float one, and what to do where it is poor.
 
     Args:
         found: On the calibration pictures.
         threshold: Minimum score of the detections that were compared.
         pictures: How many there were.
+        views: How many views of them (crops, mirrored, other light) besides.
     """
+    seen = f"{pictures} pictures" + (f" and {views} views of them" if views else "")
     figures = (
-        f"INT8 against float on {pictures} pictures, score >= {threshold:g}: "
+        f"INT8 against float on {seen}, score >= {threshold:g}: "
         f"recall {found.recall:.3f}, precision {found.precision:.3f}, IoU {found.mean_iou:.3f}, "
         f"score difference {found.mean_score_difference:.3f} "
         f"({found.n_reference} detections in float, {found.n_candidate} in INT8)"
@@ -40,10 +42,13 @@ def agreement_lines(found: Agreement, threshold: float, pictures: int) -> list[s
     return lines
 
 
-def agreement_figures(found: Agreement, threshold: float, pictures: int) -> dict[str, Any]:
+def agreement_figures(
+    found: Agreement, threshold: float, pictures: int, views: int = 0
+) -> dict[str, Any]:
     """The same for the manifest; `lines_of_figures` reads it."""
     return {
         "pictures": pictures,
+        "views": views,
         "score_threshold": threshold,
         "recall": round(found.recall, 4),
         "precision": round(found.precision, 4),
@@ -64,4 +69,5 @@ def lines_of_figures(figures: Mapping[str, Any]) -> list[str]:
         n_reference=figures["detections_float"],
         n_candidate=figures["detections_int8"],
     )
-    return agreement_lines(found, figures["score_threshold"], figures["pictures"])
+    views = figures.get("views", 0)
+    return agreement_lines(found, figures["score_threshold"], figures["pictures"], views)

@@ -5,13 +5,14 @@ candidates is made, run over views of the calibration pictures that it was not m
 compared with the float network.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_detect.tools.convert.output_error import Decoded, OutputHead, decode_outputs, output_error
+from edge_detect.tools.convert.output_error import Decoded, decode_outputs, output_error
+from edge_detect.tools.convert.output_heads import OutputHead
 from edge_detect.tools.convert.quantize import (
     Calibrated,
     Progress,
@@ -40,7 +41,7 @@ class Choice:
     Attributes:
         content: The quantized file.
         options: How it was made.
-        error: See `output_error`.
+        error: See `output_error`; NaN where nothing was compared.
     """
 
     content: bytes
@@ -53,6 +54,8 @@ def choose_quantization(
     inputs: Sequence[_Pixels],
     heads: Sequence[OutputHead],
     *,
+    whole: bytes | None = None,
+    finish: Callable[[bytes], bytes] | None = None,
     candidates: Sequence[QuantizerOptions] = CANDIDATES,
     progress: Progress = silent,
 ) -> Choice:
@@ -64,12 +67,15 @@ def choose_quantization(
     Args:
         calibrated: The network.
         inputs: Calibration pictures, (1, height, width, channels) uint8.
-        heads: Its outputs, from `output_heads`.
+        heads: What its outputs mean, from `output_heads`; empty: the first candidate is made and
+            not measured.
+        whole: The float file whose outputs the heads are; None: the calibrated network.
+        finish: Applied to each quantized file, such as to put a float decoding behind it.
         candidates: What to try; of equals the first wins.
         progress: Called with the name of a step, how much is done, and how much there is.
     """
-    trial = _Trial(calibrated, inputs, heads)
-    if len(candidates) == 1:
+    trial = _Trial(calibrated, inputs, heads, whole, finish)
+    if len(candidates) == 1 or not heads:
         return trial.of(candidates[0])
     best: Choice | None = None
     for number, options in enumerate(candidates, 1):
@@ -91,17 +97,29 @@ class _Trial:
     """Compares quantized networks with the float one."""
 
     def __init__(
-        self, calibrated: Calibrated, inputs: Sequence[_Pixels], heads: Sequence[OutputHead]
+        self,
+        calibrated: Calibrated,
+        inputs: Sequence[_Pixels],
+        heads: Sequence[OutputHead],
+        whole: bytes | None,
+        finish: Callable[[bytes], bytes] | None,
     ) -> None:
         views = judged_views([one[0] for one in inputs])
         reals = [to_real(one[np.newaxis], calibrated.input_range) for one in views]
         self._calibrated = calibrated
+        self._finish = finish
         self._heads = heads
         self._inputs = [to_int8(one[np.newaxis]) for one in views]
-        self._wanted: list[Decoded] = decode_outputs(calibrated.content, reals, heads)
+        self._wanted: list[Decoded] = []
+        if heads:
+            self._wanted = decode_outputs(whole or calibrated.original, reals, heads)
 
     def of(self, options: QuantizerOptions) -> Choice:
         """Make a candidate and measure it."""
         content = quantize_calibrated(self._calibrated, options)
+        if self._finish is not None:
+            content = self._finish(content)
+        if not self._heads:
+            return Choice(content, options, np.nan)
         found = decode_outputs(content, self._inputs, self._heads)
         return Choice(content, options, output_error(self._wanted, found))
