@@ -5,13 +5,12 @@ Reference:
 """
 
 import math
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge_detect.board.memory import free_memory
 from edge_detect.core import ModelError
-from edge_detect.models.table import Table, root_of
+from edge_detect.models.file.flatbuffer import Table, root_table
 
 __all__ = ["Footprint", "check_memory", "least_footprint"]
 
@@ -79,17 +78,9 @@ def least_footprint(
     Raises:
         ValueError: The file is damaged.
     """
-    try:
-        return _least_footprint(content, known or {}, growth)
-    except struct.error as error:
-        raise ValueError("it points at something beyond its end") from error
-
-
-def _least_footprint(
-    content: bytes, known: Mapping[int, Sequence[int]], growth: float
-) -> Footprint:
-    model = root_of(content)
-    filled = [buffer.count(0) > 0 or buffer.scalar(1, "Q") > 1 for buffer in model.tables(4)]
+    known = known or {}
+    model = root_table(content)
+    filled = [buffer.count(0) > 0 or buffer.number(1, "Q") > 1 for buffer in model.tables(4)]
     largest = Footprint(len(content))
     for place, graph in enumerate(model.tables(2)):
         tensors = list(graph.tables(0))
@@ -117,12 +108,12 @@ def _used_together(graph: Table) -> Iterator[Sequence[int]]:
 
 
 def _is_constant(tensor: Table, filled: Sequence[bool]) -> bool:
-    buffer = tensor.scalar(2, "I")
+    buffer = tensor.number(2, "I")
     return buffer < len(filled) and filled[buffer]
 
 
 def _bytes_of(tensor: Table, shape: Sequence[int]) -> int:
-    kind = tensor.scalar(1, "b")
+    kind = tensor.number(1, "b")
     # Types that are newer than this list are smaller than a byte.
     element = _ELEMENT_BYTES[kind] if 0 <= kind < len(_ELEMENT_BYTES) else 0
     return element * math.prod(max(1, extent) for extent in shape)

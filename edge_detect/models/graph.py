@@ -10,11 +10,10 @@ Reference:
 """
 
 import math
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge_detect.models.table import Table, root_of
+from edge_detect.models.file.flatbuffer import Table, root_table
 
 __all__ = ["check_graph"]
 
@@ -70,25 +69,21 @@ def check_graph(content: bytes) -> None:
     Raises:
         ValueError: They do not; says which.
     """
-    try:
-        model = root_of(content)
-        buffers = [
-            _bytes_of(buffer, number, content)
-            for number, buffer in enumerate(model.tables(_BUFFERS))
-        ]
-        codes = [_builtin(code) for code in model.tables(_CODES)]
-        graphs = list(model.tables(_GRAPHS))
-        if not graphs:
-            raise ValueError("it holds no graph")
-        for number, graph in enumerate(graphs):
-            where = f"of graph {number}" if number else "of the graph"
-            _check_one(graph, where, buffers, codes)
-    except struct.error as error:
-        raise ValueError("it points at something beyond its end") from error
+    model = root_table(content)
+    buffers = [
+        _bytes_of(buffer, number, content) for number, buffer in enumerate(model.tables(_BUFFERS))
+    ]
+    codes = [_builtin(code) for code in model.tables(_CODES)]
+    graphs = model.tables(_GRAPHS)
+    if not graphs:
+        raise ValueError("it holds no graph")
+    for number, graph in enumerate(graphs):
+        where = f"of graph {number}" if number else "of the graph"
+        _check_one(graph, where, buffers, codes)
 
 
 def _bytes_of(buffer: Table, number: int, content: bytes) -> int:
-    offset, size = buffer.scalar(_OFFSET, "Q"), buffer.scalar(_SIZE, "Q")
+    offset, size = int(buffer.number(_OFFSET, "Q")), int(buffer.number(_SIZE, "Q"))
     if offset > 1:
         # Behind the FlatBuffer, as in files of more than 2 GB.
         if offset + size > len(content):
@@ -99,7 +94,7 @@ def _bytes_of(buffer: Table, number: int, content: bytes) -> int:
 
 def _builtin(code: Table) -> int:
     # Operators below 127 stand in the older field, the others in the newer one.
-    return max(code.scalar(0, "b"), code.scalar(3, "i"))
+    return int(max(code.number(0, "b"), code.number(3, "i")))
 
 
 def _check_one(graph: Table, where: str, buffers: Sequence[int], codes: Sequence[int]) -> None:
@@ -117,7 +112,7 @@ def _check_one(graph: Table, where: str, buffers: Sequence[int], codes: Sequence
     made: set[int] = set()
     for place, operator in enumerate(graph.tables(_OPERATORS)):
         named = f"operator {place} {where}"
-        code = operator.scalar(_CODE, "I")
+        code = operator.number(_CODE, "I")
         if code >= len(codes):
             raise ValueError(f"{named} has code {code} of {len(codes)}")
         taken = _taken(operator, named, tensors, codes[code])
@@ -180,7 +175,7 @@ def _add_made(
 
 
 def _read_tensor(tensor: Table, named: str, buffers: Sequence[int]) -> _Tensor:
-    kind, buffer = tensor.scalar(_TYPE, "b"), tensor.scalar(_BUFFER, "I")
+    kind, buffer = tensor.number(_TYPE, "b"), tensor.number(_BUFFER, "I")
     shape = tensor.numbers(_SHAPE, "i")
     if not 0 <= kind < len(_ELEMENT_BITS):
         raise ValueError(f"{named} has type {kind}, which the format does not define")
@@ -197,6 +192,6 @@ def _read_tensor(tensor: Table, named: str, buffers: Sequence[int]) -> _Tensor:
     needed = (elements * _ELEMENT_BITS[kind] + 7) // 8
     if constant and buffers[buffer] < needed and not tensor.has(_SPARSITY):
         raise ValueError(f"{named} takes {needed} bytes, and has {buffers[buffer]}")
-    variable = bool(tensor.scalar(_VARIABLE, "B"))
-    external = tensor.scalar(_EXTERNAL, "I") > 0
+    variable = bool(tensor.number(_VARIABLE, "B"))
+    external = tensor.number(_EXTERNAL, "I") > 0
     return _Tensor(kind, constant, constant or variable or external, elements == 0, len(shape))

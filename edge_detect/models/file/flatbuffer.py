@@ -32,6 +32,14 @@ class Table:
         place = self._place(field)
         return default if place is None else _unpack(form, self.content, place)[0]
 
+    def has(self, field: int) -> bool:
+        """Whether a field is there."""
+        return self._place(field) is not None
+
+    def count(self, field: int) -> int:
+        """Length of a vector, whatever it holds; 0 where there is none."""
+        return self._vector(field, 0)[1]
+
     def text(self, field: int) -> str:
         """A string; empty where there is none."""
         return bytes(self.data(field)).decode("utf-8", "replace")
