@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from edge_detect.core import EdgeDetectError, ModelError
 from edge_detect.models.catalogue import CatalogueEntry
 from edge_detect.models.infer.inference import Finding, Inference
+from edge_detect.models.preprocess import pixel_table
 from edge_detect.models.runtime import open_session
-from edge_detect.models.spec import InputSpec, validate_manifest
-from edge_detect.models.tensors import TensorInfo
+from edge_detect.models.spec import validate_manifest
 from edge_detect.models.trial import check_by_trial
 
 __all__ = ["run_once", "settle", "test_picture"]
@@ -73,25 +73,14 @@ def run_once(entry: CatalogueEntry, runtime: str | None = None) -> dict[str, NDA
         if len(tensor.shape) != 4 or tensor.shape[0] != 1:
             raise ModelError(f"{entry.path} takes {tensor.shape}")
         pixels = test_picture(tensor.shape[2], tensor.shape[1])[..., : tensor.shape[3]]
-        session.input_view()[0] = _encoded(pixels, entry.spec.input, tensor)
+        table = pixel_table(entry.spec.input, tensor)
+        # One row where all channels are scaled alike.
+        session.input_view()[0] = table[np.arange(pixels.shape[2]) % len(table), pixels]
         session.invoke()
         return {
             name: _real(view, session.outputs[name].scale, session.outputs[name].zero_point)
             for name, view in session.output_views().items()
         }
-
-
-def _encoded(pixels: NDArray[np.uint8], spec: InputSpec, tensor: TensorInfo) -> NDArray[Any]:
-    """Pixels as the input takes them."""
-    if tensor.dtype.kind != "f" and spec.encoding == "pixels":
-        return pixels.astype(np.int16) - (128 if tensor.dtype == np.int8 else 0)
-    mean, std = np.asarray(spec.mean, np.float32), np.asarray(spec.std, np.float32)
-    real: NDArray[Any] = (pixels - mean) / std
-    if not tensor.scale:
-        return real
-    limits = np.iinfo(tensor.dtype)
-    steps: NDArray[Any] = np.rint(real / tensor.scale) + tensor.zero_point
-    return steps.clip(limits.min, limits.max)
 
 
 def _real(view: NDArray[Any], scale: float, zero_point: int) -> NDArray[np.float64]:
