@@ -109,7 +109,7 @@ def _used_together(graph: Table) -> Iterator[Sequence[int]]:
 
 def _is_constant(tensor: Table, filled: Sequence[bool]) -> bool:
     buffer = tensor.number(2, "I")
-    return buffer < len(filled) and filled[buffer]
+    return buffer < len(filled) and bool(filled[buffer])
 
 
 def _bytes_of(tensor: Table, shape: Sequence[int]) -> int:

@@ -97,8 +97,8 @@ def _ssd_heads(ssd: SsdSpec) -> list[OutputHead]:
         return []
     y, x, height, width = ssd.box_scales
     swapped = ssd.box == "xywh"
-    centre = 1 / np.array((x, y) if swapped else (y, x), np.float32)
-    size = 1 / np.array((width, height) if swapped else (height, width), np.float32)
+    centre = np.asarray(1 / np.array((x, y) if swapped else (y, x)), np.float32)
+    size = np.asarray(1 / np.array((width, height) if swapped else (height, width)), np.float32)
     activated, softmax = ssd.scores == "probability", ssd.scores == "softmax"
     return [
         OutputHead(boxes, (scores,), "linear", centre, size, activated=activated, softmax=softmax)

@@ -76,6 +76,7 @@ class Calibrated:
     """A float network and what was seen of it on calibration pictures.
 
     Attributes:
+        original: The float file.
         content: The float file, simplified.
         views: The pictures and views of them, (1, height, width, channels) uint8.
         statistics: Of its activations.
@@ -84,6 +85,7 @@ class Calibrated:
         score_outputs: Names of the outputs that are logits.
     """
 
+    original: bytes
     content: bytes
     views: Sequence[NDArray[np.uint8]]
     statistics: Statistics
@@ -158,6 +160,7 @@ def calibrate(
     statistics = gather_statistics(graph, pictures, progress=tell)
     flip_negative_channels(graph, statistics)
     return Calibrated(
+        content,
         graph.to_bytes(),
         views,
         statistics,
