@@ -7,7 +7,12 @@ from io import BytesIO
 import pytest
 
 from edge_detect.core import ModelError, Size
-from edge_detect.tools.convert.from_onnx import check_onnx, metadata_zip, shape_options
+from edge_detect.tools.convert.from_onnx import (
+    check_onnx,
+    last_error,
+    metadata_zip,
+    shape_options,
+)
 from edge_detect.tools.convert.onnx_file import OnnxInput, read_onnx
 from tests.support import onnx_networks as onnx
 
@@ -97,6 +102,50 @@ def test_weights_in_a_file_that_is_missing_are_named(write, tmp_path):
         read_onnx(path)
     (tmp_path / "net.onnx.data").write_bytes(b"")
     assert read_onnx(path).data_files == ("net.onnx.data",)
+
+
+@pytest.mark.parametrize("place", ["/etc/weights", "../weights", "data/../../weights"])
+def test_weights_outside_the_folder_are_refused(write, place):
+    """A model from elsewhere names no file of this computer."""
+    external = onnx.message(13, onnx.text(1, "location") + onnx.text(2, place))
+    path = write(onnx.message(7, onnx.message(5, onnx.text(8, "w") + external + b"\x70\x01")))
+    with pytest.raises(ModelError, match="outside its folder") as caught:
+        read_onnx(path)
+    assert place in caught.value.message
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 64, 64), (1, 64, 64, 3), (1, 3, "height", 64)])
+def test_a_size_that_the_file_does_not_take_is_refused(write, shape):
+    """A fixed side stays as it is: the converter would make an unchecked model."""
+    found = read_onnx(write(network(shape)))
+    with pytest.raises(ModelError, match="cannot become 32x64"):
+        check_onnx(found, Size(32, 64))
+    assert check_onnx(found, Size(64, 64))
+
+
+def test_the_cause_of_a_failure_is_told_from_the_advice_behind_it(tmp_path):
+    """onnx2tf ends with the same lines after every error, and writes in colours."""
+    log = tmp_path / "log"
+    error = "\x1b[31mERROR:\x1b[0m"
+    lines = [
+        "ValueError: a first attempt, only a warning",
+        f"{error} The trace log is below.",
+        "Traceback (most recent call last):",
+        '  raise ValueError("Error: not at the beginning")',
+        "onnx2tf.errors.UnsupportedError: GridSample has no equal",
+        f"{error} input_onnx_file_path: /tmp/net.onnx",
+        f"{error} onnx_op_name: /head/GridSample",
+        f"{error} Read this and deal with it. https://example.org",
+        f"{error} Alternatively, if the input OP has a dynamic dimension, use -b",
+        f"{error} If the input OP of ONNX before conversion is NHWC, use -kt",
+        f"{error} Also, for models that include NonMaxSuppression, try -onwdt",
+    ]
+    log.write_text("\n".join(lines), encoding="utf-8")
+    assert last_error(log) == "onnx2tf.errors.UnsupportedError: GridSample has no equal"
+    log.write_text(f"{error} OP_TYPE: GridSample is not supported\n", encoding="utf-8")
+    assert last_error(log) == "OP_TYPE: GridSample is not supported"
+    log.write_text("", encoding="utf-8")
+    assert last_error(log) == "it wrote no file"
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,11 @@
 import ast
 import io
 import json
+import re
+import shutil
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +20,7 @@ from edge_detect.tools.convert.logged import run_logged
 from edge_detect.tools.convert.onnx_environment import OnnxEnvironment, make_environment
 from edge_detect.tools.convert.onnx_file import OnnxFile, OnnxInput, read_onnx
 
-__all__ = ["check_onnx", "convert_onnx", "metadata_zip", "shape_options"]
+__all__ = ["check_onnx", "convert_onnx", "last_error", "metadata_zip", "shape_options"]
 
 Say = Callable[[str], None]
 
@@ -30,9 +33,30 @@ _SUPPRESSION = {"EfficientNMS_TRT", "BatchedNMS_TRT", "TRTBatchedNMS", "NonMaxSu
 _SHOWN_NAMES = 4
 # Pictures that onnx2tf tries its results on; where this file is missing it downloads them.
 _SAMPLE = "calibration_image_sample_data_20x128x128x3_float32.npy"
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_CAUSE = re.compile(r"([A-Za-z_]\w*\.)*\w*(Error|Exception|Interrupt): |ERROR: ")
+# What onnx2tf writes behind every error.
+_ADVICE = (
+    "trace log is below",
+    "input_onnx_file_path",
+    "onnx_op_name",
+    "Read this and",
+    "Alternatively,",
+    "If the input OP",
+    "Also, for models",
+)
+_LONGEST_CAUSE = 300
+# Of `onnx_parity`.
+_NOT_COMPARABLE = 1e9
 
 
-def convert_onnx(path: Path, folder: Path, size: Size | None, say: Say) -> Path:
+def convert_onnx(
+    path: Path,
+    folder: Path,
+    size: Size | None,
+    say: Say,
+    pythons: Sequence[tuple[str, tuple[int, int]]] | None = None,
+) -> Path:
     """Convert an ONNX file.
 
     Args:
@@ -40,6 +64,7 @@ def convert_onnx(path: Path, folder: Path, size: Size | None, say: Say) -> Path:
         folder: Where to work; the result stays in it.
         size: Width and height of the input, where the file leaves them open.
         say: Called with lines for the user.
+        pythons: As in `make_environment`.
 
     Returns:
         A float32 TFLite file, with what the exporter wrote about the model behind it.
@@ -50,23 +75,43 @@ def convert_onnx(path: Path, folder: Path, size: Size | None, say: Say) -> Path:
     """
     found = read_onnx(path)
     image = check_onnx(found, size)
-    environment = make_environment(say)
-    log = cache_directory() / "onnx2tf.log"
-    command = [str(environment.python), "-m", "onnx2tf", "-i", str(path.resolve())]
+    environment = make_environment(say, pythons)
+    log = folder / "onnx2tf.log"
+    source = _copied(found, folder / "source")
+    command = [str(environment.python), "-I", "-m", "onnx2tf", "-i", str(source)]
     command += ["-o", str(folder / "onnx2tf"), "-n", *shape_options(image, size)]
     np.save(folder / _SAMPLE, _sample_pictures())
-    done = run_logged(command, log, _TIMEOUT_S, folder=folder)
+    programs = environment.python.parent
+    done = run_logged(command, log, _TIMEOUT_S, folder=folder, programs=programs)
     written = sorted((folder / "onnx2tf").glob("*_float32.tflite"))
     if done != 0 or not written:
         raise ModelError(
-            f"{environment.package} cannot convert {path.name}: {_last_error(log)}",
-            f"see {log}; export with fewer special operators (no suppression in the graph, opset "
-            "13 to 17)",
+            f"{environment.package} cannot convert {path.name}: {last_error(log)}",
+            "export with fewer special operators (no suppression in the graph, opset 13 to 17)"
+            + _kept(log, path),
         )
     _check_parity(environment, path, written[0], say)
     target = folder / f"{path.stem}.tflite"
     target.write_bytes(written[0].read_bytes() + metadata_zip(found.metadata))
     return target
+
+
+def _copied(found: OnnxFile, folder: Path) -> Path:
+    """A copy of the file and of its weights: onnx2tf writes to the file that it reads."""
+    for name in (found.path.name, *found.data_files):
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(found.path.parent / name, target)
+    return folder / found.path.name
+
+
+def _kept(log: Path, path: Path) -> str:
+    """Keep a log when the work folder goes; where it is, as the end of a line."""
+    kept = cache_directory() / f"{path.stem}-{log.name}"
+    with suppress(OSError):
+        shutil.copyfile(log, kept)
+        return f"; see {kept}"
+    return ""
 
 
 def check_onnx(found: OnnxFile, size: Size | None) -> OnnxInput:
@@ -104,12 +149,24 @@ def check_onnx(found: OnnxFile, size: Size | None) -> OnnxInput:
             f"{path} has operators that TFLite does not have: {', '.join(foreign[:_SHOWN_NAMES])}",
             hint,
         )
+    if size is not None:
+        _check_size(path, image, size)
     open_sides = [side for side in image.shape[1:] if side < 0]
     if open_sides and size is None:
         raise ModelError(
             f"{path} takes pictures of any size: {image}", "give the size, as in --size 640x640"
         )
     return image
+
+
+def _check_size(path: Path, image: OnnxInput, size: Size) -> None:
+    start = 2 if image.layout == "NCHW" else 1
+    sides = image.shape[start : start + 2]
+    if any(side not in (-1, wanted) for side, wanted in zip(sides, size[::-1], strict=True)):
+        raise ModelError(
+            f"{path} takes {image}, which cannot become {size}",
+            "leave out the size, or export the model with that size",
+        )
 
 
 def shape_options(image: OnnxInput, size: Size | None) -> list[str]:
@@ -156,23 +213,34 @@ def _sample_pictures() -> NDArray[np.float32]:
     return np.stack(turned)
 
 
-def _last_error(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    told = [line.strip() for line in lines if "ERROR" in line or "Error:" in line]
-    return told[-1] if told else "it wrote no file"
+def last_error(log: Path) -> str:
+    """The cause that onnx2tf gave for its failure, without colours and advice."""
+    text = _COLOURS.sub("", log.read_text(encoding="utf-8", errors="replace"))
+    lines = [line.strip() for line in text.splitlines()]
+    causes = [line for line in lines if _CAUSE.match(line)]
+    causes = [line for line in causes if not any(words in line for words in _ADVICE)]
+    if not causes:
+        return "it wrote no file"
+    return causes[-1].removeprefix("ERROR: ")[:_LONGEST_CAUSE]
 
 
 def _check_parity(environment: OnnxEnvironment, onnx: Path, tflite: Path, say: Say) -> None:
     """Refuse a TFLite file that does not compute what the ONNX file does."""
     script = Path(__file__).with_name("onnx_parity.py")
-    log = cache_directory() / "onnx-parity.log"
+    log = tflite.with_name("onnx-parity.log")
     command = [str(environment.python), "-I", str(script), str(onnx), str(tflite)]
     run_logged(command, log, _TIMEOUT_S)
     differences = _last_object(log)
     if not differences:
-        say(f"the float network could not be compared with the ONNX file (see {log})")
+        say(f"the float network could not be compared with the ONNX file{_kept(log, onnx)}")
         return
     name, worst = max(differences.items(), key=lambda each: each[1])
+    if worst >= _NOT_COMPARABLE:
+        raise ModelError(
+            f"the converted network has no output like {name} of {onnx.name}: another shape, or "
+            "values that are not finite",
+            "export with another opset (13 to 17), or simplify it first (onnxsim)",
+        )
     if worst > _LARGEST_DIFFERENCE:
         raise ModelError(
             f"the converted network differs from {onnx.name} by {worst:.1%} in output {name}",

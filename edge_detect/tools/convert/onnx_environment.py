@@ -6,6 +6,7 @@ The converter pins exact versions of its packages, which must not touch the user
 
 import fcntl
 import os
+import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,17 @@ Say = Callable[[str], None]
 _INSTALL_TIMEOUT_S = 3600
 _PROBE_TIMEOUT_S = 20
 _DONE = "complete"
+# Of pip's log.
+_OFFLINE = (
+    "NewConnectionError",
+    "NameResolutionError",
+    "ConnectTimeout",
+    "ProxyError",
+    "Network is unreachable",
+    "SSLError",
+)
+_FULL = "No space left"
+_ELSEWHERE = "convert on a PC (x86-64) with Python 3.12 or 3.13"
 
 
 @dataclass(frozen=True)
@@ -88,7 +100,7 @@ def choose_recipe(pythons: Sequence[tuple[str, tuple[int, int]]]) -> Recipe:
         raise DependencyError(
             f"converting ONNX needs Python 3.10 to 3.13; found here: {versions}",
             "install python3.13 with its venv module, or convert elsewhere with: onnx2tf -i FILE, "
-            "then: edge-detect models convert tflite",
+            "then: edge-detect models convert tflite FILE --calibration PATH",
         )
     return next((each for each in recipes if each.version >= (3, 12)), recipes[0])
 
@@ -114,24 +126,34 @@ def _makes_environments(python: str) -> bool:
 
 
 def make_environment(
-    say: Say, pythons: Sequence[tuple[str, tuple[int, int]]] | None = None
+    say: Say,
+    pythons: Sequence[tuple[str, tuple[int, int]]] | None = None,
+    machine: str | None = None,
 ) -> OnnxEnvironment:
     """The environment, made if it is not here yet.
 
     Args:
         say: Called with lines for the user.
         pythons: As in `choose_recipe`; None looks for those that are here.
+        machine: Architecture; None asks the system.
 
     Raises:
         DependencyError: It cannot be made; names the file with what the installer wrote.
     """
     recipe = choose_recipe(find_pythons() if pythons is None else pythons)
-    base = cache_directory()
+    try:
+        base = cache_directory()
+    except RuntimeError as error:
+        raise DependencyError(
+            "this user has no home directory",
+            "set XDG_CACHE_HOME to a folder with room that you can write to",
+        ) from error
     folder = base / recipe.folder
     try:
         base.mkdir(parents=True, exist_ok=True)
         with _locked(base / f"{recipe.folder}.lock", say):
-            if not (folder / _DONE).exists():
+            if not _is_complete(folder):
+                _check_machine(recipe, machine or platform.machine())
                 _install(recipe, folder, say)
     except OSError as error:
         raise DependencyError(
@@ -141,13 +163,26 @@ def make_environment(
     return OnnxEnvironment(folder / "bin" / "python", recipe.package)
 
 
+def _is_complete(folder: Path) -> bool:
+    """Whether all was installed, and its interpreter, which is a link, is still there."""
+    return (folder / _DONE).exists() and (folder / "bin" / "python").exists()
+
+
+def _check_machine(recipe: Recipe, machine: str) -> None:
+    if machine in ("aarch64", "arm64"):
+        raise DependencyError(
+            f"{recipe.package} cannot be installed: one of its packages has no wheel for {machine}",
+            _ELSEWHERE,
+        )
+
+
 @contextmanager
 def _locked(path: Path, say: Say) -> Iterator[None]:
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("waiting for another conversion, which makes the same environment")
+            say("waiting: another process is installing the same environment")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -156,19 +191,19 @@ def _install(recipe: Recipe, folder: Path, say: Say) -> None:
     """Make an environment; one that is half done is removed."""
     log = folder.with_name(f"{folder.name}.log")
     say(
-        f"installing {recipe.package} ({recipe.note}) into {folder}, once: about {recipe.size}; "
-        f"details in {log}"
+        f"downloading {recipe.package} ({recipe.note}) from PyPI into {folder}, once: about "
+        f"{recipe.size}; details in {log}"
     )
     shutil.rmtree(folder, ignore_errors=True)
     venv = [recipe.python, "-m", "venv", str(folder)]
-    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--progress-bar", "off"]
+    pip = [str(folder / "bin" / "python"), "-I", "-m", "pip", "install", "--progress-bar", "off"]
     try:
         log.write_text("", encoding="utf-8")
         for command in (venv, [*pip, recipe.package]):
             if run_logged(command, log, _INSTALL_TIMEOUT_S, append=True) != 0:
+                fact, way_out = _reason(log, recipe)
                 raise DependencyError(
-                    f"{recipe.package} cannot be installed: {_reason(log)}",
-                    f"see {log}; or convert on a PC (x86-64) with Python 3.12 or 3.13",
+                    f"{recipe.package} cannot be installed: {fact}", f"{way_out}; see {log}"
                 )
         (folder / _DONE).touch()
     finally:
@@ -176,7 +211,20 @@ def _install(recipe: Recipe, folder: Path, say: Say) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _reason(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+def _reason(log: Path, recipe: Recipe) -> tuple[str, str]:
+    """Why an installation failed, and the way out."""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    if _FULL in text:
+        return (
+            "no space left on the device",
+            f"free about {recipe.size}, or set XDG_CACHE_HOME to a folder with room",
+        )
+    if any(word in text for word in _OFFLINE):
+        return (
+            "the package index (PyPI) cannot be reached",
+            "connect this computer to it, then repeat the command",
+        )
+    lines = text.splitlines()
     said = [line for line in lines if line.startswith("ERROR:")] or lines[-1:]
-    return said[0].removeprefix("ERROR: ") if said else "the installer said nothing"
+    fact = said[0].removeprefix("ERROR: ") if said else "the installer printed nothing"
+    return fact, _ELSEWHERE

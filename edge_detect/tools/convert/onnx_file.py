@@ -8,7 +8,7 @@ import mmap
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from edge_detect.core import ModelError
 from edge_detect.models.file.foreign import check_is_tflite
@@ -83,6 +83,13 @@ def read_onnx(path: Path) -> OnnxFile:
         raise ModelError(
             f"{path} is no ONNX model, or is cut short: {error}", "download or export it again"
         ) from error
+    for name in found.data_files:
+        location = PurePosixPath(name)
+        if location.is_absolute() or ".." in location.parts:
+            raise ModelError(
+                f"{path} keeps its weights in {name}, outside its folder",
+                "export it with the weights inside, or beside it",
+            )
     missing = [name for name in found.data_files if not (path.parent / name).is_file()]
     if missing:
         raise ModelError(
@@ -100,7 +107,8 @@ def _check_kind(path: Path) -> None:
             raise
         return
     raise ModelError(
-        f"{path} is a TFLite model", f"convert it with: edge-detect models convert tflite {path}"
+        f"{path} is a TFLite model",
+        f"convert it with: edge-detect models convert tflite {path} --calibration PATH",
     )
 
 
