@@ -18,7 +18,7 @@ from edge_detect.tools.convert.tfjs_weights import (
     weight_files,
 )
 
-__all__ = ["convert_ssd_tfjs", "is_ssd", "read_tfjs_graph"]
+__all__ = ["convert_ssd_tfjs", "is_ssd", "model_files", "read_tfjs_graph"]
 
 # The anchors of the API's graph, in corner form, which constant folding leaves.
 _ANCHORS = "Postprocessor/ExpandDims"
@@ -49,7 +49,7 @@ def convert_ssd_tfjs(path: Path, labels: list[str]) -> tuple[FloatModel, dict[st
         )
     centres = to_centres(anchors.reshape(-1, 4))
     model, manifest = convert_ssd_graph(graph, str(path), labels, lambda: centres)
-    manifest["origin"] = {"files": {file.name: sha256_of(file) for file in _files(path)}}
+    manifest["origin"] = {"files": {file.name: sha256_of(file) for file in model_files(path)}}
     return model, manifest
 
 
@@ -92,7 +92,15 @@ def _folder(path: Path) -> Path:
     return path if path.is_dir() else path.parent
 
 
-def _files(path: Path) -> list[Path]:
+def model_files(path: Path) -> list[Path]:
+    """All files of a graph model.
+
+    Args:
+        path: `model.json`, or the folder with it.
+
+    Raises:
+        ModelError: The first of them is malformed.
+    """
     groups = weight_files(read_model_json(path), _folder(path))
     file = path / MODEL_FILE if path.is_dir() else path
     return [file, *(file for group in groups for file in group)]
