@@ -85,7 +85,7 @@ def test_a_transformer_stays_in_float(convert):
     """Boxes from queries that look at each other do not survive INT8."""
     made, out = convert(networks.transformer())
     assert made.agreement is None
-    assert "stays in float" in made.decoding
+    assert "kept in float32" in made.decoding
     kind, types = input_type(out)
     assert kind == types.FLOAT32
     assert made.spec.family == "decoded"

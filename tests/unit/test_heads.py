@@ -1,5 +1,7 @@
 """Where a float network is cut, and what the detector can decode of the rest."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -7,11 +9,15 @@ from edge_detect.core import ModelError
 from edge_detect.models.infer.overrides import Overrides, parse_overrides
 from edge_detect.tools.convert.flatbuffer import Graph
 from edge_detect.tools.convert.float_file import read_float_file
+from edge_detect.tools.convert.float_tail import append_float_tail
+from edge_detect.tools.convert.from_float import stays_in_float
 from edge_detect.tools.convert.fuse import fuse_activations
 from edge_detect.tools.convert.heads import cut_at, find_heads, split_filters
 from edge_detect.tools.convert.interpreter import open_interpreter
 from edge_detect.tools.convert.output_heads import logit_outputs
+from edge_detect.tools.convert.quantize import QuantizerOptions, quantize
 from edge_detect.tools.convert.raw_heads import raw_guesses
+from edge_detect.tools.convert.save import save_model
 from tests.support import float_networks as networks
 
 ANCHORS = ((10, 13, 16, 30, 33, 23), (30, 61, 62, 45, 59, 30))
@@ -128,7 +134,7 @@ def test_what_is_quantized_already_is_refused(tmp_path, change, fact):
     (tmp_path / "net.tflite").write_bytes(graph.to_bytes())
     with pytest.raises(ModelError, match=fact) as caught:
         read_float_file(tmp_path / "net.tflite", Overrides())
-    assert "edge-detect models add net.tflite" in caught.value.hint
+    assert f"edge-detect models add {tmp_path / 'net.tflite'}" in caught.value.hint
 
 
 def test_activations_join_the_convolutions_before_them():
@@ -143,6 +149,83 @@ def test_activations_join_the_convolutions_before_them():
     graph = Graph(fused)
     # What another operator reads, too, stays as it is.
     assert [graph.kind(one) for one in graph.operators] == ["CONV_2D", "CONV_2D", "RELU6", "ADD"]
+
+
+def test_an_operator_without_options_keeps_its_activation_behind_it():
+    """Files may leave out options that are all at their defaults."""
+    net = networks.FloatNet(8, 8)
+    x = net.conv(net.image, np.random.default_rng(0).normal(0, 1, (4, 3, 3, 3)), np.zeros(4))
+    graph = Graph(net.to_bytes([net.unary("RELU", net.binary("ADD", x, [0.5]))], ["output"]))
+    graph.operators[1].builtinOptions, graph.operators[1].builtinOptionsType = None, 0
+    fused = Graph(fuse_activations(graph.to_bytes()))
+    assert [fused.kind(one) for one in fused.operators] == ["CONV_2D", "ADD", "RELU"]
+
+
+def test_an_output_that_is_a_constant_stays_one():
+    """Such as the number of candidates, which depends on no pixel."""
+    net = networks.FloatNet(8, 8)
+    x = net.conv(net.image, np.random.default_rng(0).normal(0, 1, (4, 3, 3, 3)), np.zeros(4))
+    count = net.constant(np.float32([3.0]))
+    content = net.to_bytes([net.unary("LOGISTIC", x), count], ["output", "count"])
+    heads = {"head0": find_heads(Graph(content))[0]}
+    random = np.random.default_rng(1)
+    pixels = [random.integers(0, 256, (1, 8, 8, 3), np.uint8) for _ in range(2)]
+    cut = quantize(cut_at(content, heads), pixels, (0.0, 1.0), options=QuantizerOptions())
+    whole = append_float_tail(cut, content, heads)
+    interpreter = open_interpreter(whole)
+    interpreter.invoke()
+    found = {
+        one["name"]: interpreter.get_tensor(one["index"])
+        for one in interpreter.get_output_details()
+    }
+    assert found["count"].tolist() == [3.0]
+    assert found["output"].shape == (1, 8, 8, 4)
+
+
+def test_a_head_with_more_columns_than_pixels_is_no_grid(read):
+    """A grid is never finer than the picture."""
+    found = read(networks.yolov8())
+    graph = Graph(found.content)
+    heads = find_heads(graph)
+    graph.tensors[heads[0]].shape = np.array([1, 8, 300, 64], np.int32)
+    assert list(raw_guesses(graph.to_bytes(), found.spec, heads)) == []
+
+
+def test_anchors_are_measured_beside_another_output(read):
+    """Exports may have outputs that the detector does not need."""
+    plain = networks.yolov5()
+    found = read(plain)
+    graph = Graph(found.content)
+    heads = find_heads(graph)
+    joined = int(graph.subgraph.outputs[0])
+    graph.set_outputs({graph.name(joined): joined, "raw": heads[0]})
+    guess = next(raw_guesses(graph.to_bytes(), found.spec, heads))
+    assert guess.manifest["yolo"]["coding"] == "squared"
+
+
+def test_saturated_cells_tell_no_anchors_and_warn_of_nothing(read):
+    """Logits beyond what exp() can take are the user's model, not a line on the terminal."""
+    found = read(networks.yolov5())
+    graph = Graph(found.content)
+    heads = find_heads(graph)
+    bias = int(graph.producer(heads[0]).inputs[2])
+    graph.set_values(bias, np.full_like(graph.values(bias), -1e4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        assert list(raw_guesses(graph.to_bytes(), found.spec, heads)) == []
+
+
+def test_a_transformer_is_told_by_its_manifest_and_its_products(read, tmp_path):
+    """With a manifest beside it, too; other models stay quantizable."""
+    found = read(networks.transformer())
+    assert stays_in_float(found)
+    manifest = found.spec.model_dump(mode="json", exclude_none=True, exclude={"name", "file"})
+    save_model(tmp_path / "net.tflite", networks.transformer(), manifest)
+    described = read_float_file(tmp_path / "net.tflite", Overrides())
+    assert "as its manifest says" in described.summary
+    assert stays_in_float(described)
+    (tmp_path / "net.toml").unlink()
+    assert not stays_in_float(read(networks.yolov8()))
 
 
 def test_operators_of_old_files_are_not_mixed_up():

@@ -25,15 +25,15 @@ class FloatFile:
     """A float detector.
 
     Attributes:
+        file: Where it lies.
         content: The file: float32 weights, a fixed input size, one subgraph.
         spec: Its manifest.
-        kind: Name of its family for people, such as `YOLOv8`; empty where a manifest said it.
         summary: What it is, and what of it is a guess, in one line.
     """
 
+    file: Path
     content: bytes
     spec: ModelSpec
-    kind: str
     summary: str
 
 
@@ -53,11 +53,10 @@ def read_float_file(path: Path, overrides: Overrides) -> FloatFile:
     graph = Graph(content)
     _check_float(graph, entry.path)
     content = fuse_activations(_with_fixed_shapes(content, entry.spec))
-    kind, summary = "", f"{entry.family}, as its manifest says"
+    summary = f"{entry.family}, as its manifest says"
     if entry.inferred is not None:
-        found = entry.inferred.find("kind")
-        kind, summary = str(found.value) if found else "", entry.inferred.summary()
-    return FloatFile(content, entry.spec, kind, f"{entry.path.name}: {summary}")
+        summary = entry.inferred.summary()
+    return FloatFile(entry.path, content, entry.spec, f"{entry.path.name}: {summary}")
 
 
 def _content(entry: CatalogueEntry) -> bytes:
@@ -69,7 +68,7 @@ def _content(entry: CatalogueEntry) -> bytes:
 
 def _check_float(graph: Graph, path: Path) -> None:
     types = graph.schema.TensorType
-    add = f"use it as it is: edge-detect models add {path.name}"
+    add = f"use it as it is: edge-detect models add {path}"
     if len(graph.model.subgraphs) > 1:
         raise ModelError(
             f"{path} has loops or branches ({len(graph.model.subgraphs)} graphs in one file)",

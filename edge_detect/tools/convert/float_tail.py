@@ -37,7 +37,11 @@ def append_float_tail(quantized: bytes, original: bytes, heads: dict[str, int]) 
             ]
             setattr(copied, name, np.array(indices, np.int32))
         graph.operators.append(copied)
-    names = {source.name(int(one)): place[int(one)] for one in source.subgraph.outputs}
+    names = {
+        # A constant has no operator that would have brought it here.
+        source.name(int(one)): _copy_tensor(graph, source, int(one), place)
+        for one in source.subgraph.outputs
+    }
     graph.set_outputs(names)
     return graph.to_bytes()
 

@@ -75,14 +75,17 @@ def stays_in_float(source: FloatFile) -> bool:
 
     Attention between cells alone, as in YOLO11, does not matter.
     """
+    section = source.spec.decoded
+    if section is None or set(section.outputs) != {"boxes", "scores"}:
+        return False
+    if source.spec.nms.method != "none":
+        return False
     graph = Graph(source.content)
-    products = [
-        one
-        for one in graph.operators
-        if graph.kind(one) == "BATCH_MATMUL"
+    return any(
+        graph.kind(one) == "BATCH_MATMUL"
         and not any(graph.is_constant(int(index)) for index in one.inputs)
-    ]
-    return bool(products) and source.kind == "DETR"
+        for one in graph.operators
+    )
 
 
 def convert_float_file(
@@ -116,7 +119,7 @@ def convert_float_file(
         if float_out is not None:
             save_model(float_out, source.content, whole)
         spec = save_model(out, source.content, whole)
-        words = "in the graph; all stays in float, as INT8 costs a transformer its detections"
+        words = "in the graph; kept in float32: INT8 degrades transformers"
         return Converted(spec, words)
     pictures = shrunk_pictures(calibration, source.spec.input.frame_size)
     with tempfile.TemporaryDirectory() as folder:
@@ -146,7 +149,9 @@ def _manifest(spec: ModelSpec, origin: Mapping[str, Any]) -> dict[str, Any]:
     """All but name, file and checksum, which the file gets when it is written."""
     names = {"name", "file", "sha256", "git_blob", "edgetpu", "float_twin", "cpu_twin", "figures"}
     data = spec.model_dump(mode="json", exclude_none=True, exclude=names | {"quantization"})
-    data["origin"] = {**data.get("origin", {}), **origin}
+    # The URL is that of another file.
+    known = {key: value for key, value in data.get("origin", {}).items() if key != "url" and value}
+    data["origin"] = {**known, **origin}
     return {key: value for key, value in data.items() if value not in ([], {}, "")}
 
 

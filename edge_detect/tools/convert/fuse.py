@@ -34,7 +34,9 @@ def fuse_activations(content: bytes) -> bytes:
         if before is None or name is None or readers[source] > 1 or source in outputs:
             continue
         options = before.builtinOptions
-        if graph.kind(before) in _BEFORE and options.fusedActivationFunction == kinds.NONE:
+        if graph.kind(before) not in _BEFORE or options is None:
+            continue
+        if options.fusedActivationFunction == kinds.NONE:
             options.fusedActivationFunction = getattr(kinds, name)
             before.outputs = operator.outputs
             makers[int(operator.outputs[0])] = before

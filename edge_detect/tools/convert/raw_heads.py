@@ -1,7 +1,7 @@
 """What the detector can decode itself, of networks whose graph decodes its boxes.
 
 Each guess is a manifest for the network without its decoding. Whether a guess is right is told
-by running both: see `requantize`.
+by running both: see `from_float`.
 """
 
 from collections.abc import Iterator
@@ -56,7 +56,7 @@ def raw_guesses(content: bytes, spec: ModelSpec, heads: list[int]) -> Iterator[R
     """What a network may be without its decoding, the likeliest first.
 
     Args:
-        content: A float network of the family `decoded`.
+        content: A float network whose graph decodes its boxes.
         spec: Its manifest.
         heads: Of `find_heads`.
     """
@@ -81,6 +81,8 @@ def _levels(graph: Graph, spec: ModelSpec, heads: list[int]) -> list[_Level] | N
         if len(shape) != 4 or shape[0] != 1 or min(shape) < 1:
             return None
         stride = round(width / shape[2])
+        if stride < 1:
+            return None
         if (-(-height // stride), -(-width // stride)) != (shape[1], shape[2]):
             return None
         found.append((stride, head, shape[3]))
@@ -197,7 +199,7 @@ def _measure_anchors(
     assert spec.decoded is not None
     names = {f"head{number}": level.heads[0][0] for number, level in enumerate(levels)}
     raw = _run(cut_at(content, names), spec)
-    (decoded,) = _run(content, spec).values()
+    decoded = _run(content, spec)[spec.decoded.outputs["joined"]]
     rows = decoded.reshape(decoded.shape[-2:])
     rows = rows.T if spec.decoded.layout == "columns" else rows
     scale = np.array(spec.input.size if spec.decoded.unit == "relative" else (1, 1))
@@ -205,7 +207,8 @@ def _measure_anchors(
     for number, level in enumerate(levels):
         count = level.channels[0] // values
         logits = raw[f"head{number}"].reshape(-1, count, values).astype(np.float64)
-        cells = 1 / (1 + np.exp(-logits))
+        with np.errstate(over="ignore"):
+            cells = 1 / (1 + np.exp(-logits))
         block = rows[start : start + cells.shape[0] * count].astype(np.float64)
         start += len(block)
         if block.shape != (cells.shape[0] * count, values):
@@ -214,9 +217,12 @@ def _measure_anchors(
         by_cells = block.reshape(cells.shape)
         by_anchors = block.reshape(count, -1, values).swapaxes(0, 1)
         ordered = min((by_cells, by_anchors), key=lambda each: np.abs(each - cells)[..., 4:].max())
-        ratios = ordered[..., 2:4] * scale / (2 * cells[..., 2:4]) ** 2
-        middle = np.median(ratios, axis=0)
-        if not np.all(np.std(ratios, axis=0) <= _SPREAD * middle):
+        # Saturated sizes give ratios that are no numbers, which fail the comparison.
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            ratios = ordered[..., 2:4] * scale / (2 * cells[..., 2:4]) ** 2
+            middle = np.median(ratios, axis=0)
+            alike = np.std(ratios, axis=0) <= _SPREAD * middle
+        if not np.all(alike):
             return None
         found.append(middle)
     return found

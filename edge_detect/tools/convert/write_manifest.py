@@ -1,13 +1,16 @@
 """Write manifests as TOML that people read and compare."""
 
 import json
+import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from edge_detect.models.spec import ModelSpec, read_manifest
+from edge_detect.core import ModelError
+from edge_detect.models.spec import ModelSpec, validate_manifest
 
-__all__ = ["manifest_text", "write_manifest"]
+__all__ = ["checked_manifest", "manifest_text", "replace_files", "write_manifest"]
 
 _WIDTH = 100
 
@@ -15,7 +18,7 @@ _WIDTH = 100
 def write_manifest(
     path: Path, manifest: dict[str, Any], comments: Mapping[str, str] | None = None
 ) -> ModelSpec:
-    """Write a manifest, and read it back through the same validation as every user's.
+    """Write a manifest that has passed the same validation as every user's.
 
     Args:
         path: `NAME.toml`.
@@ -23,10 +26,48 @@ def write_manifest(
         comments: As in `manifest_text`.
 
     Raises:
-        ModelError: A key is unknown or a value impossible.
+        ModelError: A key is unknown or a value impossible; nothing was written.
+        OSError: The file cannot be written.
     """
-    path.write_text(manifest_text(manifest, comments), encoding="utf-8")
-    return read_manifest(path)
+    text = manifest_text(manifest, comments)
+    spec = checked_manifest(path, text)
+    replace_files({path: text.encode()})
+    return spec
+
+
+def checked_manifest(path: Path, text: str) -> ModelSpec:
+    """Validate a manifest before it is written.
+
+    Args:
+        path: Where it will be, for errors.
+        text: TOML.
+
+    Raises:
+        ModelError: A key is unknown, missing or impossible.
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ModelError(f"{path} would not be valid TOML: {error}") from error
+    return validate_manifest(path, data)
+
+
+def replace_files(contents: Mapping[Path, bytes]) -> None:
+    """Write files under other names beside their places, then rename them all.
+
+    Raises:
+        OSError: One cannot be written; nothing is left of the others.
+    """
+    parts = {path: path.with_name(f".{path.name}.part") for path in contents}
+    try:
+        for path, content in contents.items():
+            parts[path].write_bytes(content)
+        for path, part in parts.items():
+            part.replace(path)
+    finally:
+        for part in parts.values():
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
 
 
 def manifest_text(manifest: dict[str, Any], comments: Mapping[str, str] | None = None) -> str:
