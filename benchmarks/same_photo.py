@@ -63,7 +63,7 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _read(path: Path, frame: int) -> Image:
-    pictures = iter(read_pictures([path], every=max(1, frame)))
+    pictures = iter(read_pictures([path], every=max(1, frame), most=None))
     image = next(pictures)
     # Of a video come its first frame and then every so many-th one; a photo comes alone.
     return next(pictures, image) if frame else image

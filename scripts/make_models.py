@@ -220,7 +220,7 @@ def write_figures(out: Path, twin: Path, how: str) -> None:
     }
     for key, (clip, every) in clips.items():
         with load_model(twin) as reference, load_model(out) as candidate:
-            found = compare(reference, candidate, read_pictures([clip], every=every))
+            found = compare(reference, candidate, read_pictures([clip], every=every, most=None))
         measured = {name: round(value, 4) for name, value in asdict(found).items()}
         figures[key] = {"clip": clip.name, "every": every, **measured}
         report(f"{out.stem} {figures[key]}", 1, 1)

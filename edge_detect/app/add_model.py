@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from edge_detect.core import ConfigError, EdgeDetectError, ModelError, user_models_path
+from edge_detect.core import EdgeDetectError, ModelError, user_models_path
 from edge_detect.core.resources import bundled_path
 from edge_detect.models.accelerator import Accelerator
 from edge_detect.models.catalogue import CatalogueEntry, find_model, model_names
@@ -18,14 +18,12 @@ from edge_detect.models.download import fetch
 from edge_detect.models.infer.inference import Inference
 from edge_detect.models.infer.manifest import guess_comments, manifest_of
 from edge_detect.models.infer.probe import settle
-from edge_detect.models.names import name_from
+from edge_detect.models.names import check_name
 from edge_detect.models.opening import open_entry
 from edge_detect.models.options import LoadOptions, find_with_options
 from edge_detect.tools.convert.write_manifest import write_manifest
 
 __all__ = ["add"]
-
-_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]*$")
 
 
 def add(arguments: argparse.Namespace) -> int:
@@ -61,12 +59,7 @@ def _describes(query: str) -> bool:
 def _add(said: str, wanted: str | None, url: str = "", force: bool = False) -> Path:  # noqa: FBT001, FBT002
     entry, options = find_with_options(said, LoadOptions())
     name = wanted or entry.name
-    if not _NAME.match(name):
-        raise ConfigError(
-            f"{name!r} cannot be the name of a model",
-            f"use small letters, digits, '.', '_' and '-', such as {name_from(name)}",
-        )
-    _check_free(name, force=force)
+    _check_free(check_name(name), force=force)
     entry = _checked(entry, options)
     twin = _twin_beside(entry)
     target = _install(entry, name, url, f"{name}_edgetpu" if twin else "")

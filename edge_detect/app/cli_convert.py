@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _FLOAT = (
     "The network becomes a float32 TFLite file, then INT8; where boxes are decoded in the graph, "
-    "the decoding is taken off and done by the detector. At the end both are compared on the "
+    "the decoding is removed and done by the detector. At the end both are compared on the "
     "calibration pictures."
 )
 
@@ -138,7 +138,7 @@ def _add_cut(kinds: "Commands") -> None:
     cut.add_argument(
         "--labels", type=Path, metavar="FILE", help="labels, one a line (default: the manifest's)"
     )
-    cut.add_argument("--licence", help="licence of the weights (default: the manifest's)")
+    _add_ends(cut)
     cut.set_defaults(work=("edge_detect.app.convert", "cut_postprocess"))
 
 
@@ -149,7 +149,7 @@ def _add_float_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="labels, one a line in the order of the class ids; n/a for an id without meaning "
-        "(default: what the model says)",
+        "(default: labels in the model file)",
     )
     parser.add_argument(
         "--size",
@@ -157,15 +157,16 @@ def _add_float_options(parser: argparse.ArgumentParser) -> None:
         metavar="WxH",
         help="size of the input, where the model takes any",
     )
-    _add_common_options(parser, "name of the new model (default: the file's, with -int8)")
+    parser.add_argument("--name", help="name of the new model (default: the file's, with -int8)")
+    _add_common_options(parser)
 
 
 def _add_conversion_options(parser: argparse.ArgumentParser) -> None:
-    _add_common_options(parser, "name of the new model")
+    parser.add_argument("--name", required=True, help="name of the new model")
+    _add_common_options(parser)
 
 
-def _add_common_options(parser: argparse.ArgumentParser, name_help: str) -> None:
-    parser.add_argument("--name", required="default" not in name_help, help=name_help)
+def _add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path(), metavar="DIR", help="output directory (default: .)"
     )
@@ -178,7 +179,16 @@ def _add_common_options(parser: argparse.ArgumentParser, name_help: str) -> None
         help="images, directories or videos like those that the model will see; a few ordinary, "
         "varied pictures do better than many of one kind",
     )
-    parser.add_argument(
-        "--licence", default="unstated", help="licence of the weights, for the manifest"
-    )
+    _add_ends(parser)
     parser.add_argument("--float", action="store_true", help="write a float32 twin beside it")
+
+
+def _add_ends(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--licence",
+        help="licence of the weights, for the manifest (default: that of a manifest beside the "
+        "file, else unstated)",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="replace existing models of the same name"
+    )

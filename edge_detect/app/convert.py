@@ -3,15 +3,26 @@
 import argparse
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from edge_detect.app.conversion import Steps, command_words, make_folder, outcome
+from edge_detect.app.conversion import (
+    Steps,
+    Targets,
+    check_targets,
+    command_words,
+    make_folder,
+    origin_of,
+    outcome,
+    temporary_files,
+)
 from edge_detect.core import ConfigError, ModelError
 from edge_detect.models.catalogue import find_model
 from edge_detect.models.checksum import sha256_of
 from edge_detect.models.spec import ModelSpec
 from edge_detect.tools.convert.build import convert_to_tflite, save_model
+from edge_detect.tools.convert.calibration import check_calibration
 from edge_detect.tools.convert.darknet import convert_darknet, read_names
 from edge_detect.tools.convert.float_model import FloatModel
 
@@ -20,34 +31,46 @@ __all__ = ["cut_postprocess", "darknet", "ssd_frozen_graph", "tfjs_ssd"]
 
 def darknet(arguments: argparse.Namespace) -> int:
     """Convert a Darknet YOLO."""
+    files = (arguments.cfg, arguments.weights, arguments.names)
+    targets = _prepare(arguments, arguments.name, files)
     model, manifest = convert_darknet(
         arguments.cfg, arguments.weights, arguments.names, masks=_masks(arguments.mask)
     )
-    return _write(arguments, model, manifest)
+    return _write(arguments, targets, model, manifest)
 
 
 def ssd_frozen_graph(arguments: argparse.Namespace) -> int:
     """Convert an SSD of the TensorFlow 1 Object Detection API."""
     from edge_detect.tools.convert.ssd_graph import convert_ssd_frozen_graph
 
+    files = (arguments.graph, arguments.names)
+    targets = _prepare(arguments, arguments.name, files)
     model, manifest = convert_ssd_frozen_graph(arguments.graph, read_names(arguments.names))
-    files = {path.name: sha256_of(path) for path in (arguments.graph, arguments.names)}
-    return _write(arguments, model, {**manifest, "origin": {"files": files}})
+    sums = {path.name: sha256_of(path) for path in files}
+    return _write(arguments, targets, model, {**manifest, "origin": {"files": sums}})
 
 
-def tfjs_ssd(arguments: argparse.Namespace, path: Path) -> int:
-    """Convert an SSD of the Object Detection API that was converted for TensorFlow.js."""
+def tfjs_ssd(arguments: argparse.Namespace, path: Path, name: str, labels: Path) -> int:
+    """Convert an SSD of the Object Detection API that was converted for TensorFlow.js.
+
+    Args:
+        arguments: Of the command.
+        path: `model.json`, or the folder with it.
+        name: Of the new model.
+        labels: One a line.
+    """
     from edge_detect.tools.convert.tfjs import convert_ssd_tfjs
 
-    if arguments.names is None:
-        raise ConfigError(
-            f"{path} does not hold the labels of the SSD", "give them with --names FILE, one a line"
-        )
-    if arguments.name is None:
-        raise ConfigError("the model needs a name", "give it with --name")
-    model, manifest = convert_ssd_tfjs(path, read_names(arguments.names))
-    manifest["origin"]["files"][arguments.names.name] = sha256_of(arguments.names)
-    return _write(arguments, model, manifest)
+    targets = _prepare(arguments, name, (path, labels))
+    model, manifest = convert_ssd_tfjs(path, read_names(labels))
+    manifest["origin"]["files"][labels.name] = sha256_of(labels)
+    return _write(arguments, targets, model, manifest)
+
+
+def _prepare(arguments: argparse.Namespace, name: str, files: Iterable[Path]) -> Targets:
+    """Refuse what would only fail at the end: pictures, names and folders."""
+    check_calibration(arguments.calibration)
+    return check_targets(arguments, name, files)
 
 
 def cut_postprocess(arguments: argparse.Namespace) -> int:
@@ -56,9 +79,8 @@ def cut_postprocess(arguments: argparse.Namespace) -> int:
     from edge_detect.tools.convert.cut_postprocess import raw_manifest
 
     path, known = _find_file(arguments.file)
-    out = arguments.out / f"{arguments.name or _name_of_raw(path)}.tflite"
-    if out.resolve() == path.resolve():
-        raise ConfigError(f"{out} is the file to be cut", "give the new one another --name")
+    name = arguments.name or _name_of_raw(path)
+    out = check_targets(arguments, name, (path, Path(arguments.file))).model
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -77,15 +99,7 @@ def cut_postprocess(arguments: argparse.Namespace) -> int:
         )
     manifest = raw_manifest(head, known, labels)
     make_folder(arguments.out)
-    origin = known.origin.model_dump(exclude_defaults=True, exclude={"url"}) if known else {}
-    given = {"licence": arguments.licence} if arguments.licence else {}
-    manifest["origin"] = {
-        "licence": "unstated",
-        **origin,
-        **given,
-        "files": {path.name: sha256_of(path)},
-        "command": command_words(),
-    }
+    manifest["origin"] = origin_of(arguments.licence, [path], *([known.origin] if known else []))
     print(outcome(save_model(out, head.content, manifest), out))
     return 0
 
@@ -114,22 +128,23 @@ def _name_of_raw(path: Path) -> str:
     return f"{re.sub(r'[._-]+postprocess$', '', stem) or 'ssd'}-raw"
 
 
-def _write(arguments: argparse.Namespace, model: FloatModel, manifest: dict[str, Any]) -> int:
-    out = arguments.out / f"{arguments.name}.tflite"
+def _write(
+    arguments: argparse.Namespace, targets: Targets, model: FloatModel, manifest: dict[str, Any]
+) -> int:
+    out = targets.model
     make_folder(arguments.out)
     origin = {
         **manifest.get("origin", {}),
-        "licence": arguments.licence,
+        "licence": arguments.licence or "unstated",
         "command": command_words(),
     }
-    float_out = arguments.out / f"{arguments.name}-float.tflite" if arguments.float else None
-    with Steps() as steps:
+    with Steps() as steps, temporary_files():
         spec = convert_to_tflite(
             model,
             {**manifest, "origin": origin},
             arguments.calibration,
             out,
-            float_out=float_out,
+            float_out=targets.float_twin,
             progress=steps.tell,
         )
     if getattr(arguments, "head", "raw") == "postprocess":

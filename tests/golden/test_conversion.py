@@ -11,6 +11,7 @@ from test_darknet_parity import write_network
 
 from edge_detect.core import Size
 from edge_detect.models.anchors import anchor_boxes
+from edge_detect.models.names import name_from
 from edge_detect.models.sections.anchors import BoxAnchors
 from tests.support import tfjs_models
 
@@ -103,13 +104,14 @@ def test_tensorflow_js_model_becomes_a_model_that_runs(tmp_path, photo):
     names.write_text("first\nn/a\nthird\n", encoding="utf-8")
     done = edge_detect(
         "models", "convert", "tfjs", tmp_path, "--names", names,
-        "--calibration", photo, "--name", "small", "--out", tmp_path / "out",
+        "--calibration", photo, "--out", tmp_path / "out",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    manifest = (tmp_path / "out" / "small.toml").read_text(encoding="utf-8")
+    name = f"{name_from(tmp_path.name)}-int8"
+    manifest = (tmp_path / "out" / f"{name}.toml").read_text(encoding="utf-8")
     assert 'labels = ["first", "third"]' in manifest
     assert '"names.txt" = ' in manifest
-    assert_detects(tmp_path / "out" / "small.tflite", photo)
+    assert_detects(tmp_path / "out" / f"{name}.tflite", photo)
 
 
 def test_calibration_path_that_does_not_exist_is_one_clear_error(tmp_path):

@@ -87,7 +87,9 @@ def test_labels_of_a_file_without_a_manifest_come_from_the_command(tmp_path, cap
     assert spec.origin.licence == "unstated"
     capsys.readouterr()
     labels.unlink()
-    assert main(words) == 0
+    assert main(words) == 78
+    assert "whole-ssd-raw.tflite exists" in capsys.readouterr().err
+    assert main([*words, "--force"]) == 0
     assert "guessed: no class names" in capsys.readouterr().err
     assert read_manifest(tmp_path / "whole-ssd-raw.toml").labels[6] == "class 6"
 

@@ -1,6 +1,6 @@
 """All that a model file, and what lies beside it, say about the model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from edge_detect.models.infer.coco import COCO_80, COCO_90
 from edge_detect.models.infer.inference import Source
 from edge_detect.models.infer.overrides import Overrides
 
-__all__ = ["Evidence", "Labels", "asked_labels", "gather"]
+__all__ = ["Evidence", "Labels", "asked_labels", "gather", "names_beside"]
 
 _LABEL_SUFFIXES = (".txt", ".names", ".labels", ".pbtxt", ".json", ".yaml", ".yml")
 # Beside the model, under its own name or under a common one.
@@ -230,9 +230,17 @@ def asked_labels(path: Path, wanted: str) -> Labels:
     )
 
 
+def names_beside(stem: str) -> list[str]:
+    """The names of files beside a model that may hold its labels or metadata, best first.
+
+    Args:
+        stem: Of the model file.
+    """
+    return list(dict.fromkeys([*(pattern.format(stem) for pattern in _OWN), *_COMMON]))
+
+
 def _files_beside(path: Path) -> Iterator[tuple[str, bytes]]:
-    names: Sequence[str] = [pattern.format(path.stem) for pattern in _OWN] + list(_COMMON)
-    for name in dict.fromkeys(names):
+    for name in names_beside(path.stem):
         content = _read_small(path.with_name(name))
         if content:
             yield name, content

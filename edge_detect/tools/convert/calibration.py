@@ -1,6 +1,7 @@
 """The pictures that a model is calibrated on, exactly as it will see them at run time."""
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -12,18 +13,35 @@ from edge_detect.core import ConfigError, Image
 from edge_detect.models.preprocess import InputBuffer
 from edge_detect.models.spec import InputSpec
 
-__all__ = ["calibration_pixels", "read_pictures"]
+__all__ = ["calibration_pixels", "check_calibration", "read_pictures"]
 
 _PHOTOS = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 _VIDEOS = {".avi", ".mkv", ".mov", ".mp4", ".webm"}
+# A two-hour film would fill the memory, and tell no more.
+_MOST_FRAMES = 100
 
 
-def read_pictures(paths: Iterable[Path], *, every: int = 25) -> Iterator[Image]:
+def check_calibration(paths: Iterable[Path]) -> None:
+    """Read one picture of each path, so that a wrong one is found before the work begins.
+
+    Raises:
+        ConfigError: A path does not exist, holds no picture, or cannot be decoded.
+    """
+    for path in paths:
+        if next(read_pictures([path]), None) is None:
+            raise ConfigError(f"{path} holds no pictures", _hint())
+
+
+def read_pictures(
+    paths: Iterable[Path], *, every: int = 25, most: int | None = _MOST_FRAMES
+) -> Iterator[Image]:
     """Read photos, folders of photos, and single frames of videos.
 
     Args:
         paths: Files or folders; a folder's photos come in the order of their names.
         every: Of a video, each so many-th frame from its first.
+        most: Frames of one video. Those of a longer one lie further apart, as far as the file
+            states its length. None for no limit.
 
     Yields:
         (height, width, 3) uint8, B, G, R.
@@ -34,13 +52,13 @@ def read_pictures(paths: Iterable[Path], *, every: int = 25) -> Iterator[Image]:
     if every < 1:
         raise ValueError(f"every must be at least 1, got {every}")
     for path in paths:
-        if path.is_dir():
-            photos = sorted(one for one in path.iterdir() if one.suffix.lower() in _PHOTOS)
+        if _is_folder(path):
+            photos = _photos_in(path)
             if not photos:
                 raise ConfigError(f"{path} holds no photos", _hint())
             yield from map(_read_photo, photos)
         elif path.suffix.lower() in _VIDEOS:
-            yield from _read_video(path, every)
+            yield from _read_video(path, every, most)
         else:
             yield _read_photo(path)
 
@@ -68,6 +86,20 @@ def calibration_pixels(pictures: Iterable[Image], spec: InputSpec) -> list[NDArr
     return inputs
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}", _hint()) from error
+
+
+def _photos_in(folder: Path) -> list[Path]:
+    try:
+        return sorted(one for one in folder.iterdir() if one.suffix.lower() in _PHOTOS)
+    except OSError as error:
+        raise ConfigError(f"cannot read {folder}: {error.strerror}", _hint()) from error
+
+
 def _read_photo(path: Path) -> Image:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
@@ -76,12 +108,15 @@ def _read_photo(path: Path) -> Image:
     return np.asarray(image, np.uint8)
 
 
-def _read_video(path: Path, every: int) -> Iterator[Image]:
+def _read_video(path: Path, every: int, most: int | None) -> Iterator[Image]:
     try:
         with av.open(str(path)) as container:
-            for number, frame in enumerate(container.decode(video=0)):
-                if number % every == 0:
-                    yield np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+            if most is not None:
+                # 0 where the file does not state it.
+                every = max(every, -(-container.streams.video[0].frames // most))
+            frames = islice(container.decode(video=0), 0, None, every)
+            for frame in islice(frames, most):
+                yield np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
     except (av.FFmpegError, IndexError) as error:
         raise ConfigError(f"{path} cannot be decoded: {error}", _hint()) from error
 
