@@ -33,6 +33,10 @@ def test_a_poor_model_comes_with_advice(changes):
     assert "--float" in lines(**changes)[1]
 
 
-def test_few_detections_tell_little():
-    """Full agreement on nothing is no praise."""
-    assert "tell little" in lines(n_reference=0, recall=1.0)[1]
+def test_few_detections_are_too_few_to_judge():
+    """Full agreement on little is no praise, and on nothing there are no figures."""
+    assert lines(n_reference=3, recall=1.0)[1].startswith("  only 3 detections, too few to judge")
+    first, advice = lines(n_reference=0, n_candidate=2, recall=1.0)
+    assert first.endswith("no detections in float (2 in INT8): nothing to compare")
+    assert "recall" not in first
+    assert "calibrate on pictures that show the model's classes" in advice

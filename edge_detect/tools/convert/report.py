@@ -10,6 +10,7 @@ __all__ = ["agreement_figures", "agreement_lines", "lines_of_figures"]
 _FEW_DETECTIONS = 20
 _POOR_SHARE = 0.9
 _POOR_IOU = 0.85
+_OTHER_PICTURES = "calibrate on pictures that show the model's classes"
 
 
 def agreement_lines(found: Agreement, threshold: float, pictures: int, views: int = 0) -> list[str]:
@@ -22,18 +23,20 @@ def agreement_lines(found: Agreement, threshold: float, pictures: int, views: in
         views: How many views of them (crops, mirrored, other light) besides.
     """
     seen = f"{pictures} pictures" + (f" and {views} views of them" if views else "")
+    on = f"INT8 against float on {seen}, score >= {threshold:g}: "
+    if found.n_reference == 0:
+        return [
+            f"{on}no detections in float ({found.n_candidate} in INT8): nothing to compare",
+            f"  {_OTHER_PICTURES}",
+        ]
     figures = (
-        f"INT8 against float on {seen}, score >= {threshold:g}: "
-        f"recall {found.recall:.3f}, precision {found.precision:.3f}, IoU {found.mean_iou:.3f}, "
-        f"score difference {found.mean_score_difference:.3f} "
+        f"{on}recall {found.recall:.3f}, precision {found.precision:.3f}, "
+        f"IoU {found.mean_iou:.3f}, score difference {found.mean_score_difference:.3f} "
         f"({found.n_reference} detections in float, {found.n_candidate} in INT8)"
     )
     lines = [figures]
     if found.n_reference < _FEW_DETECTIONS:
-        lines.append(
-            f"  {found.n_reference} detections tell little: calibrate on pictures that show what "
-            "the model knows"
-        )
+        lines.append(f"  only {found.n_reference} detections, too few to judge: {_OTHER_PICTURES}")
     elif min(found.recall, found.precision) < _POOR_SHARE or found.mean_iou < _POOR_IOU:
         lines.append(
             "  this is poor: try 8 to 30 other pictures, sharp and varied, like those that the "
