@@ -1,6 +1,6 @@
 """How alike two detectors judge the same pictures: what quantization costs, in boxes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from edge_detect.core import Detections, Image
 from edge_detect.models.detector import Detector
 
-__all__ = ["Agreement", "agree", "average_precision", "compare", "pair_detections"]
+__all__ = ["Agreement", "compare", "pair_detections"]
 
 
 @dataclass(frozen=True)
@@ -51,28 +51,12 @@ def compare(
         score: Least score of the detections of both.
         iou: Least overlap of a pair.
     """
-    pairs = (
-        (reference(image, score_threshold=score), candidate(image, score_threshold=score))
-        for image in images
-    )
-    return agree(pairs, score=score, iou=iou)
-
-
-def agree(
-    detections: Iterable[tuple[Detections, Detections]], *, score: float = 0.3, iou: float = 0.5
-) -> Agreement:
-    """Count what two detectors agree on.
-
-    Args:
-        detections: Of the reference and of the candidate, image by image.
-        score: Minimum score of the detections that count.
-        iou: Minimum overlap of a pair.
-    """
     n_reference = n_candidate = 0
     overlaps: list[float] = []
     differences: list[float] = []
-    for one, other in detections:
-        wanted, found = one[one.scores >= score], other[other.scores >= score]
+    for image in images:
+        wanted = reference(image, score_threshold=score)
+        found = candidate(image, score_threshold=score)
         n_reference += len(wanted)
         n_candidate += len(found)
         for row, column, overlap in pair_detections(wanted, found, iou=iou):
@@ -87,62 +71,6 @@ def agree(
         n_reference=n_reference,
         n_candidate=n_candidate,
     )
-
-
-def average_precision(
-    detections: Sequence[tuple[Detections, Detections]], *, score: float = 0.3, iou: float = 0.5
-) -> float:
-    """Average precision of a candidate, with the reference's detections taken for the truth.
-
-    Unlike recall and precision at one threshold it depends on the order of the candidate's
-    scores, down to the least, as the average precision on a labelled data set does. Classes
-    are matched but not averaged over: most occur too rarely for a figure of their own.
-
-    Args:
-        detections: Of the reference and of the candidate, image by image; the candidate's
-            down to a score of about 0.01.
-        score: Minimum score of the reference's detections that count as truth.
-        iou: Minimum overlap of a match.
-
-    Returns:
-        Area under the precision-recall curve, precision made monotone (all points); 1 where
-        the reference finds nothing.
-
-    Reference:
-        Everingham et al., "The Pascal Visual Object Classes Challenge: A Retrospective",
-        2015, sec. 4.2 (matching by descending score, each truth used once).
-    """
-    scores: list[NDArray[np.float32]] = []
-    hits: list[NDArray[np.bool_]] = []
-    truths = 0
-    for one, found in detections:
-        wanted = one[one.scores >= score]
-        truths += len(wanted)
-        scores.append(found.scores)
-        hits.append(_hits(wanted, found, iou))
-    if not truths:
-        return 1.0
-    order = np.argsort(-np.concatenate(scores), kind="stable")
-    right = np.cumsum(np.concatenate(hits)[order])
-    precision = right / np.arange(1, len(right) + 1)
-    best = np.maximum.accumulate(precision[::-1])[::-1]
-    recall = np.concatenate([[0], right / truths])
-    return float((np.diff(recall) * best).sum())
-
-
-def _hits(wanted: Detections, found: Detections, iou: float) -> NDArray[np.bool_]:
-    """Which detections, best score first, take a truth that was still free."""
-    overlaps = _overlaps(found.boxes, wanted.boxes)
-    overlaps[found.class_ids[:, None] != wanted.class_ids[None, :]] = 0
-    hits = np.zeros(len(found), np.bool_)
-    if not len(wanted):
-        return hits
-    for row in np.argsort(-found.scores, kind="stable"):
-        column = int(np.argmax(overlaps[row]))
-        if overlaps[row, column] >= iou:
-            hits[row] = True
-            overlaps[:, column] = 0
-    return hits
 
 
 def pair_detections(
