@@ -89,20 +89,30 @@ class DecodedDecoder:
         workspace = self._workspace
         if workspace.configure(letterbox, thresholds):
             self._selector.set_threshold(thresholds.score)
-        corner, scores, objectness = _roles(self._reader.read(outputs))
-        self._first_look(scores)
+        tensors = _roles(self._reader.read(outputs))
+        self._first_look(tensors[1])
         if self._selector.impossible:
             return Detections.empty(self._labels)
-        select, settings, layout = self._selector.select, workspace.settings, self._layout
-        table, factors = self._table, self._factors
+        # No inner function: its annotations would be evaluated for each frame (8 us).
+        return workspace.decode(lambda boxes, notes: self._collect(*tensors, boxes, notes))
 
-        def collect(boxes: NDArray[np.float32], notes: NDArray[np.int32]) -> int:
-            count = select(scores, objectness, settings, boxes, notes, 0)
-            if count > boxes.shape[1]:
-                return count
-            return int(place_decoded(corner, table, factors, layout, settings, boxes, notes, count))
-
-        return workspace.decode(collect)
+    def _collect(
+        self,
+        corner: NDArray[Any],
+        scores: NDArray[Any],
+        objectness: NDArray[Any],
+        boxes: NDArray[np.float32],
+        notes: NDArray[np.int32],
+    ) -> int:
+        settings = self._workspace.settings
+        count = self._selector.select(scores, objectness, settings, boxes, notes, 0)
+        if count > boxes.shape[1]:
+            return count
+        return int(
+            place_decoded(
+                corner, self._table, self._factors, self._layout, settings, boxes, notes, count
+            )
+        )
 
     def _tabulate(self) -> NDArray[np.float32]:
         def chance(info: TensorInfo) -> tuple[TensorInfo, Callable[[_Floats], _Floats]]:

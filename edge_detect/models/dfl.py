@@ -112,15 +112,19 @@ class DflDecoder:
         if workspace.configure(letterbox, thresholds):
             for grids in self._grids:
                 grids.selector.set_threshold(thresholds.score)
-        settings = workspace.settings
+        # No inner function: its annotations would be evaluated for each frame (8 us).
+        return workspace.decode(lambda boxes, notes: self._collect(outputs, boxes, notes))
 
-        def collect(boxes: NDArray[np.float32], notes: NDArray[np.int32]) -> int:
-            count = 0
-            for grids in self._grids:
-                count = grids.collect(outputs, settings, boxes, notes, count)
-            return count
-
-        return workspace.decode(collect)
+    def _collect(
+        self,
+        outputs: dict[str, NDArray[Any]],
+        boxes: NDArray[np.float32],
+        notes: NDArray[np.int32],
+    ) -> int:
+        count, settings = 0, self._workspace.settings
+        for grids in self._grids:
+            count = grids.collect(outputs, settings, boxes, notes, count)
+        return count
 
 
 def _cells(size: Size, stride: int, centre: float) -> NDArray[np.float32]:

@@ -300,14 +300,18 @@ class YoloDecoder:
             for tensors in self._tensors:
                 for grid in tensors.grids:
                     grid.set_threshold(thresholds.score)
-        settings = workspace.settings
+        # No inner function: its annotations would be evaluated for each frame (8 us).
+        return workspace.decode(lambda boxes, notes: self._collect(outputs, boxes, notes))
 
-        def collect(boxes: NDArray[np.float32], notes: NDArray[np.int32]) -> int:
-            count = 0
-            for tensors in self._tensors:
-                flat = tensors.read(outputs)
-                for grid in tensors.grids:
-                    count = grid.collect(flat, settings, boxes, notes, count)
-            return count
-
-        return workspace.decode(collect)
+    def _collect(
+        self,
+        outputs: dict[str, NDArray[Any]],
+        boxes: NDArray[np.float32],
+        notes: NDArray[np.int32],
+    ) -> int:
+        count, settings = 0, self._workspace.settings
+        for tensors in self._tensors:
+            flat = tensors.read(outputs)
+            for grid in tensors.grids:
+                count = grid.collect(flat, settings, boxes, notes, count)
+        return count
