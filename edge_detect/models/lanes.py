@@ -183,7 +183,9 @@ class Lanes:
                 self._try_what_is_not_tried()
                 lanes = self._in_use() or self._use_fallback()
                 # Frames spread evenly: the second slot of a device waits for its first.
-                for lane in sorted(lanes, key=lambda lane: lane.taken):
+                if len(lanes) > 1:
+                    lanes.sort(key=lambda lane: lane.taken)
+                for lane in lanes:
                     place = lane.take(spare=spare)
                     if place is not None:
                         return place
