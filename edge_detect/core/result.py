@@ -16,7 +16,7 @@ class Timings:
     Attributes:
         preprocess_ns: Resizing and colour conversion into the model's input.
         invoke_ns: The interpreter's own time.
-        postprocess_ns: From raw outputs to detections.
+        postprocess_ns: From raw outputs to detections, in a pipeline with the copy of the outputs.
         detected_ns: CLOCK_MONOTONIC moment at which the detections were ready.
     """
 

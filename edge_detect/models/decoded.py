@@ -68,6 +68,7 @@ class DecodedDecoder:
         _check_scores(section, infos)
         # Few models have a softmax behind their outputs, and those have few candidates.
         self._reader = TensorReader(infos, as_real=section.scores == "softmax")
+        self.reads = self._reader.names
         self._layout = _describe(spec, section, infos)
         infos = self._reader.infos
         self._corner, self._scores, self._objectness = _roles(infos)

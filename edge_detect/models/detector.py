@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
-from time import monotonic_ns, perf_counter_ns
+from time import monotonic_ns
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from edge_detect.core import AcceleratorError, Detections, Image, Size, Timings
 from edge_detect.core.turns import Turns
+from edge_detect.models.engine import Durations
 from edge_detect.models.infer.inference import Inference
 from edge_detect.models.lanes import Lanes, Place
+from edge_detect.models.output_copy import OutputCopy
 from edge_detect.models.preprocess import ColorOrder, InputBuffer
 from edge_detect.models.selection import Selection
 from edge_detect.models.spec import ModelSpec
@@ -27,21 +29,23 @@ class Ticket:
 
     Attributes:
         buffer: What it was prepared in; not to be filled again before `collect`.
-        place: Where it is.
+        place: Where it is; where it was, and no longer this frame's, if there is a copy.
         write_ns: How long it took to bring it there.
+        copy: What the model put out, where the inference is done; None where a device has it.
     """
 
     buffer: InputBuffer
     place: Place
     write_ns: int
+    copy: OutputCopy | None
 
 
 class Detector:
     """A model, ready to find objects; made by `load_model`.
 
-    Call it with an image. A pipeline uses the steps instead: `prepare` brings one frame into
-    a buffer while `run` works on another one; or `submit` hands a frame over while `collect`
-    waits for one before it. Calls from several threads wait for each other.
+    Call it with an image. A pipeline uses the steps instead: `prepare` brings one frame into a
+    buffer, `submit` has another one inferred, and `collect` decodes the one before that. `run` does
+    both in one go. Calls from several threads wait for each other.
 
     Args:
         spec: The manifest.
@@ -166,7 +170,22 @@ class Detector:
         Returns:
             Boxes in pixels of the frame, and how long each step took.
         """
-        return self.collect(self.submit(buffer), thresholds, selection)
+        thresholds, selection = thresholds or self.thresholds, selection or self.selection
+        while True:
+            place = self.reserve()
+            if not place.engine.session.deferred:
+                return self.collect(self.submit(buffer, place), thresholds, selection)
+            try:
+                found, took = place.engine.run(place.slot, buffer, thresholds, selection)
+            except AcceleratorError as error:
+                self.lanes.fail(place, error)
+                continue
+            except BaseException:
+                self.lanes.give_back(place)
+                raise
+            self._last = place
+            self.lanes.give_back(place)
+            return found, _timings(buffer, took)
 
     def reserve(self, *, spare: bool = False) -> Place:
         """Wait for a device that can take a frame, before the frame is chosen.
@@ -206,6 +225,10 @@ class Detector:
     ) -> Ticket:
         """Hand a prepared frame to a device; if that fails, another one gets it.
 
+        An accelerator infers it by itself, and the place is the frame's until `collect`. The CPU
+        has inferred it when this returns; the outputs are copied and the place is given back, so
+        that the next frame, of any caller, may be inferred before this one is collected.
+
         Args:
             buffer: After `prepare`; read only, and free for the next frame after `collect`.
             place: From `reserve`; by default the first that is free, waiting for one.
@@ -216,16 +239,12 @@ class Detector:
 
         Raises:
             AcceleratorError: All devices are away, and nothing stands in for them.
+            ModelError: The inference failed, or an output has another shape than before.
         """
         while True:
             place = place or self.reserve(spare=spare)
-            if place.engine.session.deferred:
-                return Ticket(buffer, place, 0)
             try:
-                begin_ns = perf_counter_ns()
-                place.engine.write(buffer, place.slot)
-                written_ns = perf_counter_ns()
-                place.engine.session.begin(place.slot)
+                write_ns, copy = place.engine.begin(buffer, place.slot)
             except AcceleratorError as error:
                 self.lanes.fail(place, error)
                 place = None
@@ -233,7 +252,10 @@ class Detector:
             except BaseException:
                 self.lanes.give_back(place)
                 raise
-            return Ticket(buffer, place, written_ns - begin_ns)
+            if copy is not None:
+                self._last = place
+                self.lanes.give_back(place)
+            return Ticket(buffer, place, write_ns, copy)
 
     def collect(
         self,
@@ -241,7 +263,9 @@ class Detector:
         thresholds: Thresholds | None = None,
         selection: Selection | None = None,
     ) -> tuple[Detections, Timings]:
-        """Wait for a frame that was handed over; if its device fails, another one gets it.
+        """Decode a frame that was handed over, waiting for it where a device has it.
+
+        If the device fails, another one gets the frame.
 
         Args:
             ticket: From `submit`.
@@ -253,40 +277,37 @@ class Detector:
 
         Raises:
             AcceleratorError: All devices are away, and nothing stands in for them.
+            ModelError: The outputs are impossible.
         """
+        thresholds, selection = thresholds or self.thresholds, selection or self.selection
         while True:
-            place, buffer = ticket.place, ticket.buffer
+            place, buffer, copy = ticket.place, ticket.buffer, ticket.copy
             try:
-                detections, took = place.engine.finish(
-                    place.slot, buffer, thresholds or self.thresholds, selection or self.selection
-                )
+                found, took = place.engine.finish(place.slot, copy, buffer, thresholds, selection)
             except AcceleratorError as error:
                 self.lanes.fail(place, error)
                 # Not one of those places that wait for frames behind this one.
                 ticket = self.submit(buffer, spare=True)
                 continue
             except BaseException:
-                self.lanes.give_back(place)
+                if copy is None:
+                    self.lanes.give_back(place)
                 raise
-            self._last = place
-            self.lanes.give_back(place)
-            return detections, Timings(
-                preprocess_ns=buffer.preprocess_ns + ticket.write_ns + took.write_ns,
-                invoke_ns=took.invoke_ns,
-                postprocess_ns=took.decode_ns,
-                detected_ns=monotonic_ns(),
-            )
+            if copy is None:
+                self._last = place
+                self.lanes.give_back(place)
+            return found, _timings(buffer, took, ticket.write_ns)
 
     def abandon(self, ticket: Ticket) -> None:
-        """Wait for a frame that was handed over, and forget it."""
+        """Forget a frame that was handed over, waiting for it where a device has it."""
         place = ticket.place
         try:
-            if not place.engine.session.deferred:
-                place.engine.session.finish(place.slot)
+            place.engine.abandon(place.slot, ticket.copy)
         except AcceleratorError as error:
             self.lanes.fail(place, error)
         else:
-            self.lanes.give_back(place)
+            if ticket.copy is None:
+                self.lanes.give_back(place)
 
     def invoke(self) -> None:
         """Run the bare interpreter on whatever its input holds: the physical limit of speed.
@@ -296,8 +317,7 @@ class Detector:
         """
         place = self.reserve()
         try:
-            place.engine.session.begin(place.slot)
-            place.engine.session.finish(place.slot)
+            place.engine.invoke(place.slot)
         except AcceleratorError as error:
             self.lanes.fail(place, error)
             raise
@@ -308,7 +328,10 @@ class Detector:
         self.lanes.give_back(place)
 
     def outputs(self) -> dict[str, NDArray[Any]]:
-        """Copies of the output tensors of the last frame or `invoke`, by tensor name."""
+        """Copies of the output tensors of the last inference, by tensor name.
+
+        In a pipeline that may be one of a later frame than the last that was collected.
+        """
         if self._last is None:
             return self.lanes.engine.outputs(0)
         return self._last.engine.outputs(self._last.slot)
@@ -333,3 +356,12 @@ class Detector:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _timings(buffer: InputBuffer, took: Durations, write_ns: int = 0) -> Timings:
+    return Timings(
+        preprocess_ns=buffer.preprocess_ns + write_ns + took.write_ns,
+        invoke_ns=took.invoke_ns,
+        postprocess_ns=took.decode_ns,
+        detected_ns=monotonic_ns(),
+    )

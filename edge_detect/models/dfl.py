@@ -46,6 +46,7 @@ class _Grids:
         named = [output_named(spec.name, infos, name) for name in names]
         check_scores(named[-1], "dfl.scores", logits=dfl.scores == "sigmoid", shared=False)
         self._reader = TensorReader(named)
+        self.reads = self._reader.names
         tensors = self._reader.infos
         corner, scores = tensors[0], tensors[-1]
         self._cells = cells
@@ -101,6 +102,7 @@ class DflDecoder:
             _Grids(spec, dfl, names, cells, outputs)
             for names, cells in zip(named, levels, strict=True)
         ]
+        self.reads = tuple(name for grids in self._grids for name in grids.reads)
         capacity = sum(len(cells) for cells in levels)
         self._workspace = Workspace(spec.nms, spec.labels, capacity, spec.name)
 

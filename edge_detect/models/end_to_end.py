@@ -48,6 +48,7 @@ class EndToEndDecoder:
         _check_steps(section, infos)
         # A few hundred rows: nothing is gained by comparing integers.
         self._reader = TensorReader(infos.values(), as_real=True)
+        self.reads = self._reader.names
         self._layout = _describe(section, infos)
         self._factors = np.append(box_factors(spec, section), _tolerance(infos))
         self._every_row = np.full(1, np.inf, np.float32)

@@ -49,6 +49,7 @@ class FomoDecoder:
             raise ModelError(f"manifest of {spec.name}: fomo.outputs.grid is missing")
         info = output_named(spec.name, outputs, fomo.outputs["grid"])
         self._reader = TensorReader([info])
+        self.reads = self._reader.names
         self._fomo = fomo
         rows, columns, channels = _shape_of(spec, fomo, info)
         width, height = spec.input.size

@@ -17,6 +17,8 @@ __all__ = ["Footprint", "check_memory", "least_footprint"]
 # Bytes of an element by the type's number: float32, float16, int32, uint8, int64, string, bool,
 # int16, complex64, int8, float64, complex128, uint64, resource, variant, uint32, uint16.
 _ELEMENT_BYTES = (4, 2, 4, 1, 8, 0, 1, 2, 8, 1, 8, 16, 8, 0, 0, 4, 2)
+# A pipeline decodes one copy of the outputs while the next one is made.
+_COPIES = 2
 # Characters of a tensor's name in a message.
 _NAME = 60
 
@@ -26,7 +28,8 @@ class Footprint:
     """What a model needs at least.
 
     Attributes:
-        total_bytes: The file, and the inputs and outputs of the operator that has the largest.
+        total_bytes: The file, the inputs and outputs of the operator that has the largest, and two
+            copies of the model's outputs.
         tensor: Name of the largest tensor.
         shape: Of that tensor; empty where it is an estimate.
         tensor_bytes: Of that tensor.
@@ -67,8 +70,8 @@ def least_footprint(
     """What a model needs at least, by the shapes that stand in its file.
 
     Activations that are not in use at the same time share memory, so the least is what the
-    operator with the largest inputs and outputs needs. Dimensions that the file leaves open
-    count as 1.
+    operator with the largest inputs and outputs needs. A pipeline keeps copies of the model's
+    outputs besides. Dimensions that the file leaves open count as 1.
 
     Args:
         content: The file, after `check_structure`.
@@ -81,7 +84,7 @@ def least_footprint(
     known = known or {}
     model = root_table(content)
     filled = [buffer.count(0) > 0 or buffer.number(1, "Q") > 1 for buffer in model.tables(4)]
-    largest = Footprint(len(content))
+    largest, copies = Footprint(len(content)), 0
     for place, graph in enumerate(model.tables(2)):
         tensors = list(graph.tables(0))
         shapes = [tensor.numbers(0, "i") for tensor in tensors]
@@ -91,14 +94,22 @@ def least_footprint(
             0 if _is_constant(tensor, filled) else int(_bytes_of(tensor, shape) * growth)
             for tensor, shape in zip(tensors, shapes, strict=True)
         ]
+        if place == 0:
+            outputs = _within(graph.numbers(2, "i"), len(sizes))
+            copies = _COPIES * sum(sizes[index] for index in outputs)
         for used in _used_together(graph):
-            at_once = {index for index in used if 0 <= index < len(sizes)}
-            total = len(content) + sum(sizes[index] for index in at_once)
-            if total > largest.total_bytes:
+            at_once = _within(used, len(sizes))
+            total = len(content) + copies + sum(sizes[index] for index in at_once)
+            if at_once and total > largest.total_bytes:
                 index = max(at_once, key=sizes.__getitem__)
                 shape = shapes[index] if growth == 1 else ()
                 largest = Footprint(total, tensors[index].text(3), shape, sizes[index])
     return largest
+
+
+def _within(indices: Sequence[int], count: int) -> set[int]:
+    """Each index once, without those that stand for a tensor that is left out."""
+    return {index for index in indices if 0 <= index < count}
 
 
 def _used_together(graph: Table) -> Iterator[Sequence[int]]:

@@ -38,7 +38,7 @@ class SsdPostprocessDecoder:
         self._model = spec.name
         infos = self._find(ssd, outputs)
         self._reader = TensorReader(infos, as_real=True)
-        self._names = [info.name for info in infos]
+        self.reads = self._reader.names
         # Files may leave shapes open: the converter does not know the operator's.
         self._open = any(info.shape == () for info in infos[:3])
         rows = _ROOM
@@ -62,7 +62,7 @@ class SsdPostprocessDecoder:
             ModelError: The outputs are not what the manifest says.
         """
         if self._open:
-            self._check([outputs[name].shape for name in self._names])
+            self._check([outputs[name].shape for name in self.reads])
             self._open = False
         workspace = self._workspace
         workspace.configure(letterbox, thresholds)
@@ -96,7 +96,7 @@ class SsdPostprocessDecoder:
         counted = sizes[3] if len(sizes) > 3 else 1
         if sizes[0] == 4 * sizes[2] and sizes[1] == sizes[2] and counted == 1:
             return
-        given = zip(_ROWS, self._names, shapes, strict=False)
+        given = zip(_ROWS, self.reads, shapes, strict=False)
         described = ", ".join(f"{key} {name!r} {shape}" for key, name, shape in given)
         raise ModelError(
             f"{self._model}: outputs have shapes that do not fit: {described}",

@@ -102,6 +102,8 @@ class InterpreterSession:
             first = self.outputs[name].shape
             found = views[name].shape if name in views else "an empty one"
             if found != first:
+                # Interpreters refuse to run while a view is alive, as in an error that is kept.
+                views.clear()
                 raise ModelError(
                     f"the output {name!r} changes its shape with the picture: {first}, now {found}",
                     "export the model without non-maximum suppression, or with a fixed number of"

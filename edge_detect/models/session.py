@@ -22,8 +22,8 @@ class Session(Protocol):
         device: What it runs on, such as `cpu` or `edgetpu:usb:0`.
         threads: Threads that share one inference.
         slots: How many there are, without the one more.
-        deferred: Whether all slots share one memory: then whoever collects a frame has it
-            written, inferred and decoded in one go, while nobody else does.
+        deferred: Whether `finish` does the work, in the calling thread and in one memory that all
+            slots share. Then `Engine` has one thread at a time write, infer and read there.
         inputs: The model's inputs.
         outputs: The model's outputs by tensor name.
     """

@@ -82,6 +82,7 @@ class _Head:
     ) -> None:
         self._ssd = ssd
         self._reader = TensorReader(infos)
+        self.reads = self._reader.names
         self._anchors = anchors
         self._scales = np.array([*ssd.box_scales, -math.inf], np.float64)
         self._layout = self._describe(shape, start)
@@ -233,6 +234,7 @@ class SsdRawDecoder:
             own = anchors[start : start + shape.anchors]
             self._heads.append(_Head(ssd, infos, shape, own, start))
             start += shape.anchors
+        self.reads = tuple(name for head in self._heads for name in head.reads)
         self._points = shapes[0].points
         self._workspace = Workspace(spec.nms, self._labels, len(anchors), spec.name)
 

@@ -82,7 +82,13 @@ def override(
 
 
 class Decoder(Protocol):
-    """Turns a model's raw outputs into detections."""
+    """Turns a model's raw outputs into detections.
+
+    Attributes:
+        reads: Names of the output tensors that `decode` reads.
+    """
+
+    reads: tuple[str, ...]
 
     def decode(
         self, outputs: dict[str, NDArray[Any]], letterbox: Letterbox, thresholds: Thresholds

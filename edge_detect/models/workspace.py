@@ -35,11 +35,12 @@ class TensorReader:
     Attributes:
         element_type: NumPy name of the type of what `read` returns.
         infos: What `read` returns.
+        names: Of the output tensors that it reads.
     """
 
     def __init__(self, infos: Iterable[TensorInfo], *, as_real: bool = False) -> None:
         infos = list(infos)
-        self._names = [info.name for info in infos]
+        self.names = tuple(info.name for info in infos)
         types = {info.dtype.name for info in infos}
         self._direct = types == {"float32"} or (
             not as_real and len(types) == 1 and types <= set(TENSOR_TYPES)
@@ -59,9 +60,9 @@ class TensorReader:
     def read(self, outputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """The tensors, one dimension each; valid until the next call."""
         if self._direct:
-            return [_flat(outputs[name]) for name in self._names]
+            return [_flat(outputs[name]) for name in self.names]
         for name, buffer, (scale, zero_point) in zip(
-            self._names, self._buffers, self._scales, strict=True
+            self.names, self._buffers, self._scales, strict=True
         ):
             values = _flat(outputs[name])
             if values.dtype.name not in _INTEGERS:

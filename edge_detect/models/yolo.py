@@ -146,6 +146,7 @@ class _Tensors:
         self._yolo = yolo
         names = _tensor_names(spec, yolo, heads[0])
         self._reader = TensorReader(output_named(spec.name, outputs, name) for name in names)
+        self.reads = self._reader.names
         infos = self._reader.infos
         self._sizes = [_size_of(spec, yolo, head) for head in heads]
         self._total = sum(rows * columns * anchors for rows, columns, anchors in self._sizes)
@@ -288,6 +289,7 @@ class YoloDecoder:
         for head in yolo.heads:
             groups.setdefault(tuple(_tensor_names(spec, yolo, head)), []).append(head)
         self._tensors = [_Tensors(spec, yolo, heads, outputs) for heads in groups.values()]
+        self.reads = tuple(name for tensors in self._tensors for name in tensors.reads)
         capacity = sum(tensors.anchor_count for tensors in self._tensors)
         self._workspace = Workspace(spec.nms, spec.labels, capacity, spec.name)
 

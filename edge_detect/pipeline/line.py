@@ -1,5 +1,6 @@
 """The stages of one pipeline, the threads they run in and the boxes between them."""
 
+import os
 from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from typing import Any
@@ -22,6 +23,9 @@ __all__ = ["Line"]
 # In mode `every` a little slack between stages evens out frames that take longer than
 # others; in mode `live` every waiting frame would only grow old.
 _SLACK = 4
+# Frames that wait to be decoded: one is decoded while another is inferred, and one evens out those
+# that take longer.
+_UNDER_WAY = 2
 
 
 class Line:
@@ -117,9 +121,10 @@ class Line:
         def last() -> None:
             _finish([self.results, to_draw_exactly], feeds.finish_results)
 
-        if detector.lanes.slots > 1:
+        if detector.lanes.slots > 1 or len(os.sched_getaffinity(0)) > 1:
             self._add_detection_in_two(inputs, free, publish, last)
         else:
+            # With one core for all threads, nothing is decoded during an inference.
             crew.add(
                 "detect",
                 lambda: stages.detect(
@@ -154,12 +159,16 @@ class Line:
         publish: Callable[[Result], None],
         last: Callable[[], None],
     ) -> None:
-        """Devices of their own: while one works, the next frame goes in and the last comes out."""
+        """While one frame is inferred, those before it are decoded and published in another thread.
+
+        The CPU infers in the first thread; devices of their own do so by themselves.
+        """
         detector, statistics = self._detector, self._statistics
-        # Whoever waits for the devices holds back whoever fills them.
-        box = self._boxes["collect"] = Mailbox(detector.lanes.slots, lossy=False)
+        under_way = max(_UNDER_WAY, detector.lanes.slots)
+        # `detect` waits while it is full: no frame that was inferred is dropped for a newer one.
+        box = self._boxes["decode"] = Mailbox(under_way, lossy=False)
         self.crew.add_box(box)
-        for _ in range(detector.lanes.slots):
+        for _ in range(under_way):
             free.put(detector.new_buffer())
         underway = stages.Underway(detector)
 
@@ -180,7 +189,7 @@ class Line:
             box.finish,
         )
         self.crew.add(
-            "collect",
+            "decode",
             lambda: stages.collect(
                 detector, box, underway, free, self._controls, publish, away, statistics
             ),

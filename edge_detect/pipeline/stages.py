@@ -74,8 +74,8 @@ def prepare(
         detector: Whose input it is.
         inbox: Frames.
         out: Frames with their input.
-        free: Buffers nobody uses. There are three: one being filled, one waiting, one in
-            use, so this never waits for long.
+        free: Buffers that no frame is in. There are enough for one that is filled here, those that
+            wait in `out`, and those that are inferred and decoded: this never waits for long.
         controls: Whether and how often frames are detected.
         undetected: Gets frames while detection is switched off.
         statistics: Gets the drops.
@@ -118,7 +118,7 @@ def detect(
     statistics: Statistics,
     stopping: Callable[[], bool],
 ) -> None:
-    """Run the model on prepared frames and publish what it finds.
+    """Run the model on prepared frames and publish what it finds, in one thread.
 
     Args:
         detector: The model, perhaps of other pipelines too.
@@ -144,7 +144,7 @@ def detect(
 
 
 class Underway:
-    """Frames that a device has, so that none is forgotten when the stages end.
+    """Frames that were handed over, so that none is forgotten when the stages end.
 
     Args:
         detector: Whose devices they are.
@@ -163,7 +163,7 @@ class Underway:
         return self._tickets.pop(id(ticket), None) is not None
 
     def abandon(self) -> None:
-        """Have all devices done with what nobody will collect."""
+        """Have all devices done with what will not be collected, and all copies given back."""
         for ticket in list(self._tickets.values()):
             if self.remove(ticket):
                 self._detector.abandon(ticket)
@@ -177,7 +177,10 @@ def submit(
     away: Callable[[Prepared, AcceleratorError], None],
     stopping: Callable[[], bool],
 ) -> None:
-    """Hand prepared frames to a device that works by itself, while `collect` waits for others.
+    """Have prepared frames inferred, while `collect` decodes those before them in another thread.
+
+    On the CPU, turn and place are held during the inference alone: a reader of results that is
+    slow, or calls the detector itself, holds up this pipeline and no other one.
 
     Args:
         detector: The model, perhaps of other pipelines too.
@@ -244,7 +247,7 @@ def collect(
     away: Callable[[Prepared, AcceleratorError], None],
     statistics: Statistics,
 ) -> None:
-    """Wait for frames that were handed to devices, in order, and publish what is found.
+    """Decode frames that were handed over, in order, and publish what is found.
 
     Args:
         detector: The model.

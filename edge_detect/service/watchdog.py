@@ -67,7 +67,7 @@ class Watchdog:
             return []
         found = []
         for stage, seconds in pipeline.busy_s().items():
-            inside = stage in ("prepare", "detect", "collect", "render")
+            inside = stage in ("prepare", "detect", "decode", "render")
             if seconds > self._stuck_s * (1 if inside else _PATIENCE_OUTSIDE):
                 found.append(f"{stage} is at work on one frame for {seconds:.0f} s")
         progress = self._progress_of(camera, pipeline, now_ns)

@@ -234,6 +234,31 @@ def test_two_devices_that_vanish_at_once_leave_the_cpu_and_no_frame_is_lost(twin
         assert numbers == list(range(numbers[0], numbers[0] + 100))
 
 
+def test_frames_that_the_cpu_infers_meanwhile_keep_their_own_objects(twins, stand_in):
+    random = np.random.default_rng(9)
+    pictures = [random.integers(0, 256, (8, 8, 3), np.uint8) for _ in range(3)]
+    with load(twins, stand_in, accelerator="cpu") as cpu:
+        wanted = [cpu(picture) for picture in pictures]
+    assert not same(wanted[0], wanted[1])
+    assert not same(wanted[1], wanted[2])
+    with load(twins, stand_in) as detector:
+        buffers = [detector.new_buffer() for _ in pictures]
+        for picture, buffer in zip(pictures, buffers, strict=True):
+            detector.prepare(picture, buffer)
+        break_with("fail", stand_in, detector)
+        first, second = (detector.submit(buffer) for buffer in buffers[:2])
+        assert same(detector.collect(first)[0], wanted[0])
+        third = detector.submit(buffers[2])
+        assert third.place.lane.device == "cpu"
+        # In the one place more, while a frame behind it is under way.
+        assert same(detector.collect(second)[0], wanted[1])
+        stand_in.tell()
+        wait_for(lambda: on_tpu(detector))
+        # The CPU's model is closed by now.
+        assert same(detector.collect(third)[0], wanted[2])
+        assert same(detector(pictures[0]), wanted[0])
+
+
 def test_a_device_that_comes_and_goes_under_many_cameras_stops_none_of_them(twins, stand_in):
     with (
         load(twins, stand_in) as detector,

@@ -71,6 +71,20 @@ def test_an_interrupted_wait_leaves_no_answer_for_the_next_picture(detector, sta
         assert same(detector(picture), each)
 
 
+def test_the_bare_model_can_be_run_beside_a_frame_that_is_under_way(detector, stand_in, tmp_path):
+    answer = tmp_path / "answer"
+    answer.write_bytes(bytes([7]) * 192)
+    stand_in.tell(f"answer {answer}")
+    # With either slot for the frame, and the other one for the bare model.
+    for _ in range(2):
+        ticket = detector.submit(buffer_of(detector))
+        detector.invoke()
+        assert np.all(detector.outputs()["head"] == 7)
+        found, _ = detector.collect(ticket)
+        assert on_tpu(detector)
+    assert same(found, detector(PICTURE))
+
+
 def test_a_device_is_tried_again_although_no_process_could_be_started(
     detector, stand_in, monkeypatch
 ):

@@ -44,7 +44,10 @@ def test_what_litert_compiles_gives_the_tensors_of_its_interpreter(name, tmp_pat
         detector.prepare(picture, buffer)
         detector.run(buffer)
         wanted = detector.outputs()
-        found, _ = engine.finish(0, buffer, detector.thresholds, detector.selection)
+        found, _ = engine.run(0, buffer, detector.thresholds, detector.selection)
+        assert same(found, detector.run(buffer)[0])
+        _, copy = engine.begin(buffer, 0)
+        found, _ = engine.finish(0, copy, buffer, detector.thresholds, detector.selection)
         assert same(found, detector.run(buffer)[0])
     for tensor, values in engine.outputs(0).items():
         assert np.array_equal(values, wanted[tensor])

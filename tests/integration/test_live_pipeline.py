@@ -31,23 +31,26 @@ def detector():
 @pytest.fixture
 def slow_detector(detector, monkeypatch):
     """A detector on hardware that takes a tenth of a second, without the processor."""
-    run = detector.run
+    session = detector.lanes.engine.session
+    invoke = session.invoke
 
-    def run_slowly(*arguments):
+    def invoke_slowly():
         time.sleep(0.1)
-        return run(*arguments)
+        invoke()
 
-    monkeypatch.setattr(detector, "run", run_slowly)
+    monkeypatch.setattr(session, "invoke", invoke_slowly)
     return detector
 
 
 class Held:
-    """Holds a detector in the middle of its work, as a device that hangs does."""
+    """Holds a detector before it decodes a frame, as a device that hangs does."""
 
     def __init__(self, detector, monkeypatch):
-        self._run, self._free, self._inside = detector.run, threading.Event(), threading.Event()
+        self._free, self._inside = threading.Event(), threading.Event()
         self._free.set()
-        monkeypatch.setattr(detector, "run", self._run_when_free)
+        # In one thread, or in two.
+        for name in ("run", "collect"):
+            monkeypatch.setattr(detector, name, self._when_free(getattr(detector, name)))
 
     def hold(self):
         """Return once it is held."""
@@ -57,11 +60,14 @@ class Held:
     def let_go(self):
         self._free.set()
 
-    def _run_when_free(self, *arguments):
-        if not self._free.is_set():
-            self._inside.set()
-            assert self._free.wait(HANG_S)
-        return self._run(*arguments)
+    def _when_free(self, work):
+        def wait(*arguments):
+            if not self._free.is_set():
+                self._inside.set()
+                assert self._free.wait(HANG_S)
+            return work(*arguments)
+
+        return wait
 
 
 @pytest.fixture
@@ -86,6 +92,19 @@ def test_the_picture_keeps_the_cameras_rate_whatever_the_detectors(detector, hel
     # 40 pictures at 60 fps, all with the boxes of the last frame that was detected.
     assert while_held.n >= 40
     assert while_held.p95 > 500
+
+
+def test_the_next_frames_are_inferred_while_one_is_decoded(detector, held):
+    with ed.Pipeline(CAMERA, model=detector) as pipeline:
+        pipeline.start()
+        rates, box = pipeline.statistics.rates, pipeline._line._boxes["decode"]
+        wait_for(lambda: rates["detected"].count >= 3)
+        held.hold()
+        wait_for(lambda: len(box) == box.capacity)
+        assert pipeline.busy_s()["decode"] > 0
+        detected = rates["detected"].count
+        held.let_go()
+        wait_for(lambda: rates["detected"].count > detected + 3)
 
 
 def test_exact_overlay_shows_detected_frames_alone(slow_detector):

@@ -7,12 +7,15 @@ from itertools import islice
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
+from support.numbered_model import write_numbered
+from support.open_size import varying_model, write_open_model
 from support.waiting import promptly, wait_for
 
 import edge_detect as ed
-from edge_detect.core import SinkError, SourceError, StageError, bundled_path
+from edge_detect.core import ModelError, SinkError, SourceError, StageError, bundled_path
 
 CLIP = bundled_path("demo") / "street.mp4"
 FAST_MODEL = "ssdlite-mobilenet-v2-pedestrian"
@@ -157,6 +160,59 @@ def test_unforeseen_exception_names_the_stage_and_keeps_its_cause(detector, our_
     assert info.value.stage == "detect"
     assert info.value.exit_code == 70
     assert our_threads() == []
+
+
+def test_impossible_outputs_name_the_stage_that_decodes(tmp_path, our_threads):
+    model = write_numbered(tmp_path)
+    with (
+        pytest.raises(ModelError, match="class id 7, but the manifest has 1") as info,
+        ed.Pipeline(CLIP, model=model, mode="every") as pipeline,
+    ):
+        list(pipeline)
+    assert info.value.stage == "decode"
+    assert our_threads() == []
+
+
+def test_a_frame_that_cannot_be_inferred_ends_a_pipeline_that_waits_for_its_reader(
+    tmp_path, our_threads
+):
+    model = write_open_model(tmp_path, (8, 8), content=varying_model())
+    pictures = tmp_path / "street"
+    pictures.mkdir()
+    # One result is read, four wait for the reader, one is held by the stage that decodes, and one
+    # waits for that: the next one fails.
+    for number in range(12):
+        picture = np.full((8, 8, 3), 255 if number == 7 else number, np.uint8)
+        assert cv2.imwrite(str(pictures / f"{number:02}.png"), picture)
+    with ed.load_model(model, threads=1) as detector:
+        with (
+            pytest.raises(ModelError, match="'places' changes its shape") as info,
+            ed.Pipeline(pictures, model=detector, mode="every") as pipeline,
+        ):
+            next(iter(pipeline))
+            wait_for(lambda: not pipeline.running)
+        assert info.value.stage == "detect"
+        assert our_threads() == []
+        with promptly():
+            detector(np.zeros((8, 8, 3), np.uint8))
+            detector.close()
+
+
+def test_on_one_core_frames_are_decoded_where_they_are_inferred(detector, short_clip):
+    cores = os.sched_getaffinity(0)
+    stages = set()
+    found = []
+    for usable in (cores, {min(cores)}):
+        os.sched_setaffinity(0, usable)
+        try:
+            with ed.Pipeline(short_clip, model=detector, mode="every") as pipeline:
+                found.append([result.detections.boxes.tolist() for result in pipeline])
+                stages = set(pipeline.busy_s())
+        finally:
+            os.sched_setaffinity(0, cores)
+    assert "decode" not in stages
+    assert found[0] == found[1]
+    assert len(found[0]) == 40
 
 
 def test_stuck_reader_of_an_output_does_not_block_the_stop(detector, tmp_path):

@@ -77,6 +77,7 @@ def test_sinks_come_and_go_without_a_lost_frame_for_the_others(pipeline):
     steady = Collector()
     pipeline.attach(steady)
     wait_for(lambda: steady.results)
+    threads = len(pipeline._line.crew._threads)
     for _ in range(10):
         passing = Collector()
         pipeline.attach(passing)
@@ -89,7 +90,7 @@ def test_sinks_come_and_go_without_a_lost_frame_for_the_others(pipeline):
     )
     assert steady.results == sorted(set(steady.results))
     assert "collector" not in dropped
-    assert len(pipeline._line.crew._threads) == 5
+    assert len(pipeline._line.crew._threads) == threads
 
 
 def test_an_attached_sink_that_fails_is_opened_again_and_the_rest_goes_on(pipeline):

@@ -1,17 +1,21 @@
 """Several cameras, one interpreter."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import numpy as np
 import pytest
-from support.waiting import wait_for
+from support.echo_models import write_model
+from support.waiting import HANG_S, wait_for
 
 import edge_detect as ed
 from edge_detect.sinks import Sink
 
 MODEL = "ssdlite-mobilenet-v2-pedestrian"
 SLOW, FAST = 8, 80
+FRAMES = 60
+BATCH = f"synthetic://?size=64x48&fps=200&frames={FRAMES}"
 
 
 class Results(Sink):
@@ -101,3 +105,38 @@ def test_a_camera_that_is_stopped_leaves_the_detector_to_the_others():
                 wait_for(lambda: second.statistics.rates["detected"].count >= 2, 20)
             before = first.statistics.rates["detected"].count
             wait_for(lambda: first.statistics.rates["detected"].count >= before + 3, 20)
+
+
+@pytest.fixture
+def echo(tmp_path):
+    with ed.load_model(write_model(tmp_path), threads=1) as loaded:
+        yield loaded
+
+
+# In the next two, what hangs goes on when the pipelines are left, before the thread is waited for.
+
+
+def test_a_reader_of_results_may_call_the_detector_although_all_boxes_before_are_full(echo):
+    picture = np.random.default_rng(1).integers(0, 256, (40, 30, 3), np.uint8)
+    wanted = echo(picture).scores.tolist()
+    with (
+        ThreadPoolExecutor(1) as pool,
+        ed.Pipeline(BATCH, model=echo, mode="every") as pipeline,
+    ):
+        results = iter(pipeline)
+        next(results)
+        boxes = [pipeline._line._boxes[name] for name in ("detect", "decode")]
+        wait_for(lambda: all(len(box) == box.capacity for box in boxes))
+        assert pool.submit(echo, picture).result(HANG_S).scores.tolist() == wanted
+        assert len(list(results)) == FRAMES - 1
+
+
+def test_two_pipelines_of_one_detector_can_be_read_in_turn(echo):
+    with (
+        ThreadPoolExecutor(1) as pool,
+        ed.Pipeline(BATCH, model=echo, mode="every") as one,
+        ed.Pipeline(BATCH, model=echo, mode="every") as other,
+    ):
+        pairs = pool.submit(lambda: list(zip(one, other, strict=True))).result(HANG_S)
+    assert len(pairs) == FRAMES
+    assert all(mine.frame.sequence == yours.frame.sequence for mine, yours in pairs)

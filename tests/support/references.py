@@ -83,6 +83,11 @@ def plain(size):
     return Letterbox.fit(Size(size, size), Size(size, size), keep_aspect=True)
 
 
+def decode(decoder, tensors, letterbox, thresholds):
+    """Decode with no other tensors than those that the decoder names: engines copy no others."""
+    return decoder.decode({name: tensors[name] for name in decoder.reads}, letterbox, thresholds)
+
+
 def manifest(family, head, labels, size, **sections):
     """A small manifest."""
     return ModelSpec(

@@ -26,7 +26,7 @@ def decoder_for(tensors, labels=3, quantized=None, nms=(), **section):
 
 
 def decode(tensors, thresholds=NORMAL, **section):
-    return decoder_for(tensors, **section).decode(tensors, BOX, thresholds)
+    return references.decode(decoder_for(tensors, **section), tensors, BOX, thresholds)
 
 
 def joined(rows=10, values=7):

@@ -33,7 +33,7 @@ def ssd_tensors(score=-5.0):
 
 def decode_ssd(tensors, thresholds=NORMAL, letterbox=BOX, **section):
     decoder = make_decoder(references.ssd_manifest(**section), describe(**tensors))
-    return decoder.decode(tensors, letterbox, thresholds)
+    return references.decode(decoder, tensors, letterbox, thresholds)
 
 
 def test_nothing_over_the_threshold_gives_empty_arrays_of_the_right_types():

@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from support.echo_models import change_manifest, write_model
+from support.numbered_model import write_numbered
+from support.open_size import varying_model, write_open_model
 
 from edge_detect.core import ConfigError, ModelError, Size
 from edge_detect.models import Thresholds, load_model
@@ -117,6 +119,86 @@ def test_results_outlive_the_next_inference(detector):
     before = as_tuple(first)
     detector(noise(6), score_threshold=0.0)
     assert as_tuple(first) == before
+
+
+EVERYTHING = Thresholds(0.0, 1.0, 100)
+
+
+def buffer_of(detector, image):
+    buffer = detector.new_buffer()
+    detector.prepare(image, buffer)
+    return buffer
+
+
+def test_frames_have_their_own_objects_in_whatever_order_they_are_collected(detector):
+    buffers = [buffer_of(detector, noise(seed)) for seed in range(3)]
+    alone = [as_tuple(detector.run(buffer, EVERYTHING)[0]) for buffer in buffers]
+    assert alone[0] != alone[1] != alone[2] != alone[0]
+    tickets = [detector.submit(buffer) for buffer in buffers]
+    order = (1, 2, 0)
+    found = [as_tuple(detector.collect(tickets[index], EVERYTHING)[0]) for index in order]
+    assert found == [alone[index] for index in order]
+
+
+def test_calls_between_the_steps_of_a_frame_leave_it_alone(detector):
+    buffer = buffer_of(detector, noise(1))
+    alone = as_tuple(detector.run(buffer, EVERYTHING)[0])
+    ticket = detector.submit(buffer)
+    other = as_tuple(detector(noise(2)))
+    detector.invoke()
+    assert as_tuple(detector(noise(2))) == other
+    assert as_tuple(detector.collect(ticket, EVERYTHING)[0]) == alone
+
+
+def test_there_are_as_many_copies_of_outputs_as_frames_were_under_way(detector):
+    buffer = buffer_of(detector, noise(1))
+    tickets = [detector.submit(buffer) for _ in range(2)]
+    copies = {id(ticket.copy) for ticket in tickets}
+    assert len(copies) == 2
+    detector.collect(tickets[0])
+    detector.abandon(tickets[1])
+    tickets = [detector.submit(buffer) for _ in range(2)]
+    assert {id(ticket.copy) for ticket in tickets} == copies
+
+
+def test_copying_the_outputs_counts_as_post_processing(detector):
+    ticket = detector.submit(buffer_of(detector, noise(1)))
+    ticket.copy.copy_ns += 10**9
+    _, timings = detector.collect(ticket)
+    assert timings.invoke_ns == ticket.copy.invoke_ns
+    assert 10**9 < timings.postprocess_ns < 2 * 10**9
+
+
+def test_a_frame_that_was_inferred_is_decoded_although_the_model_was_closed(detector):
+    buffer = buffer_of(detector, noise(1))
+    alone = as_tuple(detector.run(buffer, EVERYTHING)[0])
+    ticket = detector.submit(buffer)
+    detector.close()
+    assert as_tuple(detector.collect(ticket, EVERYTHING)[0]) == alone
+
+
+def test_an_inference_that_fails_leaves_the_frame_before_it_and_the_place_alone(tmp_path):
+    path = write_open_model(tmp_path, (8, 8), content=varying_model())
+    with load_model(path, threads=1) as detector:
+        first, bad = (
+            buffer_of(detector, np.full((8, 8, 3), value, np.uint8)) for value in (9, 255)
+        )
+        alone = as_tuple(detector.run(first, EVERYTHING)[0])
+        ticket = detector.submit(first)
+        for work in (detector.submit, detector.run):
+            with pytest.raises(ModelError, match="'places' changes its shape"):
+                work(bad)
+        assert as_tuple(detector.run(first, EVERYTHING)[0]) == alone
+        assert as_tuple(detector.collect(ticket, EVERYTHING)[0]) == alone
+
+
+def test_an_error_that_is_kept_does_not_keep_the_model_from_running(tmp_path):
+    kept = []
+    with load_model(write_numbered(tmp_path), threads=1) as detector:
+        for _ in range(2):
+            with pytest.raises(ModelError, match="class id 7, but the manifest has 1") as caught:
+                detector(noise(1))
+            kept.append(caught)
 
 
 def test_the_bare_model_can_be_run_for_benchmarks(detector):

@@ -21,7 +21,7 @@ def decode(tensors, labels=3, quantized=(), thresholds=NORMAL, **section):
         name: TensorInfo(name, 0, array.shape, array.dtype, *quantized)
         for name, array in tensors.items()
     }
-    return make_decoder(spec, infos).decode(tensors, BOX, thresholds)
+    return references.decode(make_decoder(spec, infos), tensors, BOX, thresholds)
 
 
 def cell(distances, classes=(0.0, 0.9, 0.0)):

@@ -17,7 +17,8 @@ def decode(grid, labels=1, thresholds=HALF, shape=None, **section):
     section = FomoSpec(outputs={"grid": "grid"}, **section)
     spec = references.manifest("fomo", "raw", labels, 64, fomo=section)
     info = TensorInfo("grid", 0, shape or grid.shape, grid.dtype)
-    return make_decoder(spec, {"grid": info}).decode({"grid": grid}, BOX, thresholds)
+    decoder = make_decoder(spec, {"grid": info})
+    return references.decode(decoder, {"grid": grid}, BOX, thresholds)
 
 
 def draw(*rows):

@@ -70,7 +70,8 @@ def decode(boxes, letterbox=None, score=4.0, **section):
     outputs = {"boxes": boxes, "scores": np.full((1, 18, 1), score, np.float32)}
     infos = {key: TensorInfo(key, 0, value.shape, value.dtype) for key, value in outputs.items()}
     decoder = make_decoder(references.ssd_manifest(**section), infos)
-    return decoder.decode(outputs, letterbox or references.plain(64), Thresholds(0.5, 0.1, 100))
+    box = letterbox or references.plain(64)
+    return references.decode(decoder, outputs, box, Thresholds(0.5, 0.1, 100))
 
 
 def test_points_of_suppressed_boxes_go_with_them():

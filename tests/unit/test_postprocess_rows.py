@@ -36,7 +36,7 @@ def row_manifest(labels=3, **section):
 
 def decode_rows(tensors, thresholds=NORMAL, labels=3, **section):
     decoder = make_decoder(row_manifest(labels, **section), describe(**tensors))
-    return decoder.decode(tensors, BOX, thresholds)
+    return references.decode(decoder, tensors, BOX, thresholds)
 
 
 @pytest.mark.parametrize("offset", [-1, 0, 1])

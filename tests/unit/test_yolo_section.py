@@ -21,7 +21,8 @@ def section(head=(), **keys):
 
 def decode(spec, **tensors):
     infos = {name: yolo.info_of(name, tensor) for name, tensor in tensors.items()}
-    return make_decoder(spec, infos).decode(tensors, references.plain(yolo.SIZE), EVERYTHING)
+    box = references.plain(yolo.SIZE)
+    return references.decode(make_decoder(spec, infos), tensors, box, EVERYTHING)
 
 
 def test_new_coords_is_another_name_for_squared_and_activated():
