@@ -40,3 +40,22 @@ def test_few_detections_are_too_few_to_judge():
     assert first.endswith("no detections in float (2 in INT8): nothing to compare")
     assert "recall" not in first
     assert "calibrate on pictures that show the model's classes" in advice
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"n_reference": 15, "n_candidate": 102, "recall": 0.267, "precision": 0.039},
+        {"n_reference": 8, "n_candidate": 2, "recall": 0.25, "precision": 1.0},
+        {"n_reference": 0, "n_candidate": 7, "recall": 1.0, "precision": 0.0},
+    ],
+    ids=["many false ones", "most are missed", "something where there is nothing"],
+)
+def test_what_few_detections_cannot_excuse_is_poor(changes):
+    """Chance does not make seven detections of none."""
+    assert "this is poor" in lines(**changes)[-1]
+
+
+def test_one_miss_of_few_may_be_chance():
+    """Two of three found is no judgement."""
+    assert not any("poor" in line for line in lines(n_reference=3, n_candidate=2, recall=0.66))

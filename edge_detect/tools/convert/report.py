@@ -10,6 +10,9 @@ __all__ = ["agreement_figures", "agreement_lines", "lines_of_figures"]
 _FEW_DETECTIONS = 20
 _POOR_SHARE = 0.9
 _POOR_IOU = 0.85
+# Of few detections each weighs much: only what cannot be chance counts.
+_BAD_SHARE = 0.6
+_SPURIOUS = 3
 _OTHER_PICTURES = "calibrate on pictures that show the model's classes"
 
 
@@ -25,24 +28,37 @@ def agreement_lines(found: Agreement, threshold: float, pictures: int, views: in
     seen = f"{pictures} pictures" + (f" and {views} views of them" if views else "")
     on = f"INT8 against float on {seen}, score >= {threshold:g}: "
     if found.n_reference == 0:
-        return [
+        lines = [
             f"{on}no detections in float ({found.n_candidate} in INT8): nothing to compare",
             f"  {_OTHER_PICTURES}",
         ]
-    figures = (
-        f"{on}recall {found.recall:.3f}, precision {found.precision:.3f}, "
-        f"IoU {found.mean_iou:.3f}, score difference {found.mean_score_difference:.3f} "
-        f"({found.n_reference} detections in float, {found.n_candidate} in INT8)"
-    )
-    lines = [figures]
-    if found.n_reference < _FEW_DETECTIONS:
-        lines.append(f"  only {found.n_reference} detections, too few to judge: {_OTHER_PICTURES}")
-    elif min(found.recall, found.precision) < _POOR_SHARE or found.mean_iou < _POOR_IOU:
+    else:
+        lines = [
+            f"{on}recall {found.recall:.3f}, precision {found.precision:.3f}, "
+            f"IoU {found.mean_iou:.3f}, score difference {found.mean_score_difference:.3f} "
+            f"({found.n_reference} detections in float, {found.n_candidate} in INT8)"
+        ]
+        if found.n_reference < _FEW_DETECTIONS:
+            lines.append(
+                f"  only {found.n_reference} detections, too few to judge: {_OTHER_PICTURES}"
+            )
+    if _is_poor(found):
         lines.append(
             "  this is poor: try 8 to 30 other pictures, sharp and varied, like those that the "
             "camera will see; if that does not help, use the float model (--float)"
         )
     return lines
+
+
+def _is_poor(found: Agreement) -> bool:
+    if found.n_reference >= _FEW_DETECTIONS:
+        return min(found.recall, found.precision) < _POOR_SHARE or found.mean_iou < _POOR_IOU
+    spurious = found.n_candidate - found.precision * found.n_candidate
+    missed = found.n_reference - found.recall * found.n_reference
+    if not found.n_reference:
+        return found.n_candidate >= _SPURIOUS
+    share = min(found.recall, found.precision)
+    return share < _BAD_SHARE and max(spurious, missed) >= _SPURIOUS
 
 
 def agreement_figures(
