@@ -129,7 +129,7 @@ def test_no_object_takes_part_in_the_softmax_and_is_no_score():
     [
         {"family": "fomo", "fomo": {"outputs": {"scores": "s"}}},
         {"family": "ssd", "head": "postprocess", "ssd": {"outputs": {"boxes": "b"}}},
-        {"family": "ssd", "ssd": {"outputs": {"boxes": "b", "scores": "s"}, "coding": "linear"}},
+        {"family": "ssd", "ssd": {"outputs": {"boxes": "b", "scores": "s"}, "coding": "corners"}},
         {
             "family": "dfl",
             "dfl": {"levels": [{"stride": 8, "outputs": {"joined": "j"}}], "bins": 8},
@@ -149,6 +149,21 @@ def test_heads_of_an_ssd_with_a_tensor_per_feature_map_go_together():
     np.testing.assert_allclose(first.centre, [1 / 10, 1 / 8])
     np.testing.assert_allclose(first.size, [1 / 5, 1 / 4])
     assert logit_outputs(manifest) == ["s0", "s1"]
+
+
+def test_key_points_beside_a_box_are_no_part_of_it():
+    section = {
+        "outputs": {"boxes": "b", "scores": "s"},
+        "coding": "linear",
+        "box": "xywh",
+        "box_scales": [128, 128, 128, 128],
+    }
+    (head,) = output_heads({"family": "ssd", "ssd": section})
+    rows = np.array([[64, 32, 32, 16, *range(12)], [0, 0, 128, -5, *range(12)]], np.float32)
+    reals = {"b": rows[None], "s": np.zeros((1, 2, 1), np.float32)}
+    boxes, scores = decode_head(reals, head)
+    np.testing.assert_allclose(boxes, [[0.5, 0.25, 0.25, 0.125], [0, 0, 1, 0]])
+    np.testing.assert_allclose(scores, [[0.5], [0.5]])
 
 
 def test_nothing_found_by_either_is_no_difference():

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_detect.tools.convert.interpreter import open_interpreter
-from edge_detect.tools.convert.output_error import decode_head, read_outputs
+from edge_detect.tools.convert.output_error import decode_head, raw_rows, read_outputs
 from edge_detect.tools.convert.output_heads import OutputHead
 from edge_detect.tools.convert.ranges import best_range
 
@@ -46,7 +46,7 @@ def box_ranges(
         reals = read_outputs(interpreter, pixels)
         for head in heads:
             _, scores = decode_head(reals, head)
-            found[head.boxes].append((reals[head.boxes].reshape(-1, 4), scores.max(axis=1)))
+            found[head.boxes].append((raw_rows(reals, head), scores.max(axis=1)))
     return {
         name: range_of(*(np.concatenate(part) for part in zip(*parts, strict=True)))
         for name, parts in found.items()
@@ -57,7 +57,7 @@ def range_of(boxes: _Floats, scores: _Floats) -> tuple[float, float]:
     """The range that suits the anchors with a score.
 
     Args:
-        boxes: (n, 4) float32, raw.
+        boxes: (n, 4 or more) float32, raw.
         scores: (n,) float32, the best of each anchor, 0 to 1.
     """
     order = np.argsort(-scores, kind="stable")

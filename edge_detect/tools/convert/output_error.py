@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from edge_detect.tools.convert.interpreter import open_interpreter
 from edge_detect.tools.convert.output_heads import OutputHead
 
-__all__ = ["Decoded", "decode_head", "decode_outputs", "output_error", "read_outputs"]
+__all__ = ["Decoded", "decode_head", "decode_outputs", "output_error", "raw_rows", "read_outputs"]
 
 _Floats = NDArray[np.float32]
 # Box and score tensors of one picture: (n, 4), centre and size in any unit, and (n, classes).
 Decoded = list[tuple[_Floats, _Floats]]
 _TINY = 1e-12
+_BOX = 4
 
 
 def decode_outputs(
@@ -83,19 +84,29 @@ def decode_head(reals: Mapping[str, _Floats], head: OutputHead) -> tuple[_Floats
     if head.kind == "distances":
         boxes = _from_distances(reals[head.boxes].reshape(-1, 4, head.bins))
     else:
-        boxes = _from_raw(reals[head.boxes].reshape(-1, 4), head)
+        boxes = _from_raw(raw_rows(reals, head)[:, :4], head)
     rows = len(boxes)
     return boxes, _scores([reals[name].reshape(rows, -1) for name in head.scores], head)
+
+
+def raw_rows(reals: Mapping[str, _Floats], head: OutputHead) -> _Floats:
+    """The raw box values, (anchors, 4); more columns where key points follow."""
+    values = reals[head.boxes]
+    # Rows of their own, as 1 x anchors x 16; otherwise anchors lie side by side in a cell.
+    rows = head.wide and values.ndim == 3 and values.shape[-1] >= _BOX
+    return values.reshape(-1, values.shape[-1] if rows else _BOX)
 
 
 def _from_raw(raw: _Floats, head: OutputHead) -> _Floats:
     # Cells outside, anchors inside: factors per anchor repeat cell by cell.
     centre = np.tile(head.centre, (len(raw) // (head.centre.size // 2), 1))
     places, sizes = raw[:, :2], raw[:, 2:]
-    if head.kind != "linear" and not head.activated:
+    if head.kind in ("exponential", "squared") and not head.activated:
         places = _logistic(places)
     if head.kind == "squared":
         grown = 4 * (sizes if head.activated else _logistic(sizes)) ** 2
+    elif head.kind == "sizes":
+        grown = np.maximum(sizes * head.size, 0)
     else:
         grown = np.exp(np.clip(sizes * head.size, -20, 20))
     return np.concatenate([places * centre, grown], axis=1)

@@ -25,12 +25,14 @@ class OutputHead:
         boxes: Name of the box output.
         scores: Names of the outputs whose probabilities make the score when multiplied; none
             where one output holds boxes and scores (`decoded`).
-        kind: Coding of the boxes: that of `YoloSpec`; those of an SSD are `linear`. `distances`
-            to the four sides (`DflSpec`). `decoded`: the graph has decoded them.
+        kind: Coding of the boxes: that of `YoloSpec`; those of most SSDs are `linear`. `sizes`:
+            as they are, without an exponential (BlazeFace). `distances` to the four sides
+            (`DflSpec`). `decoded`: the graph has decoded them.
         centre: Factors that take both centre values to units of the anchor's size, of shape
             (2,) or (anchors, 2).
         size: (2,) factors that both size values have before the exponential.
         bins: Of `distances`.
+        wide: Whether key points may follow the four numbers of a box.
         decoded: How `decoded` boxes are laid out.
         activated: Whether the graph has applied the logistic function, or the softmax, already.
         softmax: Whether the last scores are shares of one.
@@ -42,13 +44,14 @@ class OutputHead:
     centre: _Floats = field(default_factory=_ONES.copy)
     size: _Floats = field(default_factory=_ONES.copy)
     bins: int = 1
+    wide: bool = False
     decoded: DecodedSpec | None = None
     activated: bool = False
     softmax: bool = False
 
     @property
     def is_raw(self) -> bool:
-        """Whether the box output holds four raw values an anchor."""
+        """Whether the box output holds raw values of each anchor."""
         return self.kind not in ("decoded", "distances")
 
 
@@ -93,15 +96,20 @@ def logit_outputs(manifest: dict[str, Any]) -> list[str]:
 
 
 def _ssd_heads(ssd: SsdSpec) -> list[OutputHead]:
-    if ssd.coding != "centre" or ssd.keypoints or ssd.names_of("keypoints"):
+    if ssd.coding not in ("centre", "linear"):
         return []
+    kind = "linear" if ssd.coding == "centre" else "sizes"
+    # Unless told otherwise, all that the tensors hold are key points.
+    wide = ssd.keypoints != 0 and not ssd.names_of("keypoints")
     y, x, height, width = ssd.box_scales
     swapped = ssd.box == "xywh"
     centre = np.asarray(1 / np.array((x, y) if swapped else (y, x)), np.float32)
     size = np.asarray(1 / np.array((width, height) if swapped else (height, width)), np.float32)
     activated, softmax = ssd.scores == "probability", ssd.scores == "softmax"
     return [
-        OutputHead(boxes, (scores,), "linear", centre, size, activated=activated, softmax=softmax)
+        OutputHead(
+            boxes, (scores,), kind, centre, size, wide=wide, activated=activated, softmax=softmax
+        )
         for boxes, scores in zip(ssd.names_of("boxes"), ssd.names_of("scores"), strict=True)
     ]
 

@@ -34,9 +34,11 @@ def agreement_lines(found: Agreement, threshold: float, pictures: int, views: in
         ]
     else:
         lines = [
-            f"{on}recall {found.recall:.3f}, precision {found.precision:.3f}, "
-            f"IoU {found.mean_iou:.3f}, score difference {found.mean_score_difference:.3f} "
-            f"({found.n_reference} detections in float, {found.n_candidate} in INT8)"
+            (
+                f"{on}recall {found.recall:.3f}, precision {found.precision:.3f}, "
+                f"IoU {found.mean_iou:.3f}, score difference {found.mean_score_difference:.3f} "
+                f"({found.n_reference} detections in float, {found.n_candidate} in INT8)"
+            )
         ]
         if found.n_reference < _FEW_DETECTIONS:
             lines.append(
