@@ -11,6 +11,19 @@ from edge_detect.models.structure import check_structure
 
 __all__ = ["Graph"]
 
+_DTYPES = {
+    "FLOAT32": np.float32,
+    "FLOAT16": np.float16,
+    "FLOAT64": np.float64,
+    "INT8": np.int8,
+    "UINT8": np.uint8,
+    "INT16": np.int16,
+    "INT32": np.int32,
+    "UINT32": np.uint32,
+    "INT64": np.int64,
+    "BOOL": np.bool_,
+}
+
 
 class Graph:
     """The one subgraph of a TFLite file, as objects that can be changed.
@@ -90,15 +103,13 @@ class Graph:
         return self.model.buffers[self.tensors[index].buffer].data is not None
 
     def values(self, index: int) -> NDArray[Any]:
-        """A copy of the values of a constant tensor."""
+        """A copy of the values of a constant tensor, of numbers or truth values."""
         tensor = self.tensors[index]
         data = np.asarray(self.model.buffers[tensor.buffer].data, np.uint8)
-        types = {
-            self.schema.TensorType.FLOAT32: np.float32,
-            self.schema.TensorType.INT32: np.int32,
-            self.schema.TensorType.INT8: np.int8,
-        }
-        return data.view(types[tensor.type]).reshape(tensor.shape).copy()
+        types = {getattr(self.schema.TensorType, name): one for name, one in _DTYPES.items()}
+        if tensor.type not in types:
+            raise ModelError(f"the values of tensor {self.name(index)!r} are of an unknown type")
+        return data.view(types[tensor.type]).reshape(self.shape(index)).copy()
 
     def set_values(self, index: int, values: NDArray[Any]) -> None:
         """Give a tensor constant values, of its type; its shape stays."""
@@ -257,6 +268,13 @@ class Graph:
         self.model.buffers = [self.model.buffers[index] for index in buffers]
         for tensor in self.tensors:
             tensor.buffer = buffers.index(tensor.buffer)
+
+    def drop_unused_codes(self) -> None:
+        """Remove the operator codes that no operator has."""
+        kept = sorted({int(operator.opcodeIndex) for operator in self.operators})
+        self.model.operatorCodes = [self.model.operatorCodes[index] for index in kept]
+        for operator in self.operators:
+            operator.opcodeIndex = kept.index(int(operator.opcodeIndex))
 
     def describe(self, name: str, description: str) -> None:
         """Name the input `image`, the subgraph, and say in the file what it is."""

@@ -106,10 +106,11 @@ def _with_fixed_shapes(content: bytes, spec: ModelSpec) -> bytes:
         tensor.shapeSignature = None
     try:
         details = open_interpreter(graph.to_bytes()).get_tensor_details()
-    except (RuntimeError, ValueError) as error:
+    except ModelError as error:
         width, height = spec.input.size
         raise ModelError(
-            f"the model cannot take {width}x{height}: {error}", "give another size, as in --size"
+            f"the model cannot take {width}x{height}: {error.message}",
+            "give another size, as in --size",
         ) from error
     for known in details:
         if known["index"] < len(graph.tensors):

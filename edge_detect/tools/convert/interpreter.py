@@ -3,10 +3,12 @@
 import os
 from typing import Any
 
-from edge_detect.core import DependencyError
+from numpy.typing import NDArray
+
+from edge_detect.core import DependencyError, ModelError
 from edge_detect.models.chatter import without_announcements
 
-__all__ = ["open_interpreter"]
+__all__ = ["invoke", "open_interpreter"]
 
 _MAX_THREADS = 4
 
@@ -20,6 +22,7 @@ def open_interpreter(content: bytes, *, keep: bool = True) -> Any:
 
     Raises:
         DependencyError: LiteRT is not installed.
+        ModelError: LiteRT cannot run the network.
     """
     try:
         from ai_edge_litert import interpreter as litert
@@ -29,16 +32,37 @@ def open_interpreter(content: bytes, *, keep: bool = True) -> Any:
         ) from error
     resolvers = litert.OpResolverType
     with without_announcements(b"INFO: Created TensorFlow Lite XNNPACK delegate"):
-        opened = litert.Interpreter(
-            model_content=content,
-            num_threads=_idle_cores(),
-            experimental_preserve_all_tensors=keep,
-            experimental_op_resolver_type=(
-                resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES if keep else resolvers.AUTO
-            ),
-        )
-        opened.allocate_tensors()
+        try:
+            opened = litert.Interpreter(
+                model_content=content,
+                num_threads=_idle_cores(),
+                experimental_preserve_all_tensors=keep,
+                experimental_op_resolver_type=(
+                    resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES if keep else resolvers.AUTO
+                ),
+            )
+            opened.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(f"LiteRT cannot prepare the network: {error}") from error
     return opened
+
+
+def invoke(interpreter: Any, *inputs: NDArray[Any]) -> None:
+    """Run a network.
+
+    Args:
+        interpreter: From `open_interpreter`.
+        inputs: In the order of the network's.
+
+    Raises:
+        ModelError: LiteRT cannot run it.
+    """
+    try:
+        for place, values in zip(interpreter.get_input_details(), inputs, strict=True):
+            interpreter.set_tensor(place["index"], values)
+        interpreter.invoke()
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(f"LiteRT cannot run the network: {error}") from error
 
 
 def _idle_cores() -> int:
