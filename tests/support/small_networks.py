@@ -35,6 +35,10 @@ class SmallNetwork:
         self.graph.tensors.append(tensor)
         return len(self.graph.tensors) - 1
 
+    def constant(self, values):
+        values = np.asarray(values)
+        return self.tensor("constant", values.shape, values)
+
     def shape(self, index):
         return tuple(self.graph.tensors[index].shape)
 
@@ -60,17 +64,17 @@ class SmallNetwork:
                                          (filters, size, size, channels))  # fmt: skip
         if bias is None:
             bias = self.random.normal(0, 0.2, filters)
-        return self._convolve("CONV_2D", "Conv2D", source, weights, bias, filters, stride,
+        return self.convolve("CONV_2D", "Conv2D", source, weights, bias, filters, stride,
                               activation)  # fmt: skip
 
     def depthwise(self, source, size=3, stride=1, activation="NONE"):
         channels = self.shape(source)[3]
         weights = self.random.normal(0, 1 / size, (1, size, size, channels))
         bias = self.random.normal(0, 0.2, channels)
-        return self._convolve("DEPTHWISE_CONV_2D", "DepthwiseConv2D", source, weights, bias,
+        return self.convolve("DEPTHWISE_CONV_2D", "DepthwiseConv2D", source, weights, bias,
                               channels, stride, activation, depthMultiplier=1)  # fmt: skip
 
-    def _convolve(self, kind, options, source, weights, bias, filters, stride, activation, **more):
+    def convolve(self, kind, options, source, weights, bias, filters, stride, activation, **more):
         _, height, width, _ = self.shape(source)
         constants = [
             self.tensor("weights", np.shape(weights), np.asarray(weights, np.float32)),
@@ -93,6 +97,15 @@ class SmallNetwork:
     def sum(self, first, second):
         return self.add("ADD", [first, second], self.shape(first), "Add")
 
+    def product(self, first, second):
+        return self.add("MUL", [first, second], self.shape(first), "Mul")
+
+    def integers(self, kind, inputs, shape, options=None, **values):
+        """As `add`, for an operator that gives int32."""
+        made = self.add(kind, inputs, shape, options, **values)
+        self.graph.tensors[made].type = schema.TensorType.INT32
+        return made
+
     def join(self, first, second):
         shape = list(self.shape(first))
         shape[3] += self.shape(second)[3]
@@ -108,7 +121,11 @@ class SmallNetwork:
         """The file, with these outputs."""
         for name, index in outputs.items():
             self.graph.tensors[index].name = name
-        self.graph.inputs, self.graph.outputs = [self.image], list(outputs.values())
+        return self.with_outputs(*outputs.values())
+
+    def with_outputs(self, *outputs):
+        """The file, with these outputs under the names that they have."""
+        self.graph.inputs, self.graph.outputs = [self.image], list(outputs)
         model = schema.ModelT()
         model.version, model.subgraphs, model.buffers = 3, [self.graph], self.buffers
         model.operatorCodes = []
@@ -137,7 +154,7 @@ def relu6_network(seed=1):
 
 
 def leaky_network(seed=1):
-    """Convolutions, leaky units, a pool behind one of them and a joint, as in YOLO."""
+    """Convolutions, leaky ReLUs, a pool behind one of them and a joint, as in YOLO."""
     net = SmallNetwork(seed)
     first = net.pool(net.leaky(net.conv(net.image, 8)))
     second = net.leaky(net.conv(first, 16))

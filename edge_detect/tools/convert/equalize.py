@@ -19,17 +19,19 @@ from numpy.typing import NDArray
 from edge_detect.tools.convert.flatbuffer import Graph
 from edge_detect.tools.convert.histograms import STEP
 from edge_detect.tools.convert.ranges import RangePlanner
-from edge_detect.tools.convert.simplify import CONVOLUTIONS
+from edge_detect.tools.convert.simplify import is_layer
 
 __all__ = ["Channels", "choose_factors", "equalize"]
 
 _ROUNDS = 3
 
-# f(k x) = k f(x) for every k > 0, channel by channel.
+# f(k x) = k f(x) for every k > 0, channel by channel. RELU6 clips sooner, which
+# RangePlanner.losses counts.
 _HOMOGENEOUS = {
     "AVERAGE_POOL_2D",
     "LEAKY_RELU",
     "MAX_POOL_2D",
+    "PRELU",
     "RELU",
     "RELU6",
     "RESIZE_BILINEAR",
@@ -48,7 +50,7 @@ def equalize(graph: Graph, powers: dict[int, NDArray[np.int64]]) -> None:
     factors = {index: STEP**one for index, one in powers.items()}
     for operator in graph.operators:
         kind = graph.kind(operator)
-        if kind not in CONVOLUTIONS or not graph.is_constant(int(operator.inputs[1])):
+        if not is_layer(graph, operator):
             continue
         source, kernel, bias = (int(index) for index in operator.inputs[:3])
         target = factors[int(operator.outputs[0])]
@@ -81,12 +83,15 @@ def choose_factors(
         By tensor, the power of `STEP` for each channel; 0 where the size of values matters.
     """
     channels = Channels(graph)
+    for group in planner.groups:
+        for index in group.members if group.capped else ():
+            channels.fix(index)
     powers = np.zeros(channels.count, np.int64)
     for _ in range(_ROUNDS if limit else 0):
         windows = planner.windows(channels.spread(powers), clip_weight)
         losses = np.zeros((channels.count, limit + 1))
         for group, window in zip(planner.groups, windows, strict=True):
-            # What leaky units make has the step of what they are made from.
+            # What leaky ReLUs make has the step of what they are made from.
             for index in () if group.leaky else group.seen:
                 lost = planner.losses(index, group, window, clip_weight, limit)
                 np.add.at(losses, channels.roots(index), lost)
@@ -103,14 +108,16 @@ class Channels:
         self.starts: dict[int, int] = {}
         self.count = 0
         image = int(graph.subgraph.inputs[0])
-        for index in [image, *(int(i) for one in graph.operators for i in one.outputs)]:
+        made = [int(index) for one in graph.operators for index in one.outputs]
+        real = graph.schema.TensorType.FLOAT32
+        for index in [image, *(one for one in made if graph.tensors[one].type == real)]:
             self.starts[index] = self.count
             self.count += self._width(index)
         self._parents = np.arange(self.count)
         self._fixed = np.zeros(self.count, np.bool_)
-        self._fix(image)
+        self.fix(image)
         for index in graph.subgraph.outputs:
-            self._fix(int(index))
+            self.fix(int(index))
         for operator in graph.operators:
             self._tie(operator)
         self._flatten()
@@ -131,28 +138,32 @@ class Channels:
         return {index: values[self.roots(index)] for index in self.starts}
 
     def _width(self, index: int) -> int:
-        shape = self._graph.tensors[index].shape
-        return int(shape[-1]) if shape is not None and len(shape) else 1
+        shape = self._graph.shape(index)
+        return shape[-1] if shape else 1
 
     def _range(self, index: int) -> NDArray[np.int64]:
         return np.arange(self.starts[index], self.starts[index] + self._width(index))
 
-    def _fix(self, index: int) -> None:
+    def fix(self, index: int) -> None:
+        """Leave the channels of a tensor, and all that are tied to them, as they are."""
         if index in self.starts:
             self._fixed[self._range(index)] = True
 
     def _tie(self, operator: Any) -> None:
         graph, kind = self._graph, self._graph.kind(operator)
         inputs = [int(i) for i in operator.inputs if int(i) in self.starts]
-        outputs = [int(index) for index in operator.outputs]
+        outputs = [int(index) for index in operator.outputs if int(index) in self.starts]
+        if not outputs and kind == "SHAPE":
+            return
         names = vars(graph.schema.ActivationFunctionType)
         fused = getattr(operator.builtinOptions, "fusedActivationFunction", 0)
         if fused not in {names[one] for one in ("NONE", "RELU", "RELU6")}:
-            self._fix(outputs[0])
-        if kind in CONVOLUTIONS and graph.is_constant(int(operator.inputs[1])):
+            for index in outputs:
+                self.fix(index)
+        if is_layer(graph, operator):
             if kind == "FULLY_CONNECTED":
-                self._fix(inputs[0])
-        elif (kind in _HOMOGENEOUS and len(inputs) == 1) or self._pads_with_zeros(operator):
+                self.fix(inputs[0])
+        elif len(inputs) == 1 and (kind in _HOMOGENEOUS or self._pads_with_zeros(operator)):
             self._unite(self._range(inputs[0]), self._range(outputs[0]))
         elif kind == "ADD" and len(inputs) == 2 and self._alike(*inputs, *outputs):
             for index in inputs:
@@ -161,7 +172,7 @@ class Channels:
             self._tie_parts(operator, inputs, outputs[0])
         else:
             for index in (*inputs, *outputs):
-                self._fix(index)
+                self.fix(index)
 
     def _pads_with_zeros(self, operator: Any) -> bool:
         """Whether it pads rows and columns alone, with values that scale along."""
@@ -173,14 +184,14 @@ class Channels:
         return bool((self._graph.values(paddings)[-1] == 0).all())
 
     def _alike(self, *indices: int) -> bool:
-        return len({tuple(self._graph.tensors[index].shape) for index in indices}) == 1
+        return len({self._graph.shape(index) for index in indices}) == 1
 
     def _tie_parts(self, operator: Any, inputs: list[int], output: int) -> None:
-        axis = operator.builtinOptions.axis % len(self._graph.tensors[output].shape)
+        axis = operator.builtinOptions.axis % len(self._graph.shape(output))
         whole, done = self._range(output), 0
         for index in inputs:
             part = self._range(index)
-            if axis == len(self._graph.tensors[output].shape) - 1:
+            if axis == len(self._graph.shape(output)) - 1:
                 self._unite(part, whole[done : done + len(part)])
                 done += len(part)
             else:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from edge_detect.tools.convert.flatbuffer import Graph
 from edge_detect.tools.convert.histograms import ChannelHistogram, bin_values
-from edge_detect.tools.convert.simplify import CONVOLUTIONS
+from edge_detect.tools.convert.simplify import is_layer
 
 __all__ = ["channel_importance", "passing_shares"]
 
@@ -18,6 +18,7 @@ _PASSED_ON = {
     "MAX_POOL_2D",
     "MIRROR_PAD",
     "PAD",
+    "PRELU",
     "RELU",
     "RELU6",
     "RESIZE_BILINEAR",
@@ -30,7 +31,7 @@ def channel_importance(graph: Graph, histograms: dict[int, ChannelHistogram]) ->
 
     The squared error that one of variance 1 in each value of a channel causes in the outputs,
     where each output tensor counts the same: a convolution multiplies it by squared weights, a
-    unit by the square of its slope, as often as values lie there.
+    leaky ReLU by the square of its slope, as often as values lie there.
 
     Args:
         graph: A simplified float network.
@@ -41,6 +42,8 @@ def channel_importance(graph: Graph, histograms: dict[int, ChannelHistogram]) ->
     """
     importance: _Importance = {}
     for index in map(int, graph.subgraph.outputs):
+        if index not in histograms:
+            continue
         channels = len(histograms[index].shares)
         _add(importance, index, np.full(channels, 1 / channels))
     for operator in reversed(graph.operators):
@@ -61,7 +64,7 @@ def _pass_back(
 ) -> None:
     kind = graph.kind(operator)
     sources = [int(index) for index in operator.inputs if int(index) in histograms]
-    if kind in CONVOLUTIONS and graph.is_constant(int(operator.inputs[1])):
+    if is_layer(graph, operator):
         known = known * passing_shares(graph, histograms, operator)
         for index in sources[:1]:
             channels = len(histograms[index].shares)
@@ -75,7 +78,7 @@ def _pass_back(
             done += width
     else:
         slopes = np.ones_like(known)
-        if kind == "LEAKY_RELU":
+        if kind == "LEAKY_RELU" and sources:
             slopes = _leaky_slopes(histograms[sources[0]], operator.builtinOptions.alpha)
         for index in sources:
             channels = len(histograms[index].shares)

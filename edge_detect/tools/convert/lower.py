@@ -4,6 +4,7 @@ What is decided elsewhere (ranges, rounded weights) is written into the file her
 rules of the TensorFlow Lite 8-bit quantization specification: activations per tensor and
 asymmetric, weights of convolutions per filter and symmetric, biases in units of input times
 weight scale. Operators without an integer kernel stay in float, between a `DEQUANTIZE` and a
+`QUANTIZE`. Operands that must have the scale of the result, and have another, get it by a
 `QUANTIZE`.
 """
 
@@ -13,13 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_detect.core import ModelError
 from edge_detect.tools.convert.flatbuffer import Graph
-from edge_detect.tools.convert.ranges import MOVERS
-from edge_detect.tools.convert.simplify import CONVOLUTIONS
+from edge_detect.tools.convert.groups import MOVERS
+from edge_detect.tools.convert.simplify import CONVOLUTIONS, fuses_to_integers
 from edge_detect.tools.convert.weights import QuantizedWeights
 
 __all__ = ["INTEGER_VERSIONS", "lower", "step_of"]
+
+# Scale and zero point.
+_Step = tuple[float, int]
 
 # Versions of the operators that have int8 kernels (lite/tools/versioning/op_version.cc).
 INTEGER_VERSIONS = {
@@ -31,6 +34,7 @@ INTEGER_VERSIONS = {
     "DEPTH_TO_SPACE": 2,
     "EXPAND_DIMS": 1,
     "FULLY_CONNECTED": 4,
+    "GATHER": 2,
     "HARD_SWISH": 1,
     "LEAKY_RELU": 2,
     "LOGISTIC": 2,
@@ -42,6 +46,7 @@ INTEGER_VERSIONS = {
     "MUL": 2,
     "PACK": 2,
     "PAD": 2,
+    "PRELU": 1,
     "RELU": 2,
     "RELU6": 2,
     "RESHAPE": 1,
@@ -59,12 +64,12 @@ INTEGER_VERSIONS = {
     "TRANSPOSE": 2,
     "UNPACK": 2,
 }
-# Scale and zero point that the kernels of these demand of their results.
+# Steps that the kernels of these demand of their results.
 _FIXED = {"LOGISTIC": (1 / 256, -128), "SOFTMAX": (1 / 256, -128), "TANH": (1 / 128, 0)}
 _LARGEST_BIAS = 1 << 30
 
 
-def step_of(low: float, high: float) -> tuple[float, int]:
+def step_of(low: float, high: float) -> _Step:
     """Scale and zero point of int8 for a range; zero is exact, the ends move by half a step."""
     scale = float(np.float32((high - low) / 255))
     return scale, int(np.clip(np.round(-128 - low / scale), -128, 127))
@@ -75,23 +80,17 @@ def lower(
     ranges: Mapping[int, tuple[float, float]],
     weights: Mapping[int, QuantizedWeights],
     input_range: tuple[float, float],
-    *,
-    in_float: frozenset[int] = frozenset(),
 ) -> None:
-    """Quantize a network in place.
+    """Quantize a network in place. Tensors keep their numbers; new ones come behind them.
 
     Args:
         graph: A simplified float network; see `simplify`.
-        ranges: Least and greatest value of every activation, by tensor.
+        ranges: Least and greatest value of every float activation, by tensor.
         weights: By the tensor that a convolution writes.
         input_range: Real values of a black and of a white pixel; the input becomes int8, the
             pixel less 128.
-        in_float: Tensors whose operators stay in float although they need not.
-
-    Raises:
-        ModelError: An activation is no float32 tensor.
     """
-    _Lowering(graph, ranges, weights, input_range, in_float).run()
+    _Lowering(graph, ranges, weights, input_range).run()
 
 
 class _Lowering:
@@ -101,16 +100,18 @@ class _Lowering:
         ranges: Mapping[int, tuple[float, float]],
         weights: Mapping[int, QuantizedWeights],
         input_range: tuple[float, float],
-        in_float: frozenset[int],
     ) -> None:
         self._graph = graph
         self._ranges = ranges
         self._weights = weights
         self._input_range = input_range
-        self._in_float = in_float
-        self._steps: dict[int, tuple[float, int]] = {}
-        # Tensors by what they were: where their int8 and their float values are now.
+        float32 = graph.schema.TensorType.FLOAT32
+        # What is to be quantized; integers and truth values stay as they are.
+        self._reals = {i for i, one in enumerate(graph.tensors) if one.type == float32}
+        # Tensors by what they were: where their int8 values, those of other steps than their
+        # own, and their float values are now.
         self._int8: dict[int, int] = {}
+        self._converted: dict[tuple[int, _Step], int] = {}
         self._real: dict[int, int] = {}
         self._operators: list[Any] = []
         # The image, and what holds its pixels in other places: all have one step.
@@ -128,9 +129,15 @@ class _Lowering:
                 self._lower(operator, shift if first else 0.0)
             else:
                 self._keep(operator)
-        outputs = {graph.name(int(one)): self._as_int8(int(one)) for one in graph.subgraph.outputs}
+        outputs = [int(index) for index in graph.subgraph.outputs]
+        names = [graph.tensors[index].name for index in outputs]
+        results = [self._as_int8(index) for index in outputs]
+        for name, index in zip(names, results, strict=True):
+            graph.tensors[index].name = name
         graph.subgraph.operators = self._operators
-        graph.set_outputs(outputs)
+        graph.subgraph.outputs = np.array(results, np.int32)
+        # A converter's signature lists other tensors.
+        graph.model.signatureDefs = []
 
     def _take_image(self, image: int) -> float:
         """Make the input int8; gives what its real values are too high by."""
@@ -149,55 +156,75 @@ class _Lowering:
         """Whether its results are pixels in other places, which keep the step of the input."""
         if self._graph.kind(operator) not in MOVERS:
             return False
-        sources = [int(one) for one in operator.inputs if not self._graph.is_constant(int(one))]
-        return all(source in self._of_image for source in sources)
+        sources = self._reals.intersection(map(int, operator.inputs))
+        return bool(sources) and sources <= self._of_image
 
     def _has_integer_kernel(self, operator: Any) -> bool:
         kind = self._graph.kind(operator)
-        outputs = {int(index) for index in operator.outputs}
-        if kind not in INTEGER_VERSIONS or outputs & self._in_float:
+        if kind not in INTEGER_VERSIONS or not self._reals.issuperset(map(int, operator.outputs)):
+            return False
+        if not fuses_to_integers(self._graph, operator):
             return False
         return kind not in CONVOLUTIONS or int(operator.outputs[0]) in self._weights
 
     def _lower(self, operator: Any, shift: float) -> None:
         graph, kind = self._graph, self._graph.kind(operator)
-        inputs = [self._operand(int(index)) for index in operator.inputs]
-        for index in map(int, operator.outputs):
-            fixed = self._image_step if index in self._of_image else _FIXED.get(kind)
-            self._set_step(index, fixed or step_of(*self._ranges[index]))
-            self._int8[index] = index
+        outputs = [int(index) for index in operator.outputs]
+        fixed = self._image_step if outputs[0] in self._of_image else _FIXED.get(kind)
+        steps = [fixed or step_of(*self._ranges[index]) for index in outputs]
         if kind in CONVOLUTIONS:
+            inputs = [self._as_int8(int(operator.inputs[0])), *map(int, operator.inputs[1:])]
             self._lower_weights(operator, inputs[0], shift)
-            inputs[1:] = [int(index) for index in operator.inputs[1:]]
+        else:
+            moved = steps[0] if kind in MOVERS else None
+            inputs = [self._operand(int(index), moved) for index in operator.inputs]
+        for index, step in zip(outputs, steps, strict=True):
+            self._set_step(index, step)
+            self._int8[index] = index
         operator.inputs = np.array(inputs, np.int32)
         code = graph.model.operatorCodes[operator.opcodeIndex]
         version = max(code.version, INTEGER_VERSIONS[kind])
         operator.opcodeIndex = graph.operator_code(kind, version)
         self._operators.append(operator)
 
-    def _operand(self, index: int) -> int:
-        graph = self._graph
-        if index < 0:
-            return index
-        if not graph.is_constant(index):
-            return self._as_int8(index)
-        if graph.tensors[index].type != graph.schema.TensorType.FLOAT32:
-            return index
-        if index not in self._int8:
-            self._int8[index] = self._quantized_constant(index)
-        return self._int8[index]
+    def _operand(self, index: int, step: _Step | None) -> int:
+        """Where an operand is.
 
-    def _quantized_constant(self, index: int) -> int:
+        Args:
+            index: What it was.
+            step: What its step must be; None for its own.
+        """
+        if index not in self._reals:
+            return index
+        if self._graph.is_constant(index):
+            return self._quantized_constant(index, step)
+        own = self._image_step if index in self._of_image else step_of(*self._ranges[index])
+        if step is None or step == own:
+            return self._as_int8(index)
+        if (index, step) not in self._converted:
+            made = self._twin(index, "requantized")
+            self._set_step(made, step)
+            if index in self._int8:
+                self._convert("QUANTIZE", 2, self._int8[index], made)
+            else:
+                self._convert("QUANTIZE", 1, self._real[index], made)
+            self._converted[index, step] = made
+        return self._converted[index, step]
+
+    def _quantized_constant(self, index: int, step: _Step | None) -> int:
         graph = self._graph
         values = graph.values(index)
-        low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
-        scale, zero = step_of(low, max(high, low + 1e-6))
-        steps = np.clip(np.round(values / scale) + zero, -128, 127).astype(np.int8)
-        made = graph.add_tensor(f"{graph.name(index)}/int8", list(values.shape))
-        graph.tensors[made].type = graph.schema.TensorType.INT8
-        graph.set_values(made, steps)
-        graph.set_step(made, scale, zero)
-        return made
+        if step is None:
+            low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
+            step = step_of(low, max(high, low + 1e-6))
+        if (index, step) not in self._converted:
+            scale, zero = step
+            steps = np.clip(np.round(values / scale) + zero, -128, 127).astype(np.int8)
+            made = graph.add_tensor(f"{graph.name(index)}/int8", list(values.shape))
+            graph.set_values(made, steps)
+            self._set_step(made, step)
+            self._converted[index, step] = made
+        return self._converted[index, step]
 
     def _lower_weights(self, operator: Any, source: int, shift: float) -> None:
         graph, types = self._graph, self._graph.schema.TensorType
@@ -219,22 +246,21 @@ class _Lowering:
         graph.set_step(bias, units, 0)
 
     def _keep(self, operator: Any) -> None:
-        """Let an operator work in float."""
-        graph = self._graph
-        for index in map(int, operator.outputs):
-            if graph.tensors[index].type == graph.schema.TensorType.FLOAT32:
-                self._real[index] = index
-        operator.inputs = np.array([self._as_real(int(one)) for one in operator.inputs], np.int32)
+        """Let an operator work in float, or on integers."""
+        for index in self._reals.intersection(map(int, operator.outputs)):
+            self._real[index] = index
+        inputs = [int(index) for index in operator.inputs]
+        if self._graph.kind(operator) == "SHAPE":
+            # It takes any type.
+            inputs = [self._int8.get(one, one) for one in inputs]
+        else:
+            inputs = [self._as_real(one) for one in inputs]
+        operator.inputs = np.array(inputs, np.int32)
         self._operators.append(operator)
 
     def _as_int8(self, index: int) -> int:
         """Where a tensor's int8 values are; made from the float ones if need be."""
         if index not in self._int8:
-            if index not in self._real:
-                raise ModelError(
-                    f"tensor {self._graph.name(index)!r} is not float32",
-                    "only float32 networks can be quantized",
-                )
             made = self._twin(index, "int8")
             self._set_step(made, step_of(*self._ranges[index]))
             self._convert("QUANTIZE", 1, self._real[index], made)
@@ -242,13 +268,12 @@ class _Lowering:
         return self._int8[index]
 
     def _as_real(self, index: int) -> int:
-        if index in self._real or index not in self._int8 or self._graph.is_constant(index):
-            return self._real.get(index, index)
-        made = self._twin(index, "float")
-        self._graph.tensors[made].type = self._graph.schema.TensorType.FLOAT32
-        self._convert("DEQUANTIZE", 2, self._int8[index], made)
-        self._real[index] = made
-        return made
+        """Where a tensor's float values are; made from the int8 ones if need be."""
+        if index in self._int8 and index not in self._real:
+            made = self._twin(index, "float")
+            self._convert("DEQUANTIZE", 2, self._int8[index], made)
+            self._real[index] = made
+        return self._real.get(index, index)
 
     def _twin(self, index: int, suffix: str) -> int:
         tensor = self._graph.tensors[index]
@@ -261,7 +286,7 @@ class _Lowering:
         operator.outputs = np.array([target], np.int32)
         self._operators.append(operator)
 
-    def _set_step(self, index: int, step: tuple[float, int]) -> None:
+    def _set_step(self, index: int, step: _Step) -> None:
         self._graph.tensors[index].type = self._graph.schema.TensorType.INT8
         self._graph.set_step(index, step[0], step[1])
 

@@ -5,13 +5,13 @@ value its resolution. Here a range is the one that loses least, rounding and cli
 together, each channel by what errors in it do to the outputs.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_detect.tools.convert.flatbuffer import Graph
+from edge_detect.tools.convert.groups import Group, Links, Window, describe_groups
 from edge_detect.tools.convert.histograms import (
     BINS,
     STEP,
@@ -20,92 +20,18 @@ from edge_detect.tools.convert.histograms import (
     moved,
 )
 
-__all__ = ["MOVERS", "Group", "RangePlanner", "Window", "best_range", "best_window", "scale_groups"]
+__all__ = ["RangePlanner", "Window", "best_range", "best_window"]
 
-Window = tuple[float, float]
 _Reals = NDArray[np.float64]
 # By tensor, the factor of each channel as a power of `STEP`.
 _Powers = Mapping[int, NDArray[np.int64]]
 
-# One scale for input and output: the kernels of these only move values about.
-MOVERS = {
-    "AVERAGE_POOL_2D",
-    "CONCATENATION",
-    "DEPTH_TO_SPACE",
-    "EXPAND_DIMS",
-    "MAX_POOL_2D",
-    "MIRROR_PAD",
-    "PACK",
-    "PAD",
-    "RESHAPE",
-    "RESIZE_BILINEAR",
-    "RESIZE_NEAREST_NEIGHBOR",
-    "SLICE",
-    "SPACE_TO_DEPTH",
-    "SPLIT",
-    "SPLIT_V",
-    "SQUEEZE",
-    "STRIDED_SLICE",
-    "TRANSPOSE",
-    "UNPACK",
-}
-# Ranges that the integer kernels of these demand.
-_DEMANDED = {
-    "LOGISTIC": (0.0, 255 / 256),
-    "SOFTMAX": (0.0, 255 / 256),
-    "TANH": (-1.0, 127 / 128),
-}
 # What a channel did not do on a few pictures is not impossible: each is taken to have values
 # of twice the size, and those of the other channels, in these parts.
 _LARGER, _OTHER = 0.01, 1e-4
 _DOUBLE = 8
-_NOT_EMPTY = 1e-3
-
-
-@dataclass(frozen=True)
-class Group:
-    """Activations that share one scale.
-
-    Attributes:
-        members: All of them.
-        seen: Those whose values matter: of what is pooled the greatest alone do.
-        slope: What the readers multiply negative errors by.
-        leaky: Numbers of the groups whose leaky units make all values of this one, if so.
-        fixed: The range, where it does not follow from the values.
-        top: Greatest value that the activation lets through.
-        rectified: Whether zeros are frequent and exact.
-    """
-
-    members: tuple[int, ...]
-    seen: tuple[int, ...]
-    slope: float
-    leaky: tuple[int, ...]
-    fixed: Window | None
-    top: float
-    rectified: bool
-
-
-def scale_groups(graph: Graph) -> list[list[int]]:
-    """Activations that must have one scale in common, each group in order of execution."""
-    group_of: dict[int, list[int]] = {}
-    for operator in graph.operators:
-        outputs = [int(index) for index in operator.outputs]
-        if graph.kind(operator) not in MOVERS:
-            for index in outputs:
-                group_of.setdefault(index, [index])
-            continue
-        sources = [int(index) for index in operator.inputs if int(index) in group_of]
-        merged: list[int] = []
-        for group in _distinct(group_of[index] for index in sources):
-            merged += group
-        merged += outputs
-        for index in merged:
-            group_of[index] = merged
-    return _distinct(group_of.values())
-
-
-def _distinct(groups: Iterable[list[int]]) -> list[list[int]]:
-    return list({id(group): group for group in groups}.values())
+# Narrower ranges are those of zeros, which any range holds.
+_EMPTY, _ANY = 1e-6, 1e-3
 
 
 def best_window(shares: _Reals, rounding: float, *, negative: float, clip_weight: float) -> Window:
@@ -146,8 +72,11 @@ def best_range(values: NDArray[np.float32], *, clip_weight: float = 1.0) -> Wind
     histogram.add(values.reshape(-1, 1))
     low, high = best_window(histogram.normalized()[0], 1.0, negative=1.0, clip_weight=clip_weight)
     low, high = max(low, float(values.min())), min(high, float(values.max()))
-    low, high = min(low, 0.0), max(high, 0.0)
-    return (low, high) if high - low > _NOT_EMPTY else (low, low + _NOT_EMPTY)
+    return _with_room(min(low, 0.0), max(high, 0.0))
+
+
+def _with_room(low: float, high: float) -> Window:
+    return (low, high) if high - low > _EMPTY else (low, low + _ANY)
 
 
 def _clipped(shares: _Reals, sizes: _Reals, edges: _Reals) -> _Reals:
@@ -182,8 +111,9 @@ class RangePlanner:
         fixed: Mapping[int, Window],
     ) -> None:
         self._importance = dict(importance)
+        links = Links(graph)
         for one in graph.operators:
-            if graph.kind(one) == "LEAKY_RELU":
+            if graph.kind(one) == "LEAKY_RELU" and links.is_read_once(int(one.inputs[0])):
                 # The step of the result is that of the input: errors of both are told by it.
                 source, result = int(one.inputs[0]), int(one.outputs[0])
                 self._importance[source] = importance[result]
@@ -194,12 +124,7 @@ class RangePlanner:
             larger = np.apply_along_axis(moved, 1, shares, _DOUBLE)
             own = (1 - _LARGER) * shares + _LARGER * larger
             self._shares[index] = (1 - _OTHER) * own + _OTHER * shares.mean(axis=0)
-        demanded = {
-            int(one.outputs[0]): _DEMANDED[graph.kind(one)]
-            for one in graph.operators
-            if graph.kind(one) in _DEMANDED
-        }
-        self.groups = _describe_groups(graph, {**demanded, **fixed})
+        self.groups = describe_groups(graph, links, fixed)
 
     def ranges(self, powers: _Powers, clip_weight: float) -> dict[int, Window]:
         """The range of every activation.
@@ -257,13 +182,16 @@ class RangePlanner:
             lows, highs = self._extremes[index]
             low = min(low, float((lows * STEP ** powers[index]).min()))
             high = max(high, float((highs * STEP ** powers[index]).max()))
-        found = best_window(total, rounding, negative=group.slope**2, clip_weight=clip_weight)
-        low, high = max(low, found[0]), min(high, found[1], group.top)
-        return (low, high) if high - low > _NOT_EMPTY else (low, low + _NOT_EMPTY)
+        # What no output depends on keeps all that was seen.
+        if total.any():
+            found = best_window(total, rounding, negative=group.slope**2, clip_weight=clip_weight)
+            low, high = max(low, found[0]), min(high, found[1])
+        low, high = min(low, group.least[0]), max(min(high, group.top), group.least[1])
+        return _with_room(low, high)
 
 
 def _share_step(windows: list[Window], group: int, sources: tuple[int, ...]) -> None:
-    """Give the results of leaky units the step of their inputs.
+    """Give the results of leaky ReLUs the step of their inputs.
 
     What is positive then passes from one to the other without being rounded once more.
     """
@@ -274,42 +202,3 @@ def _share_step(windows: list[Window], group: int, sources: tuple[int, ...]) -> 
         bottom = min(0.0, top - width)
         windows[source] = (bottom, bottom + width)
     windows[group] = (low, low + width)
-
-
-def _describe_groups(graph: Graph, fixed: Mapping[int, Window]) -> list[Group]:
-    members = scale_groups(graph)
-    place = {index: number for number, group in enumerate(members) for index in group}
-    names = graph.schema.ActivationFunctionType
-    described = []
-    for group in members:
-        producers = [graph.producer(index) for index in group]
-        makers = [one for one in producers if graph.kind(one) not in MOVERS]
-        kinds = {graph.kind(one) for one in makers}
-        fused = {getattr(one.builtinOptions, "fusedActivationFunction", 0) for one in makers}
-        seen = [index for index in group if _is_seen(graph, index)]
-        sources = {place[int(one.inputs[0])] for one in makers if int(one.inputs[0]) in place}
-        described.append(
-            Group(
-                members=tuple(group),
-                seen=tuple(seen),
-                slope=max(_slope(graph, index) for index in seen),
-                leaky=tuple(sorted(sources)) if kinds == {"LEAKY_RELU"} else (),
-                fixed=next((fixed[index] for index in group if index in fixed), None),
-                top=6.0 if fused == {names.RELU6} or kinds == {"RELU6"} else np.inf,
-                rectified=bool(fused) and fused <= {names.RELU, names.RELU6},
-            )
-        )
-    return described
-
-
-def _is_seen(graph: Graph, index: int) -> bool:
-    readers = graph.readers(index)
-    is_output = index in map(int, graph.subgraph.outputs)
-    return is_output or not readers or any(graph.kind(one) not in MOVERS for one in readers)
-
-
-def _slope(graph: Graph, index: int) -> float:
-    readers = graph.readers(index)
-    if not readers or any(graph.kind(one) != "LEAKY_RELU" for one in readers):
-        return 1.0
-    return max(float(one.builtinOptions.alpha) for one in readers)

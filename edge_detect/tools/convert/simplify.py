@@ -11,9 +11,37 @@ import numpy as np
 
 from edge_detect.tools.convert.flatbuffer import Graph
 
-__all__ = ["CONVOLUTIONS", "simplify"]
+__all__ = ["CONVOLUTIONS", "fuses_to_integers", "is_layer", "simplify"]
 
 CONVOLUTIONS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
+
+
+def is_layer(graph: Graph, operator: Any) -> bool:
+    """Whether an operator is a convolution that is quantized with its weights.
+
+    Others stay in float: those with computed weights, those whose activation the integer
+    kernels do not have, and `CONV_2D` in groups, whose filters take a part of the input's
+    channels each.
+    """
+    if graph.kind(operator) not in CONVOLUTIONS:
+        return False
+    source, kernel, bias = (*map(int, operator.inputs), -1)[:3]
+    float32 = graph.schema.TensorType.FLOAT32
+    if graph.is_constant(source) or not graph.is_constant(kernel):
+        return False
+    if graph.tensors[kernel].type != float32 or (bias >= 0 and not graph.is_constant(bias)):
+        return False
+    if not fuses_to_integers(graph, operator):
+        return False
+    same = graph.shape(kernel)[-1:] == graph.shape(source)[-1:]
+    return graph.kind(operator) != "CONV_2D" or same
+
+
+def fuses_to_integers(graph: Graph, operator: Any) -> bool:
+    """Whether the integer kernels have the activation that an operator ends with."""
+    names = graph.schema.ActivationFunctionType
+    fused = getattr(operator.builtinOptions, "fusedActivationFunction", names.NONE)
+    return fused in (names.NONE, names.RELU, names.RELU6, names.RELU_N1_TO_1)
 
 
 def simplify(graph: Graph) -> None:
@@ -21,7 +49,7 @@ def simplify(graph: Graph) -> None:
 
     * sums of two tensors become `ADD`, which has an integer kernel;
     * convolutions get weights and a bias that no other operator shares;
-    * leaky units come behind the pools that follow them;
+    * leaky ReLUs come behind the pools that follow them;
     * constants per channel that are added behind a convolution, also behind the sum of it and
       another tensor, go into its bias.
 
@@ -32,7 +60,7 @@ def simplify(graph: Graph) -> None:
         if graph.kind(operator) == "ADD_N" and len(operator.inputs) == 2:
             _make_add(graph, operator)
     for operator in graph.operators:
-        if graph.kind(operator) in CONVOLUTIONS:
+        if is_layer(graph, operator):
             _own_constants(graph, operator)
     for operator in list(graph.operators):
         if graph.kind(operator) == "ADD":
@@ -44,7 +72,7 @@ def simplify(graph: Graph) -> None:
 
 
 def _pool_first(graph: Graph, pool: Any) -> None:
-    """Swap a leaky unit and the pool behind it: the greatest value stays the greatest.
+    """Swap a leaky ReLU and the pool behind it: the greatest value stays the greatest.
 
     There is less to do, and negative values that pooling drops need no room in the range.
     """
@@ -68,10 +96,7 @@ def _make_add(graph: Graph, operator: Any) -> None:
 
 
 def _own_constants(graph: Graph, operator: Any) -> None:
-    weights = int(operator.inputs[1])
-    if not graph.is_constant(weights):
-        return
-    kernel = graph.values(weights)
+    kernel = graph.values(int(operator.inputs[1]))
     filters = kernel.shape[-1 if graph.kind(operator) == "DEPTHWISE_CONV_2D" else 0]
     given = int(operator.inputs[2]) if len(operator.inputs) > 2 else -1
     bias = graph.values(given) if given >= 0 else np.zeros(filters, np.float32)
@@ -93,14 +118,16 @@ def _fold_constant(graph: Graph, operator: Any) -> None:
     source, constant = (first, second) if graph.is_constant(second) else (second, first)
     if not graph.is_constant(constant) or graph.is_constant(source):
         return
-    values = graph.values(constant).reshape(-1)
-    linear = _linear_convolution(graph, source)
-    if linear is None or values.size not in (1, graph.tensors[source].shape[-1]):
+    if graph.tensors[constant].type != graph.schema.TensorType.FLOAT32:
         return
-    if int(source) in [int(index) for index in graph.subgraph.outputs]:
+    values = graph.values(constant)
+    if values.size != 1 and not values.size == values.shape[-1] == graph.shape(source)[-1]:
+        return
+    linear = _linear_convolution(graph, source)
+    if linear is None or graph.shape(source) != graph.shape(int(operator.outputs[0])):
         return
     bias = int(linear.inputs[2])
-    graph.set_values(bias, graph.values(bias) + values)
+    graph.set_values(bias, graph.values(bias) + values.reshape(-1))
     before = graph.producer(source)
     if operator.builtinOptions.fusedActivationFunction:
         before.builtinOptions.fusedActivationFunction = (
@@ -111,16 +138,19 @@ def _fold_constant(graph: Graph, operator: Any) -> None:
 
 
 def _linear_convolution(graph: Graph, index: int) -> Any:
-    """The convolution whose bias is added to a tensor that one operator alone reads, or None."""
+    """The convolution whose bias is added to a tensor that is read once alone, or None."""
     operator = graph.producer(index)
-    if operator is None or len(graph.readers(index)) != 1:
+    reads = sum(int(one) == index for reader in graph.operators for one in reader.inputs)
+    if operator is None or reads != 1 or index in map(int, graph.subgraph.outputs):
         return None
     kind = graph.kind(operator)
     if kind in CONVOLUTIONS | {"ADD"} and operator.builtinOptions.fusedActivationFunction:
         return None
     if kind in CONVOLUTIONS:
-        return operator if graph.is_constant(int(operator.inputs[1])) else None
+        return operator if is_layer(graph, operator) else None
     if kind == "ADD":
-        found = (_linear_convolution(graph, int(each)) for each in operator.inputs)
+        # A bias of one channel cannot hold a constant for each channel of a broadcast sum.
+        alike = [int(one) for one in operator.inputs if graph.shape(one) == graph.shape(index)]
+        found = (_linear_convolution(graph, each) for each in alike)
         return next((each for each in found if each is not None), None)
     return None
