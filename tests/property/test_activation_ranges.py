@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_detect.tools.convert.histograms import BINS, STEP, ChannelHistogram, bin_values, moved
-from edge_detect.tools.convert.ranges import best_window
+from edge_detect.tools.convert.ranges import best_range, best_window
 
 
 def histogram_of(values):
@@ -70,3 +70,27 @@ def test_mirrored_channels_change_their_sign_and_no_others():
     np.testing.assert_array_equal(histogram.shares, histogram_of(values * [-1, 1]).shares)
     assert histogram.low.tolist() == [-1, 2]
     assert histogram.high.tolist() == [3, 4]
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.floats(0.3, 3), st.floats(0.5, 4))
+def test_mean_of_multiplied_and_clipped_values_is_nearly_exact(seed, spread, factor):
+    random = np.random.default_rng(seed)
+    values = random.normal([1, -2], spread, (5000, 2)).astype(np.float32)
+    histogram = histogram_of(values)
+    histogram.average(values)
+    factors = np.array([factor, 1.0])
+    for low, high in ((-1e9, 1e9), (-1.5, 2.0), (0.0, 1.0)):
+        expected = np.clip(values * factors, low, high).mean(axis=0)
+        np.testing.assert_allclose(
+            histogram.mean(factors, low, high), expected, atol=0.05 * spread * factor
+        )
+    np.testing.assert_allclose(histogram.mean(factors, -1e9, 1e9), values.mean(0) * factors, 1e-5)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e5])
+def test_range_suits_tiny_and_large_values(size):
+    values = size * np.random.default_rng(0).uniform(-1, 1, 10_000)
+    low, high = best_range(values.astype(np.float32))
+    assert high == pytest.approx(size, rel=0.1)
+    assert low == pytest.approx(-size, rel=0.1)

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_detect.tools.convert.weights import (
+    MOST_TAPS,
     InputStatistics,
     round_depthwise,
     round_matrix,
@@ -70,12 +71,12 @@ def test_rounding_is_that_of_the_slow_reference(seed, channels):
     for channel, each in enumerate(order):
         covariances[channel] = covariances[channel][np.ix_(each, each)]
     scales = np.abs(weights).max(axis=1) / 127
-    found = round_depthwise(weights, scales, covariances, damping=0)
+    found = round_depthwise(weights, scales, covariances, damping=(0,))
     for channel in range(channels):
         expected = rounded_slowly(weights[channel], scales[channel], covariances[channel])
         np.testing.assert_array_equal(found[channel], expected)
         one = slice(channel, channel + 1)
-        alone = round_matrix(weights[one], scales[one], covariances[channel], damping=0)
+        alone = round_matrix(weights[one], scales[one], covariances[channel], damping=(0,))
         np.testing.assert_array_equal(alone[0], expected)
 
 
@@ -112,3 +113,38 @@ def test_real_weights_are_steps_times_scales_in_both_layouts():
         )
         assert made.values.shape == shape
         np.testing.assert_allclose(made.real(depthwise=depthwise), kernel, atol=0.03)
+
+
+def test_weights_are_rounded_by_a_covariance_that_is_not_positive_definite():
+    random = np.random.default_rng(1)
+    weights = random.normal(size=(3, 8))
+    scales = np.abs(weights).max(axis=1) / 127
+    common = random.normal(size=(8, 1))
+    covariance = common @ common.T - 0.3 * np.eye(8)
+    assert np.linalg.eigvalsh(covariance).min() < -0.2
+    for steps in (
+        round_matrix(weights, scales, covariance),
+        round_depthwise(weights, scales, np.broadcast_to(covariance, (3, 8, 8))),
+    ):
+        assert np.abs(steps * scales[:, None] - weights).max() < 0.5
+
+
+def test_too_many_taps_for_a_covariance_are_rounded_to_the_nearest_step():
+    taps = MOST_TAPS + 1
+    kernel = np.random.default_rng(1).normal(size=(2, taps))
+    seen = InputStatistics(np.zeros(taps), np.ones(taps, np.float32))
+    made = round_weights(kernel, seen, "FULLY_CONNECTED")
+    nearest = np.clip(np.round(kernel / made.scales), -127, 127)
+    np.testing.assert_array_equal(made.values, nearest)
+
+
+def test_statistics_of_multiplied_inputs_are_those_of_the_products():
+    random = np.random.default_rng(1)
+    rows = random.normal(size=(500, 4)) + 3
+    factors = np.array([1.0, 2.0, -0.5, 4.0])
+    seen = InputStatistics(rows.mean(axis=0), np.cov(rows, rowvar=False)).scaled(factors)
+    np.testing.assert_allclose(seen.mean, (rows * factors).mean(axis=0))
+    np.testing.assert_allclose(seen.covariance, np.cov(rows * factors, rowvar=False))
+    alone = InputStatistics(rows.mean(axis=0), rows.var(axis=0)).scaled(factors)
+    np.testing.assert_allclose(alone.covariance, (rows * factors).var(axis=0))
+    np.testing.assert_allclose(alone.variance, alone.covariance)

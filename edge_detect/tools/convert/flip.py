@@ -1,4 +1,4 @@
-"""Turn round channels that leaky units see nothing but negative values of.
+"""Negate channels that are never positive before a leaky ReLU.
 
 Such a channel is linear, and passes shrunk to a tenth, which leaves it a tenth of the steps of
 the others. With the opposite sign it passes in full size, and the weights behind it make up
@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_detect.tools.convert.flatbuffer import Graph
-from edge_detect.tools.convert.simplify import CONVOLUTIONS
+from edge_detect.tools.convert.simplify import is_layer
 from edge_detect.tools.convert.statistics import Statistics
 
 __all__ = ["flip_negative_channels"]
 
-# How far below zero all values must stay, as a part of the range that they take.
-_MARGIN = 0.0
+# How far below zero all values must stay, as a part of the least: other pictures have greater
+# values, and a channel that is negated is wrong where it is positive.
+_MARGIN = 0.25
 
 
 def flip_negative_channels(graph: Graph, statistics: Statistics) -> int:
@@ -38,7 +39,7 @@ def flip_negative_channels(graph: Graph, statistics: Statistics) -> int:
         if graph.kind(unit) != "LEAKY_RELU" or unit.builtinOptions.alpha <= 0:
             continue
         maker = graph.producer(source)
-        if maker is None or graph.kind(maker) not in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+        if maker is None or not _has_channels(graph, maker):
             continue
         if not _is_plain(graph, maker, source) or not _feeds_convolutions(graph, result):
             continue
@@ -51,7 +52,7 @@ def flip_negative_channels(graph: Graph, statistics: Statistics) -> int:
 
 
 def _is_plain(graph: Graph, maker: Any, source: int) -> bool:
-    if maker.builtinOptions.fusedActivationFunction or not graph.is_constant(int(maker.inputs[1])):
+    if maker.builtinOptions.fusedActivationFunction:
         return False
     return len(graph.readers(source)) == 1 and source not in map(int, graph.subgraph.outputs)
 
@@ -59,10 +60,12 @@ def _is_plain(graph: Graph, maker: Any, source: int) -> bool:
 def _feeds_convolutions(graph: Graph, index: int) -> bool:
     readers = graph.readers(index)
     return index not in map(int, graph.subgraph.outputs) and all(
-        graph.kind(one) in CONVOLUTIONS - {"FULLY_CONNECTED"}
-        and graph.is_constant(int(one.inputs[1]))
-        for one in readers
+        _has_channels(graph, one) for one in readers
     )
+
+
+def _has_channels(graph: Graph, operator: Any) -> bool:
+    return is_layer(graph, operator) and graph.kind(operator) != "FULLY_CONNECTED"
 
 
 def _flip(
@@ -77,19 +80,16 @@ def _flip(
     factors = np.where(chosen, -1 / slope, 1.0)
     for reader in graph.readers(result):
         inner, kind = (1 / factors).astype(np.float32), graph.kind(reader)
-        seen = statistics.inputs[int(reader.outputs[0])]
+        output = int(reader.outputs[0])
+        seen = statistics.inputs[output]
         if kind == "DEPTHWISE_CONV_2D":
             multiplier = graph.tensors[reader.inputs[1]].shape[-1] // len(chosen)
             _multiply(graph, int(reader.inputs[1]), np.repeat(inner, multiplier))
-            each = np.repeat(factors, multiplier)
-            seen.mean *= each[:, None]
-            seen.covariance *= (each**2)[:, None, None].astype(np.float32)
+            taps = np.repeat(factors, multiplier)[:, None]
         else:
             _multiply(graph, int(reader.inputs[1]), inner)
             taps = np.tile(factors, len(seen.mean) // len(factors))
-            seen.mean *= taps
-            seen.covariance *= taps.astype(np.float32)
-            seen.covariance *= taps.astype(np.float32)[:, None]
+        statistics.inputs[output] = seen.scaled(taps)
     statistics.histograms[source].mirror(chosen)
     statistics.histograms[result].take(statistics.histograms[source], chosen)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 __all__ = ["BINS", "STEP", "ChannelHistogram", "bin_values", "moved"]
 
 _PER_OCTAVE = 8
-_LEAST_OCTAVE, _OCTAVES = -14, 28
+_LEAST_OCTAVE, _OCTAVES = -14, 36
 _SIDE = _PER_OCTAVE * _OCTAVES
 BINS = 2 * _SIDE + 1
 STEP = 2.0 ** (1 / _PER_OCTAVE)
@@ -39,6 +39,8 @@ class ChannelHistogram:
         self.shares = np.zeros((channels, BINS))
         self.low = np.full(channels, np.inf)
         self.high = np.full(channels, -np.inf)
+        self._sums = np.zeros(channels)
+        self._rows = 0
 
     def add(self, rows: NDArray[np.float32], *, weight: float = 1.0) -> None:
         """Count values.
@@ -57,14 +59,37 @@ class ChannelHistogram:
         counts = np.bincount(places.reshape(-1), minlength=channels * BINS)
         self.shares += weight * counts.reshape(channels, BINS)
 
+    def average(self, rows: NDArray[np.float32]) -> None:
+        """Count values in the mean alone, which is exact.
+
+        Args:
+            rows: (positions, channels).
+        """
+        self._sums += rows.sum(axis=0, dtype=np.float64)
+        self._rows += len(rows)
+
+    def mean(self, factors: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+        """The mean of each channel, multiplied by a factor and then clipped: (channels,).
+
+        Args:
+            factors: (channels,).
+            low: Least value that is left.
+            high: Greatest.
+        """
+        values = np.clip(bin_values(), self.low[:, None], self.high[:, None]) * factors[:, None]
+        beyond = np.maximum(values - high, 0) + np.minimum(values - low, 0)
+        means = factors * self._sums / max(1, self._rows)
+        return np.asarray(means - (self.normalized() * beyond).sum(axis=1))
+
     def mirror(self, chosen: NDArray[np.bool_]) -> None:
         """Change the sign of some channels."""
         self.shares[chosen] = self.shares[chosen, ::-1]
         self.low[chosen], self.high[chosen] = -self.high[chosen], -self.low[chosen]
+        self._sums[chosen] *= -1
 
     def take(self, other: "ChannelHistogram", chosen: NDArray[np.bool_]) -> None:
-        """Replace some channels by those of another activation."""
-        for name in ("shares", "low", "high"):
+        """Replace some channels by those of another activation of the same size."""
+        for name in ("shares", "low", "high", "_sums"):
             getattr(self, name)[chosen] = getattr(other, name)[chosen]
 
     def normalized(self) -> NDArray[np.float64]:

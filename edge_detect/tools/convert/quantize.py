@@ -1,9 +1,9 @@
 """Full-integer post-training quantization of float TFLite files.
 
-The network is brought into a plain form and watched on calibration pictures. Then the ranges
-of its activations are chosen, together with factors that make the most of them, its weights
-rounded with regard to what they are multiplied with, and all of it written down as integers.
-TensorFlow is not needed.
+The network is brought into a plain form, and its activations are recorded on calibration
+pictures. Then the ranges of its activations are chosen, together with factors that make the
+most of them, its weights rounded with regard to what they are multiplied with, and all of it
+written down as integers. TensorFlow is not needed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from edge_detect.core import ModelError
 from edge_detect.tools.convert.correction import (
     correct_biases,
+    corrected_views,
     correction_sites,
-    mean_activations,
 )
 from edge_detect.tools.convert.equalize import choose_factors, equalize
 from edge_detect.tools.convert.flatbuffer import Graph
@@ -36,6 +36,7 @@ __all__ = [
     "Progress",
     "QuantizerOptions",
     "calibrate",
+    "float_operators",
     "quantize",
     "quantize_calibrated",
     "silent",
@@ -44,13 +45,13 @@ __all__ = [
 ]
 
 Progress = Callable[[str, int, int], None]
-# Logits are clipped to plus and minus this: beyond it the sigmoid is flat, and each step between
-# is what a score can be told by.
+# Logits are clipped to plus and minus this: beyond it the sigmoid is flat, and the 256 steps are
+# spent on the range in which scores differ.
 LOGIT_LIMIT = 8.0
 
 
 def silent(step: str, done: int, total: int) -> None:
-    """Progress that is not shown."""
+    """Ignore progress."""
     del step, done, total
 
 
@@ -76,13 +77,12 @@ class Calibrated:
     """A float network and what was seen of it on calibration pictures.
 
     Attributes:
-        original: The float file.
-        content: The float file, simplified.
+        original: The float file as it was given.
+        content: The same, simplified; on the views it computes the same.
         views: The pictures and views of them, (1, height, width, channels) uint8.
         statistics: Of its activations.
         input_range: Real values of a black and of a white pixel.
         output_ranges: Ranges of outputs that do not follow from what was seen, by name.
-        score_outputs: Names of the outputs that are logits.
     """
 
     original: bytes
@@ -91,7 +91,6 @@ class Calibrated:
     statistics: Statistics
     input_range: tuple[float, float]
     output_ranges: Mapping[str, Window]
-    score_outputs: tuple[str, ...]
 
 
 def quantize(
@@ -126,7 +125,7 @@ def calibrate(
     output_ranges: Mapping[str, Window] | None = None,
     progress: Progress = silent,
 ) -> Calibrated:
-    """Simplify a float network and watch it on pictures, and on views of them.
+    """Simplify a float network and record it on pictures, and on views of them.
 
     Args:
         content: A float32 TFLite file.
@@ -134,18 +133,17 @@ def calibrate(
         input_range: Real values of a black and of a white pixel.
         score_outputs: Names of the outputs that are logits. They are not ranged by what was
             seen, as calibration pictures may show none of the objects.
-        output_ranges: Ranges of other outputs, by name.
+        output_ranges: Ranges of other outputs, by name. Where outputs must have one scale, its
+            range contains those of all.
         progress: Called with the name of a step, how much is done, and how much there is.
 
     Raises:
-        ModelError: An input or output is not float32.
+        ModelError: The network has other inputs than one of float32, an output that is not
+            float32, not computed, or not the only one of its name, or values that are not
+            finite.
     """
     graph = Graph(content)
-    for index in map(int, (*graph.subgraph.inputs, *graph.subgraph.outputs)):
-        if graph.tensors[index].type != graph.schema.TensorType.FLOAT32:
-            raise ModelError(
-                f"{graph.name(index)!r} is not float32", "only float32 networks can be quantized"
-            )
+    _check_ends(graph)
     simplify(graph)
     logits = dict.fromkeys(score_outputs, (-LOGIT_LIMIT, LOGIT_LIMIT))
     views = [one[np.newaxis] for one in watched_views([one[0] for one in inputs])]
@@ -157,7 +155,8 @@ def calibrate(
         progress("calibrating", done, len(views))
 
     pictures = (to_real(pixels, input_range) for pixels in views)
-    statistics = gather_statistics(graph, pictures, progress=tell)
+    averaged = corrected_views(len(views))
+    statistics = gather_statistics(graph, pictures, averaged=averaged, progress=tell)
     flip_negative_channels(graph, statistics)
     return Calibrated(
         content,
@@ -166,8 +165,27 @@ def calibrate(
         statistics,
         input_range,
         {**(output_ranges or {}), **logits},
-        tuple(score_outputs),
     )
+
+
+def _check_ends(graph: Graph) -> None:
+    inputs, outputs = map(int, graph.subgraph.inputs), set(map(int, graph.subgraph.outputs))
+    if len(graph.subgraph.inputs) != 1:
+        raise ModelError(
+            f"the network has {len(graph.subgraph.inputs)} inputs", "the image must be the only one"
+        )
+    for index in (*inputs, *outputs):
+        name = graph.name(index)
+        if graph.tensors[index].type != graph.schema.TensorType.FLOAT32:
+            raise ModelError(f"{name!r} is not float32", "only float32 networks can be quantized")
+        if graph.is_constant(index):
+            raise ModelError(
+                f"output {name!r} is a constant", "remove it from the outputs of the network"
+            )
+    names = [graph.name(index) for index in outputs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ModelError(f"several outputs are named {twice[0]!r}", "give each a name of its own")
 
 
 def quantize_calibrated(
@@ -183,12 +201,13 @@ def quantize_calibrated(
         progress: Called with the name of a step, how much is done, and how much there is.
 
     Returns:
-        The quantized file; the same arguments give the same bytes.
+        The quantized file; on one machine the same arguments give the same bytes. What of it
+        is in float nevertheless is in `float_operators`.
     """
     graph = Graph(calibrated.content)
     powers, ranges = _plan(graph, calibrated, options)
     equalize(graph, powers)
-    means = _Means(graph, calibrated) if options.correction else None
+    means = _Means(graph, calibrated, powers, ranges) if options.correction else None
     weights = {}
     inputs = calibrated.statistics.inputs
     convolutions = [one for one in graph.operators if int(one.outputs[0]) in inputs]
@@ -199,10 +218,24 @@ def quantize_calibrated(
         progress("rounding weights", number, len(convolutions))
     lower(graph, ranges, weights, calibrated.input_range)
     graph.drop_unused_operators()
-    graph.drop_unused()
     if means is not None:
         means.restore(graph, lambda done, total: progress("correcting biases", done, total))
+    graph.drop_unused()
+    graph.drop_unused_codes()
     return graph.to_bytes()
+
+
+def float_operators(content: bytes) -> list[str]:
+    """Kinds of the operators of a quantized file that compute in float, as `EXP`; sorted."""
+    graph = Graph(content)
+    float32 = graph.schema.TensorType.FLOAT32
+    kinds = {
+        graph.kind(one)
+        for one in graph.operators
+        for index in (*one.inputs, *one.outputs)
+        if index >= 0 and graph.tensors[index].type == float32
+    }
+    return sorted(kinds - {"QUANTIZE", "DEQUANTIZE"})
 
 
 def _plan(
@@ -222,17 +255,21 @@ def _plan(
 class _Means:
     """The means of a float network's channels, which its quantized twin is to have too."""
 
-    def __init__(self, graph: Graph, calibrated: Calibrated) -> None:
-        reals = (to_real(one, calibrated.input_range) for one in calibrated.views)
-        self._views = calibrated.views
-        self._sites = correction_sites(graph, calibrated.score_outputs)
-        self._wanted = mean_activations(graph, reals, [site.seen for site in self._sites])
-        places = {graph.name(int(i)): int(i) for one in graph.operators for i in one.outputs}
-        histograms = calibrated.statistics.histograms
-        self._slopes = {
-            site.seen: passing_shares(graph, histograms, graph.producer(places[site.seen]))
-            for site in self._sites
-        }
+    def __init__(
+        self,
+        graph: Graph,
+        calibrated: Calibrated,
+        powers: Mapping[int, NDArray[np.int64]],
+        ranges: Mapping[int, Window],
+    ) -> None:
+        histograms, given = calibrated.statistics.histograms, calibrated.output_ranges
+        outputs = map(int, graph.subgraph.outputs)
+        self._views = [calibrated.views[i] for i in corrected_views(len(calibrated.views))]
+        self._sites = correction_sites(graph, [i for i in outputs if graph.name(i) in given])
+        seen = [site.seen for site in self._sites]
+        # What is clipped is missing from both, so that the rest is not shifted to make up for it.
+        self._wanted = {i: histograms[i].mean(STEP ** powers[i], *ranges[i]) for i in seen}
+        self._slopes = {i: passing_shares(graph, histograms, graph.producer(i)) for i in seen}
 
     def restore(self, quantized: Graph, progress: Callable[[int, int], None]) -> None:
         """Correct the biases of the quantized twin."""
@@ -247,13 +284,11 @@ def _scaled(
 ) -> InputStatistics:
     """What a convolution sees once its input's channels were multiplied."""
     factors = STEP ** powers[int(operator.inputs[0])]
-    if graph.kind(operator) == "DEPTHWISE_CONV_2D":
-        each = np.repeat(factors, len(seen.mean) // len(factors))[:, None]
-        return InputStatistics(seen.mean * each, seen.covariance * each[..., None] ** 2)
-    taps = np.tile(factors, len(seen.mean) // len(factors))
-    if (taps == 1).all():
+    if (factors == 1).all():
         return seen
-    return InputStatistics(seen.mean * taps, seen.covariance * taps * taps[:, None])
+    if graph.kind(operator) == "DEPTHWISE_CONV_2D":
+        return seen.scaled(np.repeat(factors, len(seen.mean) // len(factors))[:, None])
+    return seen.scaled(np.tile(factors, len(seen.mean) // len(factors)))
 
 
 def _round(

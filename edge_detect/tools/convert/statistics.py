@@ -1,17 +1,18 @@
-"""What a float network's activations are like while it looks at pictures."""
+"""Statistics of a float network's activations on pictures."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_detect.core import ModelError
 from edge_detect.tools.convert.flatbuffer import Graph
 from edge_detect.tools.convert.histograms import ChannelHistogram
-from edge_detect.tools.convert.interpreter import open_interpreter
-from edge_detect.tools.convert.simplify import CONVOLUTIONS
-from edge_detect.tools.convert.weights import InputStatistics
+from edge_detect.tools.convert.interpreter import invoke, open_interpreter
+from edge_detect.tools.convert.simplify import is_layer
+from edge_detect.tools.convert.weights import MOST_TAPS, InputStatistics
 
 __all__ = ["Statistics", "gather_statistics"]
 
@@ -36,6 +37,7 @@ def gather_statistics(
     graph: Graph,
     pictures: Iterable[NDArray[np.float32]],
     *,
+    averaged: Container[int],
     progress: Callable[[], None],
 ) -> Statistics:
     """Run a float network over pictures and look at every activation.
@@ -43,7 +45,11 @@ def gather_statistics(
     Args:
         graph: A simplified float network.
         pictures: (1, height, width, channels) float32 each.
+        averaged: Numbers of the pictures over which the means of activations are taken.
         progress: Called after each picture.
+
+    Raises:
+        ModelError: The network cannot be run, or gives values that are not finite.
     """
     types = graph.schema.TensorType
     activations = [
@@ -53,20 +59,20 @@ def gather_statistics(
         if graph.tensors[index].type == types.FLOAT32
     ]
     convolutions = {
-        int(one.outputs[0]): _Patches(graph, one)
-        for one in graph.operators
-        if graph.kind(one) in CONVOLUTIONS and graph.is_constant(int(one.inputs[1]))
+        int(one.outputs[0]): _Patches(graph, one) for one in graph.operators if is_layer(graph, one)
     }
     histograms = {index: ChannelHistogram(_channels(graph, index)) for index in activations}
     image = int(graph.subgraph.inputs[0])
     interpreter, places = _open_with_all_outputs(graph, activations)
-    for pixels in pictures:
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pixels)
-        interpreter.invoke()
+    for number, pixels in enumerate(pictures):
+        invoke(interpreter, pixels)
         values = {index: interpreter.get_tensor(place) for index, place in places.items()}
         values[image] = pixels
         for index, histogram in histograms.items():
+            _check_finite(graph, index, values[index])
             _count(histogram, values[index])
+            if number in averaged:
+                histogram.average(values[index].reshape(-1, len(histogram.shares)))
         for patches in convolutions.values():
             patches.add(values[patches.source])
         progress()
@@ -74,8 +80,17 @@ def gather_statistics(
 
 
 def _channels(graph: Graph, index: int) -> int:
-    shape = graph.tensors[index].shape
-    return int(shape[-1]) if shape is not None and len(shape) else 1
+    shape = graph.shape(index)
+    return shape[-1] if shape else 1
+
+
+def _check_finite(graph: Graph, index: int, values: NDArray[np.float32]) -> None:
+    # Either is not a number where one of the values is not.
+    if not np.isfinite(values.min()) or not np.isfinite(values.max()):
+        raise ModelError(
+            f"tensor {graph.name(index)!r} is not finite on a calibration picture",
+            "check the weights and the input range",
+        )
 
 
 def _open_with_all_outputs(graph: Graph, activations: list[int]) -> tuple[Any, dict[int, int]]:
@@ -127,7 +142,10 @@ class _Patches:
             depthwise = self._kind == "DEPTHWISE_CONV_2D"
             taps = [kernel[3], count] if depthwise else [count * kernel[3]]
         self._sum = np.zeros(taps)
-        self._squares = np.zeros([*taps, taps[-1]], np.float32)
+        # What the first picture has on average: sums are of differences from it.
+        self._pivot: NDArray[np.float32] | None = None
+        both = [taps[-1]] if taps[-1] <= MOST_TAPS else []
+        self._squares = np.zeros([*taps, *both], np.float32)
 
     def add(self, values: NDArray[np.float32]) -> None:
         """Look at one input."""
@@ -135,16 +153,20 @@ class _Patches:
             patches = self._patches(values[0])
             # (positions, taps, input channels) → (channels, positions, taps)
             multiplier = len(self._sum) // patches.shape[2]
-            each = np.repeat(patches.transpose(2, 0, 1), multiplier, axis=0)
-            self._sum += each.sum(axis=1, dtype=np.float64)
-            self._squares += each.transpose(0, 2, 1) @ each
-            self._count += each.shape[1]
-            return
-        whole = values if self._kind == "FULLY_CONNECTED" else self._patches(values[0])
-        rows = whole.reshape(-1, len(self._sum))
-        self._sum += rows.sum(axis=0, dtype=np.float64)
-        self._squares += rows.T @ rows
-        self._count += len(rows)
+            rows = np.repeat(patches.transpose(2, 0, 1), multiplier, axis=0)
+        else:
+            whole = values if self._kind == "FULLY_CONNECTED" else self._patches(values[0])
+            rows = whole.reshape(-1, len(self._sum))
+        if self._pivot is None:
+            self._pivot = rows.mean(axis=-2, keepdims=True)
+        # Squares of what is near zero lose nothing when the mean's square is taken out of them.
+        rows = rows - self._pivot
+        self._sum += rows.sum(axis=-2, dtype=np.float64)
+        if self._squares.ndim > self._sum.ndim:
+            self._squares += rows.swapaxes(-1, -2) @ rows
+        else:
+            self._squares += (rows * rows).sum(axis=-2)
+        self._count += rows.shape[-2]
 
     def _patches(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """(positions, taps, channels)."""
@@ -167,11 +189,15 @@ class _Patches:
 
     def statistics(self) -> InputStatistics:
         """Mean and covariance."""
-        mean = self._sum / self._count
-        squares = self._squares / np.float32(self._count)
-        narrow = mean.astype(np.float32)
-        squares -= narrow[..., :, None] * narrow[..., None, :]
-        return InputStatistics(mean, squares)
+        shift = self._sum / self._count
+        mean = shift if self._pivot is None else shift + self._pivot[..., 0, :]
+        narrow = shift.astype(np.float32)
+        self._squares /= np.float32(self._count)
+        if self._squares.ndim > shift.ndim:
+            self._squares -= narrow[..., :, None] * narrow[..., None, :]
+        else:
+            self._squares -= narrow**2
+        return InputStatistics(mean, self._squares)
 
 
 def _spread(height: int, width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -22,7 +22,7 @@ _JUDGED = 32
 
 
 def watched_views(pictures: Sequence[_Pixels]) -> list[_Pixels]:
-    """The pictures, and views of them until there are 64.
+    """The pictures, and at most seven views of each, up to 64 in all.
 
     Args:
         pictures: (height, width, channels) each.

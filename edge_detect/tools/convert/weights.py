@@ -1,17 +1,21 @@
 """Round the weights of convolutions to int8 so that their results change least.
 
 Rounding each weight to the nearest step is not best: inputs of neighbouring taps and
-channels are alike, so that errors of some weights can make up for those of others. Which do
-is told by the covariance of the inputs, sampled on calibration pictures.
+channels are alike, so that errors of some weights can make up for those of others. The
+covariance of the inputs, sampled on calibration pictures, determines which.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_detect.core import ModelError
+
 __all__ = [
+    "MOST_TAPS",
     "InputStatistics",
     "QuantizedWeights",
     "round_depthwise",
@@ -24,6 +28,10 @@ _Reals = NDArray[np.float64]
 
 _LARGEST = 127
 _BLOCK = 64
+# A covariance of more taps fills the memory: 4608 are 3 x 3 x 512.
+MOST_TAPS = 4608
+# Parts of the mean variance that are added to each, until the covariance can be factored.
+_DAMPING = (0.01, 0.1, 1.0, 10.0)
 _SHARES = np.linspace(1.0, 0.75, 11)
 
 
@@ -33,11 +41,37 @@ class InputStatistics:
 
     Attributes:
         mean: (taps,), or (channels, taps) of a depthwise convolution.
-        covariance: (taps, taps), or (channels, taps, taps).
+        covariance: (taps, taps), or (channels, taps, taps); of more than `MOST_TAPS` taps the
+            variances alone, in the shape of `mean`.
     """
 
     mean: _Reals
     covariance: NDArray[np.floating[Any]]
+
+    @property
+    def has_variances_alone(self) -> bool:
+        """Whether there were too many taps for covariances."""
+        return self.covariance.ndim == self.mean.ndim
+
+    @property
+    def variance(self) -> _Reals:
+        """Of each tap, in the shape of `mean`."""
+        if self.has_variances_alone:
+            return self.covariance.astype(np.float64)
+        return np.diagonal(self.covariance, axis1=-2, axis2=-1).astype(np.float64)
+
+    def scaled(self, factors: _Reals) -> "InputStatistics":
+        """What is seen when each tap is multiplied.
+
+        Args:
+            factors: Of the shape of `mean`, or (channels, 1).
+        """
+        narrow = factors.astype(self.covariance.dtype)
+        if self.has_variances_alone:
+            return InputStatistics(self.mean * factors, self.covariance * narrow**2)
+        covariance = self.covariance * narrow[..., :, None]
+        covariance *= narrow[..., None, :]
+        return InputStatistics(self.mean * factors, covariance)
 
 
 @dataclass(frozen=True)
@@ -73,18 +107,20 @@ def round_weights(
     """
     depthwise = kind == "DEPTHWISE_CONV_2D"
     rows = kernel.reshape(-1, kernel.shape[-1]).T if depthwise else kernel.reshape(len(kernel), -1)
-    variance = np.diagonal(inputs.covariance, axis1=-2, axis2=-1).astype(np.float64)
+    variance = inputs.variance
     floor = 1e-3 * variance.mean(axis=-1, keepdims=True) + 1e-12
     scales = weight_scales(rows, variance + floor)
     if kind == "FULLY_CONNECTED":
         # One step for all is what every version of the runtimes has kernels for.
         scales = np.full_like(scales, scales.max())
     scales = scales.astype(np.float32).astype(np.float64)
-    if nearest:
+    if nearest or inputs.has_variances_alone:
         steps = np.round(rows / scales[:, None]).clip(-_LARGEST, _LARGEST).astype(np.int8)
     else:
         rounding = round_depthwise if depthwise else round_matrix
-        steps = rounding(rows, scales, inputs.covariance)
+        # What is left of the mean of squares when the mean is taken out is exact to a part.
+        least = 1e-6 * (variance + inputs.mean**2).mean(axis=-1, keepdims=True)
+        steps = rounding(rows, scales, inputs.covariance, least=least)
     values = np.ascontiguousarray((steps.T if depthwise else steps).reshape(kernel.shape))
     return QuantizedWeights(values, scales[:1] if kind == "FULLY_CONNECTED" else scales)
 
@@ -116,7 +152,12 @@ def weight_scales(weights: _Reals, variance: _Reals) -> _Reals:
 
 
 def round_matrix(
-    weights: _Reals, scales: _Reals, covariance: NDArray[np.floating[Any]], *, damping: float = 0.01
+    weights: _Reals,
+    scales: _Reals,
+    covariance: NDArray[np.floating[Any]],
+    *,
+    damping: Sequence[float] = _DAMPING,
+    least: _Reals | float = 0.0,
 ) -> NDArray[np.int8]:
     """Round the weights of a convolution, each making up for the errors of those before it.
 
@@ -127,7 +168,9 @@ def round_matrix(
         weights: (filters, taps).
         scales: (filters,).
         covariance: (taps, taps) of the inputs.
-        damping: Part of the mean variance that is added to each, against few samples.
+        damping: Part of the mean variance that is added to each, against few samples; the
+            first of these with which there is an R.
+        least: What is added in any case.
 
     Returns:
         (filters, taps), -127 to 127.
@@ -138,11 +181,10 @@ def round_matrix(
         of LLM Quantization", 2025, which shows that both give the same).
     """
     filters, taps = weights.shape
-    damped = covariance + _damp(np.diag(covariance), damping) * np.eye(taps)
     # The most active taps come first, while the others can still make up for their errors.
-    order = np.argsort(np.diag(damped), kind="stable")
-    upper = np.linalg.cholesky(damped[np.ix_(order, order)]).T
-    ratios = upper / np.diag(upper)[:, None]
+    order = np.argsort(np.diag(covariance), kind="stable")
+    ratios = _factor(covariance[np.ix_(order, order)].astype(np.float64), damping, least)
+    ratios /= np.diag(ratios).copy()[:, None]
     sorted_weights = weights[:, order]
     errors = np.zeros_like(sorted_weights)
     steps = np.zeros((filters, taps), np.int8)
@@ -160,7 +202,12 @@ def round_matrix(
 
 
 def round_depthwise(
-    weights: _Reals, scales: _Reals, covariance: NDArray[np.floating[Any]], *, damping: float = 0.01
+    weights: _Reals,
+    scales: _Reals,
+    covariance: NDArray[np.floating[Any]],
+    *,
+    damping: Sequence[float] = _DAMPING,
+    least: _Reals | float = 0.0,
 ) -> NDArray[np.int8]:
     """As `round_matrix`, for filters that each have inputs of their own.
 
@@ -169,11 +216,10 @@ def round_depthwise(
         scales: (channels,).
         covariance: (channels, taps, taps).
         damping: See `round_matrix`.
+        least: See `round_matrix`; (channels, 1).
     """
     channels, taps = weights.shape
-    variances = np.diagonal(covariance, axis1=1, axis2=2)
-    damped = covariance + _damp(variances, damping)[..., None] * np.eye(taps)
-    upper = np.linalg.cholesky(damped).transpose(0, 2, 1)
+    upper = _factor(covariance.astype(np.float64), damping, least)
     errors = np.zeros_like(weights)
     steps = np.zeros((channels, taps), np.int8)
     for tap in range(taps - 1, -1, -1):
@@ -182,6 +228,27 @@ def round_depthwise(
         errors[:, tap] = weights[:, tap] - rounded * scales
         steps[:, tap] = rounded
     return steps
+
+
+def _factor(covariance: _Reals, damping: Sequence[float], least: _Reals | float) -> _Reals:
+    """R of C = Rᵀ R, C being the covariance and some more variance.
+
+    Args:
+        covariance: (…, taps, taps); overwritten.
+        damping: See `round_matrix`.
+        least: See `round_matrix`.
+    """
+    diagonal = np.einsum("...ii->...i", covariance)
+    variances = diagonal.copy()
+    for parts in damping:
+        diagonal[...] = variances + _damp(variances, parts) + least
+        try:
+            return np.asarray(np.linalg.cholesky(covariance).swapaxes(-1, -2))
+        except np.linalg.LinAlgError:
+            continue
+    raise ModelError(
+        "the activations of the network are too large", "check the weights and the input range"
+    )
 
 
 def _damp(variances: _Reals, damping: float) -> _Reals:
