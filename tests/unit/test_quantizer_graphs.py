@@ -8,7 +8,7 @@ from support.quantized import RANGE, noise_share, run
 from support.small_networks import SIZE, SmallNetwork, leaky_network, small_pictures
 
 from edge_detect.core import ModelError
-from edge_detect.tools.convert.correction import correction_sites
+from edge_detect.tools.convert.correction import corrected_views, correction_sites
 from edge_detect.tools.convert.flatbuffer import Graph
 from edge_detect.tools.convert.interpreter import open_interpreter
 from edge_detect.tools.convert.quantize import (
@@ -224,6 +224,14 @@ def test_biases_of_outputs_with_a_given_range_are_not_corrected():
     graph = Graph(net.to_bytes(boxes=moved, scores=scores))
     assert [site.seen for site in correction_sites(graph)] == [first, boxes, scores]
     assert [site.seen for site in correction_sites(graph, [moved])] == [first, scores]
+
+
+def test_biases_of_large_networks_are_corrected_on_fewer_views():
+    small = Graph(leaky_network())
+    assert list(corrected_views(small, 56)) == list(range(56))
+    large = Graph(leaky_network())
+    large.tensors[int(large.operators[0].outputs[0])].shape = np.array([1, 640, 640, 64], np.int32)
+    assert list(corrected_views(large, 60)) == list(range(0, 60, 4))
 
 
 def test_correction_takes_out_what_quantization_adds_on_average():

@@ -123,10 +123,6 @@ class Links:
         kinds = {self._graph.kind(one) for one in self.readers(index)}
         return index in self.outputs or not kinds or not kinds <= _SELECTING
 
-    def is_read_once(self, index: int) -> bool:
-        """Whether one operator alone takes a tensor."""
-        return len(self.readers(index)) == 1 and index not in self.outputs
-
 
 def _scale_groups(graph: Graph, links: Links) -> list[list[int]]:
     """Activations that must have one scale in common, each group in order of execution."""

@@ -9,7 +9,7 @@ from edge_detect.tools.convert.flatbuffer import Graph
 from edge_detect.tools.convert.histograms import ChannelHistogram, bin_values
 from edge_detect.tools.convert.simplify import is_layer
 
-__all__ = ["channel_importance", "passing_shares"]
+__all__ = ["channel_importance", "leaky_slopes", "passing_shares"]
 
 _Importance = dict[int, NDArray[np.float64]]
 
@@ -79,7 +79,7 @@ def _pass_back(
     else:
         slopes = np.ones_like(known)
         if kind == "LEAKY_RELU" and sources:
-            slopes = _leaky_slopes(histograms[sources[0]], operator.builtinOptions.alpha)
+            slopes = leaky_slopes(histograms[sources[0]], operator.builtinOptions.alpha)
         for index in sources:
             channels = len(histograms[index].shares)
             if channels == len(known) and (kind in _PASSED_ON | {"ADD", "MUL", "LEAKY_RELU"}):
@@ -130,5 +130,6 @@ def passing_shares(
     return np.asarray(shares[:, passes].sum(axis=1))
 
 
-def _leaky_slopes(histogram: ChannelHistogram, slope: float) -> NDArray[np.float64]:
+def leaky_slopes(histogram: ChannelHistogram, slope: float) -> NDArray[np.float64]:
+    """By what a leaky ReLU multiplies small squared errors, on average; per channel."""
     return np.asarray(histogram.normalized() @ np.where(bin_values() < 0, slope**2, 1.0))

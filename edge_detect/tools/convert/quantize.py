@@ -155,7 +155,7 @@ def calibrate(
         progress("calibrating", done, len(views))
 
     pictures = (to_real(pixels, input_range) for pixels in views)
-    averaged = corrected_views(len(views))
+    averaged = corrected_views(graph, len(views))
     statistics = gather_statistics(graph, pictures, averaged=averaged, progress=tell)
     flip_negative_channels(graph, statistics)
     return Calibrated(
@@ -264,7 +264,7 @@ class _Means:
     ) -> None:
         histograms, given = calibrated.statistics.histograms, calibrated.output_ranges
         outputs = map(int, graph.subgraph.outputs)
-        self._views = [calibrated.views[i] for i in corrected_views(len(calibrated.views))]
+        self._views = [calibrated.views[i] for i in corrected_views(graph, len(calibrated.views))]
         self._sites = correction_sites(graph, [i for i in outputs if graph.name(i) in given])
         seen = [site.seen for site in self._sites]
         # What is clipped is missing from both, so that the rest is not shifted to make up for it.

@@ -19,6 +19,7 @@ from edge_detect.tools.convert.histograms import (
     bin_values,
     moved,
 )
+from edge_detect.tools.convert.importance import leaky_slopes
 
 __all__ = ["RangePlanner", "Window", "best_range", "best_window"]
 
@@ -111,12 +112,14 @@ class RangePlanner:
         fixed: Mapping[int, Window],
     ) -> None:
         self._importance = dict(importance)
-        links = Links(graph)
         for one in graph.operators:
-            if graph.kind(one) == "LEAKY_RELU" and links.is_read_once(int(one.inputs[0])):
-                # The step of the result is that of the input: errors of both are told by it.
-                source, result = int(one.inputs[0]), int(one.outputs[0])
-                self._importance[source] = importance[result]
+            if graph.kind(one) != "LEAKY_RELU":
+                continue
+            source, result = int(one.inputs[0]), int(one.outputs[0])
+            if source in histograms:
+                # The step of the result is that of the input: errors below zero count in full.
+                hidden = 1 - leaky_slopes(histograms[source], float(one.builtinOptions.alpha))
+                self._importance[source] = self._importance[source] + hidden * importance[result]
         self._extremes = {index: (one.low, one.high) for index, one in histograms.items()}
         self._shares = {}
         for index, histogram in histograms.items():
@@ -124,7 +127,7 @@ class RangePlanner:
             larger = np.apply_along_axis(moved, 1, shares, _DOUBLE)
             own = (1 - _LARGER) * shares + _LARGER * larger
             self._shares[index] = (1 - _OTHER) * own + _OTHER * shares.mean(axis=0)
-        self.groups = describe_groups(graph, links, fixed)
+        self.groups = describe_groups(graph, Links(graph), fixed)
 
     def ranges(self, powers: _Powers, clip_weight: float) -> dict[int, Window]:
         """The range of every activation.

@@ -148,7 +148,7 @@ class _Patches:
         self._squares = np.zeros([*taps, *both], np.float32)
 
     def add(self, values: NDArray[np.float32]) -> None:
-        """Look at one input."""
+        """Add one input."""
         if self._kind == "DEPTHWISE_CONV_2D":
             patches = self._patches(values[0])
             # (positions, taps, input channels) → (channels, positions, taps)
