@@ -198,6 +198,12 @@ def outcome(spec: ModelSpec, out: Path) -> str:
     """How good the model is where that was measured, where it is, and how to try it."""
     figures = spec.figures.get("int8_to_float")
     agreement = "".join(f"{line}\n" for line in lines_of_figures(figures)) if figures else ""
+    left_out = spec.quantization.get("pictures_left_out", 0)
+    if left_out:
+        agreement += (
+            f"{left_out} of the pictures left out of calibration: the float model's outputs for "
+            "them are far larger than for the others\n"
+        )
     return agreement + (
         f"{out}  {spec.input.frame_size}, {len(spec.labels)} classes\n{out.with_suffix('.toml')}\n"
         f"try it: edge-detect detect PHOTO --model {out}"

@@ -8,6 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_detect.core import Image, Size
 from edge_detect.models.opening import load_model
@@ -17,6 +18,7 @@ from edge_detect.tools.convert.box_range import box_ranges
 from edge_detect.tools.convert.calibration import calibration_pixels, read_pictures
 from edge_detect.tools.convert.float_model import FloatModel, float_tflite
 from edge_detect.tools.convert.input_steps import InputSteps, input_steps
+from edge_detect.tools.convert.outliers import usual_pictures
 from edge_detect.tools.convert.output_heads import logit_outputs, output_heads
 from edge_detect.tools.convert.quantize import (
     Progress,
@@ -176,12 +178,15 @@ def quantize_network(
     Returns:
         The manifest, validated, and how well the models agree on the pictures.
     """
-    choice = _choose(network, pictures, options, progress)
+    inputs, left_out = _inputs(network, pictures)
+    choice = _choose(network, inputs, options, progress)
     scheme = _scheme(network, choice, given=options is not None)
     scheme |= {
-        "calibration_pictures": len(pictures),
+        "calibration_pictures": len(inputs),
         "calibration": [path.name for path in calibration],
     }
+    if left_out:
+        scheme["pictures_left_out"] = left_out
     manifest = {**network.manifest, "quantization": scheme}
     views = judged_views(pictures)
     with tempfile.TemporaryDirectory() as folder:
@@ -217,15 +222,25 @@ def shrunk_pictures(calibration: Sequence[Path], size: Size, *, every: int = 25)
     return [_shrunk(one, size) for one in read_pictures(calibration, every=every)]
 
 
+def _inputs(
+    network: FloatNetwork, pictures: Sequence[Image]
+) -> tuple[list[NDArray[np.uint8]], int]:
+    """Pictures as the network takes them, and the number of those that tell nothing of others."""
+    pixels = calibration_pixels(pictures, InputSpec(**network.whole[1]["input"]))
+    inputs = [network.steps.bytes_of(one) for one in pixels]
+    reals = (to_real(one, network.steps.input_range) for one in inputs)
+    usual = usual_pictures(network.content, reals)
+    kept = [one for one, keep in zip(inputs, usual, strict=True) if keep]
+    return kept, len(inputs) - len(kept)
+
+
 def _choose(
     network: FloatNetwork,
-    pictures: Sequence[Image],
+    inputs: Sequence[NDArray[np.uint8]],
     options: QuantizerOptions | None,
     progress: Progress,
 ) -> Choice:
     content, whole = network.content, network.whole[0]
-    pixels = calibration_pixels(pictures, InputSpec(**network.whole[1]["input"]))
-    inputs = [network.steps.bytes_of(one) for one in pixels]
     heads = output_heads(network.manifest)
     raw = [head for head in heads if head.is_raw]
     limits = network.steps.input_range
