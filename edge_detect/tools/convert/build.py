@@ -267,7 +267,9 @@ def _choose(
 
 def _scheme(network: FloatNetwork, choice: Choice, *, given: bool) -> dict[str, Any]:
     options, scheme = choice.options, {**network.manifest.get("quantization", {})}
-    scheme["scheme"] = "full integer, int8 activations, int8 weights per channel, int32 biases"
+    scheme["scheme"] = "int8 activations, int8 weights per channel, int32 biases"
+    if choice.float_operators:
+        scheme["float_operators"] = choice.float_operators
     if network.manifest["input"].get("encoding", "pixels") == "pixels":
         scheme["input"] = "int8 = pixel - 128"
     measured = not np.isnan(choice.error)

@@ -17,6 +17,7 @@ from edge_detect.tools.convert.quantize import (
     Calibrated,
     Progress,
     QuantizerOptions,
+    float_operators,
     quantize_calibrated,
     silent,
     to_int8,
@@ -42,11 +43,14 @@ class Choice:
         content: The quantized file.
         options: How it was made.
         error: See `output_error`; NaN where nothing was compared.
+        float_operators: Kinds of operators that have no integer form and compute in float, without
+            those that `finish` added.
     """
 
     content: bytes
     options: QuantizerOptions
     error: float
+    float_operators: list[str]
 
 
 def choose_quantization(
@@ -117,9 +121,10 @@ class _Trial:
     def of(self, options: QuantizerOptions) -> Choice:
         """Make a candidate and measure it."""
         content = quantize_calibrated(self._calibrated, options)
+        kinds = float_operators(content)
         if self._finish is not None:
             content = self._finish(content)
         if not self._heads:
-            return Choice(content, options, np.nan)
+            return Choice(content, options, np.nan, kinds)
         found = decode_outputs(content, self._inputs, self._heads)
-        return Choice(content, options, output_error(self._wanted, found))
+        return Choice(content, options, output_error(self._wanted, found), kinds)
