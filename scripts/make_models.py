@@ -225,6 +225,7 @@ def write_figures(out: Path, twin: Path, how: str) -> None:
         figures[key] = {"clip": clip.name, "every": every, **measured}
         report(f"{out.stem} {figures[key]}", 1, 1)
     written = tomllib.loads(out.with_suffix(".toml").read_text(encoding="utf-8"))
+    figures = {**written.get("figures", {}), **figures}
     write_manifest(out.with_suffix(".toml"), {**written, "figures": figures})
 
 

@@ -16,10 +16,6 @@ from edge_detect.tools.convert.statistics import Statistics
 
 __all__ = ["flip_negative_channels"]
 
-# How far below zero all values must stay, as a part of the least: other pictures have greater
-# values, and a channel that is negated is wrong where it is positive.
-_MARGIN = 0.25
-
 
 def flip_negative_channels(graph: Graph, statistics: Statistics) -> int:
     """Flip channels of a network, and what was seen of it, in place.
@@ -44,7 +40,7 @@ def flip_negative_channels(graph: Graph, statistics: Statistics) -> int:
         if not _is_plain(graph, maker, source) or not _feeds_convolutions(graph, result):
             continue
         histogram = statistics.histograms[source]
-        chosen = (histogram.low < 0) & (histogram.high <= _MARGIN * histogram.low)
+        chosen = (histogram.low < 0) & (histogram.high <= 0)
         if chosen.any():
             _flip(graph, statistics, maker, unit, chosen)
             count += int(chosen.sum())
