@@ -14,13 +14,23 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from support.mutation_draws import EXTREMES, number_near, pick, pick_graph
+from support.operator_mutations import (
+    change_code,
+    change_operator_code,
+    change_operator_length,
+    change_operator_order,
+    change_operator_tensor,
+    change_option,
+    remove_options,
+    tie_cycle,
+    write_to_constant,
+)
+
 __all__ = ["mutate"]
 
-# What fields of 32 bits are set to besides their neighbours.
-_EXTREMES = (-(2**31), -2, -1, 0, 1, 2, 255, 65_536, 2**30, 2**31 - 1)
 _MOST_CHANGES = 3
 _TYPES = 21
-_BUILTINS = 210
 
 
 def mutate(content, seed):
@@ -78,7 +88,7 @@ def _damage_bytes(content, random):
             changed[at] ^= 1 << random.randrange(8)
         elif kind == "words":
             at -= at % 4  # noqa: PLW2901 - offsets and numbers lie on multiples of four
-            value = random.choice(_EXTREMES)
+            value = random.choice(EXTREMES)
             changed[at : at + 4] = (value & 0xFFFFFFFF).to_bytes(4, "little")
         else:
             length = random.randint(1, 64)
@@ -86,33 +96,8 @@ def _damage_bytes(content, random):
     return bytes(changed), f"{kind} at {places}"
 
 
-def _graph(model, random):
-    return random.choice(model.subgraphs)
-
-
-def _pick(items, random):
-    """One of a list, and its number; the list may be missing or empty."""
-    if items is None or not len(items):
-        return None, 0
-    index = random.randrange(len(items))
-    return items[index], index
-
-
-def _number(random, limit, old):
-    """A number for a field that had `old` and should stay below `limit`."""
-    near = (limit - 1, limit, limit + 1, old + 1, old - 1)
-    within = (random.randrange(max(1, limit)),)
-    return int(random.choice(near + within * 4 + _EXTREMES))
-
-
-def _replace(owner, field, index, value, dtype=np.int32):
-    numbers = np.array(getattr(owner, field), np.int64)
-    numbers[index] = value
-    setattr(owner, field, numbers.astype(dtype))
-
-
 def _tensor_shape(model, random):
-    tensor, at = _pick(_graph(model, random).tensors, random)
+    tensor, at = pick(pick_graph(model, random).tensors, random)
     if tensor is None:
         return ""
     shape = [] if tensor.shape is None else [int(extent) for extent in tensor.shape]
@@ -120,7 +105,7 @@ def _tensor_shape(model, random):
     if kind == "extent" and shape:
         axis = random.randrange(len(shape))
         near = (shape[axis] * 2, shape[axis] // 2, shape[axis] + 1, shape[axis] - 1, 1000)
-        shape[axis] = random.choice(near + _EXTREMES)
+        shape[axis] = random.choice(near + EXTREMES)
     elif kind == "drop" and shape:
         shape.pop(random.randrange(len(shape)))
     elif kind == "add":
@@ -134,7 +119,7 @@ def _tensor_shape(model, random):
 
 
 def _tensor_signature(model, random):
-    tensor, at = _pick(_graph(model, random).tensors, random)
+    tensor, at = pick(pick_graph(model, random).tensors, random)
     if tensor is None or tensor.shape is None or not len(tensor.shape):
         return ""
     signature = [int(extent) for extent in tensor.shape]
@@ -144,7 +129,7 @@ def _tensor_signature(model, random):
 
 
 def _tensor_type(model, random):
-    tensor, at = _pick(_graph(model, random).tensors, random)
+    tensor, at = pick(pick_graph(model, random).tensors, random)
     if tensor is None:
         return ""
     tensor.type = random.choice((*range(_TYPES), 50, 127, -1))
@@ -152,15 +137,15 @@ def _tensor_type(model, random):
 
 
 def _tensor_buffer(model, random):
-    tensor, at = _pick(_graph(model, random).tensors, random)
+    tensor, at = pick(pick_graph(model, random).tensors, random)
     if tensor is None:
         return ""
-    tensor.buffer = _number(random, len(model.buffers), tensor.buffer) & 0xFFFFFFFF
+    tensor.buffer = number_near(random, len(model.buffers), tensor.buffer) & 0xFFFFFFFF
     return f"tensor {at}: buffer {tensor.buffer}"
 
 
 def _tensor_variable(model, random):
-    tensor, at = _pick(_graph(model, random).tensors, random)
+    tensor, at = pick(pick_graph(model, random).tensors, random)
     if tensor is None:
         return ""
     tensor.isVariable = not tensor.isVariable
@@ -168,7 +153,7 @@ def _tensor_variable(model, random):
 
 
 def _tensor_quantization(model, random):
-    tensor, at = _pick(_graph(model, random).tensors, random)
+    tensor, at = pick(pick_graph(model, random).tensors, random)
     if tensor is None:
         return ""
     quantization = tensor.quantization or schema.QuantizationParametersT()
@@ -177,7 +162,7 @@ def _tensor_quantization(model, random):
         tensor.quantization = None
         return f"tensor {at}: no quantization"
     if kind == "axis":
-        quantization.quantizedDimension = random.choice((*range(5), *_EXTREMES))
+        quantization.quantizedDimension = random.choice((*range(5), *EXTREMES))
     elif kind == "length":
         count = random.choice((0, 1, 2, 7, 300))
         quantization.scale = np.full(count, 0.5, np.float32)
@@ -192,140 +177,6 @@ def _tensor_quantization(model, random):
         quantization.zeroPoint = np.full(count, value, np.int64)
     tensor.quantization = quantization
     return f"tensor {at}: quantization {kind}"
-
-
-def _operator_tensor(model, random):
-    """An input or output of an operator becomes another tensor, or none that there is."""
-    graph = _graph(model, random)
-    operator, at = _pick(graph.operators, random)
-    if operator is None:
-        return ""
-    field = random.choice(("inputs", "outputs"))
-    old, index = _pick(getattr(operator, field), random)
-    if old is None:
-        return ""
-    value = _number(random, len(graph.tensors), int(old))
-    _replace(operator, field, index, value)
-    return f"operator {at}: {field}[{index}] {value}"
-
-
-def _operator_length(model, random):
-    operator, at = _pick(_graph(model, random).operators, random)
-    if operator is None:
-        return ""
-    field = random.choice(("inputs", "outputs"))
-    numbers = [] if getattr(operator, field) is None else list(getattr(operator, field))
-    kind = random.choice(("drop", "double", "empty", "reverse"))
-    if kind == "drop" and numbers:
-        numbers.pop(random.randrange(len(numbers)))
-    elif kind == "double":
-        numbers += numbers
-    elif kind == "empty":
-        numbers = []
-    else:
-        numbers.reverse()
-    setattr(operator, field, np.array(numbers, np.int32))
-    return f"operator {at}: {field} {kind}"
-
-
-def _operator_output_constant(model, random):
-    graph = _graph(model, random)
-    operator, at = _pick(graph.operators, random)
-    constants = [
-        index
-        for index, tensor in enumerate(graph.tensors)
-        if tensor.buffer < len(model.buffers) and model.buffers[tensor.buffer].data is not None
-    ]
-    if operator is None or not constants or not len(operator.outputs):
-        return ""
-    value = random.choice(constants)
-    _replace(operator, "outputs", 0, value)
-    return f"operator {at}: output is the constant {value}"
-
-
-def _operator_cycle(model, random):
-    operator, at = _pick(_graph(model, random).operators, random)
-    if operator is None or not len(operator.inputs) or not len(operator.outputs):
-        return ""
-    if random.random() < 0.5:
-        _replace(operator, "inputs", 0, int(operator.outputs[0]))
-        return f"operator {at}: takes its own output"
-    _replace(operator, "outputs", 0, int(operator.inputs[0]))
-    return f"operator {at}: writes its own input"
-
-
-def _operator_order(model, random):
-    operators = _graph(model, random).operators
-    if not operators or len(operators) < 2:
-        return ""
-    kind = random.choice(("swap", "drop", "double"))
-    one, other = random.sample(range(len(operators)), 2)
-    if kind == "swap":
-        operators[one], operators[other] = operators[other], operators[one]
-    elif kind == "drop":
-        operators.pop(one)
-    else:
-        operators.insert(other, operators[one])
-    return f"operators {one}, {other}: {kind}"
-
-
-def _operator_code(model, random):
-    operator, at = _pick(_graph(model, random).operators, random)
-    if operator is None:
-        return ""
-    operator.opcodeIndex = _number(random, len(model.operatorCodes), operator.opcodeIndex)
-    operator.opcodeIndex &= 0xFFFFFFFF
-    return f"operator {at}: code {operator.opcodeIndex}"
-
-
-def _code(model, random):
-    code, at = _pick(model.operatorCodes, random)
-    if code is None:
-        return ""
-    if random.random() < 0.3:
-        code.version = random.choice((0, 1, 2, 3, 5, 99, -1))
-        return f"code {at}: version {code.version}"
-    code.builtinCode = random.choice((*range(_BUILTINS), -1, 2**31 - 1))
-    code.deprecatedBuiltinCode = min(code.builtinCode, 127)
-    return f"code {at}: builtin {code.builtinCode}"
-
-
-def _option(model, random):
-    """One number of an operator's options."""
-    operator, at = _pick(_graph(model, random).operators, random)
-    options = None if operator is None else operator.builtinOptions
-    if options is None or not vars(options):
-        return ""
-    field = random.choice(sorted(vars(options)))
-    old = getattr(options, field)
-    if isinstance(old, np.ndarray):
-        values = (np.zeros(0, np.int32), np.full(len(old), -1, np.int32), np.repeat(old, 3))
-        setattr(options, field, random.choice(values))
-    elif isinstance(old, bool):
-        setattr(options, field, not old)
-    elif isinstance(old, float):
-        setattr(options, field, random.choice((0.0, -1.0, float("nan"), float("inf"), 1e30)))
-    elif isinstance(old, int):
-        near = (old + 1, old - 1, 0, 1, 2, 3, 100, 127, -1)
-        setattr(options, field, random.choice(near + _EXTREMES))
-    else:
-        return ""
-    return f"operator {at}: {field} {getattr(options, field)}"
-
-
-def _options_gone(model, random):
-    operator, at = _pick(_graph(model, random).operators, random)
-    if operator is None:
-        return ""
-    if operator.customOptions is not None and random.random() < 0.8:
-        raw = bytes(operator.customOptions)
-        operator.customOptions = random.choice(
-            (raw[: random.randrange(len(raw) + 1)], raw[::-1], random.randbytes(len(raw)))
-        )
-        operator.customOptions = np.frombuffer(operator.customOptions, np.uint8)
-        return f"operator {at}: custom options"
-    operator.builtinOptionsType, operator.builtinOptions = 0, None
-    return f"operator {at}: no options"
 
 
 def _buffer(model, random):
@@ -362,13 +213,13 @@ def _buffers(model, random):
 
 def _ends(model, random):
     """Inputs or outputs of a graph."""
-    graph = _graph(model, random)
+    graph = pick_graph(model, random)
     field = random.choice(("inputs", "outputs"))
     numbers = [] if getattr(graph, field) is None else [int(n) for n in getattr(graph, field)]
     kind = random.choice(("other", "other", "empty", "double", "drop", "reverse"))
     if kind == "other" and numbers:
         index = random.randrange(len(numbers))
-        numbers[index] = _number(random, len(graph.tensors), numbers[index])
+        numbers[index] = number_near(random, len(graph.tensors), numbers[index])
     elif kind == "empty":
         numbers = []
     elif kind == "double":
@@ -386,7 +237,7 @@ def _subgraphs(model, random):
     if kind == "double":
         model.subgraphs.append(model.subgraphs[0])
     else:
-        graph = _graph(model, random)
+        graph = pick_graph(model, random)
         setattr(graph, random.choice(("tensors", "operators")), [])
     return f"subgraphs: {kind}"
 
@@ -396,19 +247,19 @@ _CHANGES = (
     *(_tensor_buffer,) * 2,
     *(_tensor_type,) * 2,
     *(_tensor_quantization,) * 2,
-    *(_operator_tensor,) * 4,
-    *(_operator_length,) * 2,
-    *(_option,) * 3,
+    *(change_operator_tensor,) * 4,
+    *(change_operator_length,) * 2,
+    *(change_option,) * 3,
     *(_buffer,) * 3,
     *(_ends,) * 2,
     _tensor_signature,
     _tensor_variable,
-    _operator_output_constant,
-    _operator_cycle,
-    _operator_order,
-    _operator_code,
-    _code,
-    _options_gone,
+    write_to_constant,
+    tie_cycle,
+    change_operator_order,
+    change_operator_code,
+    change_code,
+    remove_options,
     _buffers,
     _subgraphs,
 )
