@@ -64,7 +64,7 @@ def test_one_picture_of_each_path_is_read_first(tmp_path, video):
     check_calibration([tmp_path / "good.png", video(2)])
     for name, fact in (
         ("empty", "holds no photos"),
-        ("bad.png", "is not a picture"),
+        ("bad.png", "is not an image"),
         ("none.jpg", "does not exist"),
         ("none.mp4", "cannot be decoded"),
     ):
@@ -76,3 +76,33 @@ def test_a_folder_that_cannot_be_read_is_one_error(tmp_path):
     name = "x" * 300
     with pytest.raises(ConfigError, match=r"cannot read|does not exist"):
         check_calibration([tmp_path / name])
+
+
+def test_photos_of_a_folder_that_cannot_be_read_are_left_out_and_counted(tmp_path, caplog, capfd):
+    """OpenCV's own complaints do not reach the user."""
+    for name, shade in (("a.png", 10), ("d.png", 20)):
+        cv2.imwrite(str(tmp_path / name), np.full((4, 4, 3), shade, np.uint8))
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    (tmp_path / "c.jpg").write_bytes(b"")
+    (tmp_path / "e.png").write_bytes((tmp_path / "d.png").read_bytes()[:-20])
+    assert shades(read_pictures([tmp_path])) == [10, 20]
+    (warning,) = caplog.messages
+    assert warning.startswith(f"3 of 5 photos in {tmp_path} are left out: {tmp_path / 'b.png'} is")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_folder_of_which_no_photo_can_be_read_is_refused(tmp_path):
+    for name in ("a.png", "b.jpg"):
+        (tmp_path / name).write_bytes(b"no picture")
+    with pytest.raises(ConfigError, match=r"none of the 2 photos in .*a\.png is not an image"):
+        check_calibration([tmp_path])
+
+
+def test_of_a_photo_that_is_missing_or_damaged_only_the_error_tells(tmp_path, capfd):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(50))
+    for path, fact in ((bad, "is truncated"), (tmp_path / "none.jpg", "does not exist")):
+        with pytest.raises(ConfigError, match=fact) as error:
+            list(read_pictures([path]))
+        assert error.value.hint.startswith("give photos")
+    assert capfd.readouterr() == ("", "")

@@ -1,17 +1,18 @@
 """The pictures that a model is calibrated on, exactly as it will see them at run time."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_detect.core import ConfigError, Image
+from edge_detect.core import ConfigError, Image, SourceError
 from edge_detect.models.preprocess import InputBuffer
 from edge_detect.models.spec import InputSpec
+from edge_detect.sources.images import read_image
 
 __all__ = ["calibration_pixels", "check_calibration", "read_pictures"]
 
@@ -19,6 +20,7 @@ _PHOTOS = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 _VIDEOS = {".avi", ".mkv", ".mov", ".mp4", ".webm"}
 # A two-hour film would fill the memory, and tell no more.
 _MOST_FRAMES = 100
+_log = logging.getLogger(__name__)
 
 
 def check_calibration(paths: Iterable[Path]) -> None:
@@ -37,6 +39,8 @@ def read_pictures(
 ) -> Iterator[Image]:
     """Read photos, folders of photos, and single frames of videos.
 
+    Photos of a folder that cannot be read are left out; a warning states their number.
+
     Args:
         paths: Files or folders; a folder's photos come in the order of their names.
         every: Of a video, each so many-th frame from its first.
@@ -53,10 +57,7 @@ def read_pictures(
         raise ValueError(f"every must be at least 1, got {every}")
     for path in paths:
         if _is_folder(path):
-            photos = _photos_in(path)
-            if not photos:
-                raise ConfigError(f"{path} holds no photos", _hint())
-            yield from map(_read_photo, photos)
+            yield from _read_folder(path)
         elif path.suffix.lower() in _VIDEOS:
             yield from _read_video(path, every, most)
         else:
@@ -100,12 +101,34 @@ def _photos_in(folder: Path) -> list[Path]:
         raise ConfigError(f"cannot read {folder}: {error.strerror}", _hint()) from error
 
 
+def _read_folder(folder: Path) -> Iterator[Image]:
+    photos = _photos_in(folder)
+    if not photos:
+        raise ConfigError(f"{folder} holds no photos", _hint())
+    bad: list[str] = []
+    for photo in photos:
+        try:
+            picture = read_image(photo)
+        except SourceError as error:
+            bad.append(error.message)
+        else:
+            yield picture
+    if len(bad) == len(photos):
+        raise ConfigError(
+            f"none of the {len(bad)} photos in {folder} can be read: {bad[0]}", _hint()
+        )
+    if bad:
+        left_out = f"{len(bad)} of {len(photos)} photos in {folder} are left out"
+        _log.warning("%s: %s%s", left_out, bad[0], ", …" if len(bad) > 1 else "")
+
+
 def _read_photo(path: Path) -> Image:
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        fact = "is not a picture that can be read" if path.exists() else "does not exist"
-        raise ConfigError(f"{path} {fact}", _hint())
-    return np.asarray(image, np.uint8)
+    try:
+        return read_image(path)
+    except SourceError as error:
+        missing = isinstance(error.__cause__, FileNotFoundError)
+        fact = f"{path} does not exist" if missing else error.message
+        raise ConfigError(fact, _hint()) from error
 
 
 def _read_video(path: Path, every: int, most: int | None) -> Iterator[Image]:
