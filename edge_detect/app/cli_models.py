@@ -35,7 +35,11 @@ def _add_inspect(actions: "Commands") -> None:
         action="store_true",
         help="write the manifest beside the file: x.toml for x.tflite",
     )
-    inspect.add_argument("--force", action="store_true", help="replace an existing manifest")
+    inspect.add_argument(
+        "--force",
+        action="store_true",
+        help="replace an existing manifest; labels and origin are kept",
+    )
     inspect.add_argument("--json", action="store_true", help="print one JSON object")
     inspect.set_defaults(work=("edge_detect.app.inspect_model", "inspect"))
 

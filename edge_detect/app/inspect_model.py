@@ -4,13 +4,16 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from edge_detect.core import Image, ModelError
+from edge_detect.core.resources import bundled_path
 from edge_detect.models.accelerator import Accelerator
 from edge_detect.models.catalogue import CatalogueEntry
 from edge_detect.models.file.graph import FileGraph, FileTensor, read_graph
+from edge_detect.models.infer.completion import infer_again
 from edge_detect.models.infer.inference import Finding, Inference
 from edge_detect.models.infer.manifest import guess_comments, manifest_of
 from edge_detect.models.infer.probe import settle
@@ -31,11 +34,14 @@ _NOT_IN_TABLE = ("family", "name", "file", "description")
 def inspect(arguments: argparse.Namespace) -> int:
     """Print what is known about a model file; with `--write`, make its manifest."""
     entry, options = find_with_options(arguments.file, LoadOptions())
+    photos = _read_photos(arguments.photos) if arguments.photos else []
+    if arguments.write and arguments.force:
+        entry = _without_manifest(entry)
     entry = settle(entry, options.runtime)
     graph = read_graph(entry.path, entry.path.read_bytes())
     trial = None
-    if arguments.photos and entry.inferred is not None:
-        trial = try_choices(entry, _read_photos(arguments.photos), _opener(options))
+    if photos and entry.inferred is not None:
+        trial = try_choices(entry, photos, _opener(options))
     inferred = trial.inference if trial else entry.inferred
     written = _write(entry, inferred, force=arguments.force) if arguments.write else None
     if arguments.json:
@@ -44,7 +50,7 @@ def inspect(arguments: argparse.Namespace) -> int:
     _print(entry, graph, inferred)
     if trial is not None:
         _print_trial(trial)
-    elif arguments.photos:
+    elif photos:
         print("\nnothing is uncertain: the manifest says everything", file=sys.stderr)
     if written is not None:
         print(f"\nwritten: {written}")
@@ -63,10 +69,30 @@ def _read_photos(patterns: Sequence[str]) -> list[Image]:
     return [read_image(path) for pattern in patterns for path in list_images(pattern)]
 
 
+def _without_manifest(entry: CatalogueEntry) -> CatalogueEntry:
+    """A model of the user whose manifest says everything, from its file once more."""
+    beside = entry.manifest == entry.path.with_suffix(".toml")
+    if entry.inferred is not None or not beside or _comes_with_the_package(entry):
+        return entry
+    inferred = infer_again(entry.manifest, entry.path, entry.overrides)
+    return replace(entry, spec=inferred.spec, inferred=inferred)
+
+
+def _comes_with_the_package(entry: CatalogueEntry) -> bool:
+    return entry.manifest.resolve().parent == bundled_path("models_tflite").resolve()
+
+
 def _write(entry: CatalogueEntry, inferred: Inference | None, *, force: bool) -> Path:
     manifest = entry.path.with_suffix(".toml")
+    if inferred is None and _comes_with_the_package(entry):
+        raise ModelError(
+            f"{entry.manifest} comes with the package", "copy the model elsewhere first"
+        )
     if inferred is None:
-        raise ModelError(f"{manifest} says everything already", "change it by hand")
+        raise ModelError(
+            f"{manifest} says everything already",
+            "change it by hand, or replace it by what the file tells with --force",
+        )
     if manifest.exists() and not force:
         raise ModelError(f"{manifest} exists", "replace it with --force")
     try:

@@ -11,7 +11,8 @@ import pytest
 from support.made_models import postprocess, write_made
 
 from edge_detect.app.cli import main
-from edge_detect.models import find_model
+from edge_detect.core.resources import bundled_path
+from edge_detect.models import find_model, read_manifest
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +96,42 @@ def test_what_the_address_gives_must_be_a_model(site, capsys):
     assert "is a web page, not a model" in capsys.readouterr().err
     assert main(["models", "add", f"{site}/gone.tflite"]) == 69
     assert "answers 404" in capsys.readouterr().err
+
+
+def test_photos_of_inspect_are_read_even_where_nothing_is_uncertain(model, photo, tmp_path, capsys):
+    assert main(["models", "inspect", str(model), "--write"]) == 0
+    assert main(["models", "inspect", str(model), str(photo)]) == 0
+    assert "nothing is uncertain" in capsys.readouterr().err
+    assert main(["models", "inspect", str(model), str(tmp_path / "none.png")]) == 66
+    assert "none.png" in capsys.readouterr().err
+    assert main(["models", "inspect", str(model), str(model)]) == 66
+    assert "is not an image" in capsys.readouterr().err
+
+
+def test_inspect_replaces_a_complete_manifest_by_what_the_file_tells(model, photo, capsys):
+    """What no file tells is kept: labels, and where the model is from."""
+    manifest = model.with_suffix(".toml")
+    assert main(["models", "inspect", f"{model}?color=bgr", "--write"]) == 0
+    text = manifest.read_text().replace('"cat"', '"lion"') + '\n[origin]\nlicence = "MIT"\n'
+    manifest.write_text(text.replace("score_threshold = 0.4", "score_threshold = 0.9"))
+    assert main(["models", "inspect", str(model), "--write"]) == 65
+    assert "replace it by what the file tells with --force" in capsys.readouterr().err
+    assert main(["models", "inspect", str(model), str(photo), "--write", "--force"]) == 0
+    assert "tried" in capsys.readouterr().out
+    spec = read_manifest(manifest)
+    assert spec.input.color == "rgb"
+    assert spec.nms.score_threshold == 0.4
+    assert spec.labels[1:] == ["lion", "dog", "fish"]
+    assert spec.origin.licence == "MIT"
+
+
+def test_inspect_replaces_no_manifest_that_comes_with_the_package(capsys):
+    manifest = bundled_path("models_tflite") / "ssdlite-mobilenet-v2-coco.toml"
+    before = manifest.read_bytes()
+    said = ["models", "inspect", "ssdlite-mobilenet-v2-coco", "--write", "--force"]
+    assert main(said) == 65
+    assert "comes with the package" in capsys.readouterr().err
+    assert manifest.read_bytes() == before
 
 
 def test_inspect_of_what_is_no_model_says_what_it_is(tmp_path, capsys):

@@ -8,9 +8,18 @@ from edge_detect.models.infer.choose import infer
 from edge_detect.models.infer.evidence import asked_labels
 from edge_detect.models.infer.inference import Finding, Inference
 from edge_detect.models.infer.overrides import Overrides, places
-from edge_detect.models.spec import FAMILIES, IncompleteManifestError, ModelSpec, validate_manifest
+from edge_detect.models.spec import (
+    FAMILIES,
+    IncompleteManifestError,
+    ModelSpec,
+    load_manifest,
+    validate_manifest,
+)
 
-__all__ = ["complete", "overridden"]
+__all__ = ["complete", "infer_again", "overridden"]
+
+# What no model file tells of itself.
+_KEPT = ("name", "description", "edgetpu", "cpu_twin", "float_twin", "origin")
 
 
 def complete(
@@ -47,7 +56,34 @@ def complete(
     merged = _merge(base, data)
     _apply(merged, overrides)
     merged["file"] = file.name
-    spec = validate_manifest(manifest, merged)
+    return _with_said(inferred, validate_manifest(manifest, merged), manifest, data)
+
+
+def infer_again(manifest: Path, file: Path, overrides: Overrides) -> Inference:
+    """Find out what a model file is whose manifest says everything.
+
+    Of the manifest, what no file tells is kept: labels, names, twins and origin; and the size,
+    where the file leaves it open.
+
+    Args:
+        manifest: Its path.
+        file: The model file.
+        overrides: What is known better still.
+
+    Raises:
+        ModelError: The file does not tell enough.
+    """
+    data = load_manifest(manifest)
+    inferred = infer(file, _with_manifest(overrides, data))
+    kept = {key: data[key] for key in _KEPT if key in data}
+    spec = validate_manifest(manifest, _merge(_dump(inferred.spec), kept))
+    return _with_said(inferred, spec, manifest, kept)
+
+
+def _with_said(
+    inferred: Inference, spec: ModelSpec, manifest: Path, data: dict[str, Any]
+) -> Inference:
+    """What was found out, with the values that a manifest states marked as its own."""
     said = [
         Finding(key, value, "manifest", certain=True, why=manifest.name, shown=_shown(key, value))
         for key, value in _flat(data)
