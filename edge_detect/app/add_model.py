@@ -29,6 +29,9 @@ __all__ = ["add"]
 def add(arguments: argparse.Namespace) -> int:
     """Copy or fetch a model, check that it loads, and write its manifest."""
     said = arguments.file
+    if arguments.name is not None:
+        # Before a download.
+        check_name(arguments.name)
     if not re.match(r"^https?://", said):
         print(_add(said, arguments.name, force=arguments.force))
         return 0
@@ -58,7 +61,7 @@ def _describes(query: str) -> bool:
 
 def _add(said: str, wanted: str | None, url: str = "", force: bool = False) -> Path:  # noqa: FBT001, FBT002
     entry, options = find_with_options(said, LoadOptions())
-    name = wanted or entry.name
+    name = entry.name if wanted is None else wanted
     _check_free(check_name(name), force=force)
     entry = _checked(entry, options)
     twin = _twin_beside(entry)

@@ -20,6 +20,7 @@ from edge_detect.app.conversion import (
 from edge_detect.core import ConfigError, ModelError
 from edge_detect.models.catalogue import find_model
 from edge_detect.models.checksum import sha256_of
+from edge_detect.models.names import name_from, name_from_content
 from edge_detect.models.spec import ModelSpec
 from edge_detect.tools.convert.build import convert_to_tflite, save_model
 from edge_detect.tools.convert.calibration import check_calibration
@@ -79,7 +80,7 @@ def cut_postprocess(arguments: argparse.Namespace) -> int:
     from edge_detect.tools.convert.cut_postprocess import raw_manifest
 
     path, known = _find_file(arguments.file)
-    name = arguments.name or _name_of_raw(path)
+    name = _name_of_raw(path) if arguments.name is None else arguments.name
     out = check_targets(arguments, name, (path, Path(arguments.file))).model
     try:
         content = path.read_bytes()
@@ -124,8 +125,8 @@ def _find_file(file: str) -> tuple[Path, ModelSpec | None]:
 
 
 def _name_of_raw(path: Path) -> str:
-    stem = re.sub(r"[^a-z0-9._-]+", "-", path.stem.lower()).strip("._-")
-    return f"{re.sub(r'[._-]+postprocess$', '', stem) or 'ssd'}-raw"
+    stem = name_from(path.stem) or name_from_content(path)
+    return f"{re.sub(r'[._-]+postprocess$', '', stem)}-raw"
 
 
 def _write(

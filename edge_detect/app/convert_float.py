@@ -18,7 +18,7 @@ from edge_detect.app.conversion import (
 from edge_detect.core import ConfigError, ModelError, Size
 from edge_detect.models.infer.evidence import names_beside
 from edge_detect.models.infer.overrides import OVERRIDES, Overrides, parse_overrides
-from edge_detect.models.names import name_from
+from edge_detect.models.names import name_from, name_from_content
 from edge_detect.models.options import LoadOptions, split_options
 from edge_detect.tools.convert.calibration import check_calibration
 from edge_detect.tools.convert.float_file import FloatFile, read_float_file
@@ -83,7 +83,7 @@ def _tfjs_ssd(arguments: argparse.Namespace, path: Path, overrides: Overrides) -
         raise ConfigError(
             f"{path} does not hold the labels of the SSD", "give them with --names FILE, one a line"
         )
-    name = arguments.name or f"{_stem(path)}-int8"
+    name = _name(arguments, path, "int8")
     return tfjs_ssd(arguments, path, name, Path(overrides.labels))
 
 
@@ -143,14 +143,30 @@ def _find_labels(path: Path, wanted: str) -> str:
 def _check_early(arguments: argparse.Namespace, path: Path) -> None:
     """Refuse what would only fail at the end: pictures, names and folders."""
     check_calibration(arguments.calibration)
-    check_targets(arguments, arguments.name or f"{_stem(path)}-int8", [path])
+    check_targets(arguments, _name(arguments, path, "int8"), [path])
+
+
+def _name(arguments: argparse.Namespace, path: Path, suffix: str) -> str:
+    """The name that was given, else that of the file with a suffix."""
+    # An empty name is refused with the other impossible ones.
+    return f"{_stem(path)}-{suffix}" if arguments.name is None else str(arguments.name)
 
 
 def _stem(path: Path) -> str:
     """What a model is called after its file, or after the folder of a file with a common name."""
     whole = path.resolve() if path.is_dir() else path.absolute()
     stem = whole.name if path.is_dir() else whole.stem
-    return name_from(whole.parent.name if stem in ("model", "saved_model") else stem)
+    name = name_from(whole.parent.name if stem in ("model", "saved_model") else stem)
+    return name or _name_from_content(whole)
+
+
+def _name_from_content(path: Path) -> str:
+    inside = (path / name for name in ("saved_model.pb", "model.json"))
+    try:
+        return name_from_content(next((file for file in inside if file.is_file()), path))
+    except OSError:
+        # It is missing or unreadable: reading it is the next step, and gives the error.
+        return "model"
 
 
 def _link_neighbours(path: Path, made: Path) -> None:
@@ -172,7 +188,7 @@ def _write(
 ) -> int:
     _say(source.summary)
     kept = stays_in_float(source)
-    name = arguments.name or f"{_stem(path)}-{'float' if kept else 'int8'}"
+    name = _name(arguments, path, "float" if kept else "int8")
     targets = check_targets(arguments, name, [path, source.file])
     make_folder(arguments.out)
     labels = [Path(overrides.labels)] if overrides.labels else []

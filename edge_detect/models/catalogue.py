@@ -18,7 +18,7 @@ from edge_detect.core import ModelError, Size, bundled_path, user_models_path
 from edge_detect.core.resources import models_paths
 from edge_detect.models.checksum import content_mismatch
 from edge_detect.models.infer.overrides import Overrides
-from edge_detect.models.names import name_from
+from edge_detect.models.names import is_name_of, name_from
 from edge_detect.models.spec import (
     IncompleteManifestError,
     ModelSpec,
@@ -131,7 +131,7 @@ def _find(name_or_path: str | Path, overrides: Overrides) -> CatalogueEntry:
     path = Path(name_or_path)
     if isinstance(name_or_path, Path) or "/" in text or path.suffix in (".tflite", ".toml"):
         return _entry_beside(path, overrides)
-    for name in dict.fromkeys((text, name_from(text))):
+    for name in filter(None, dict.fromkeys((text, name_from(text)))):
         for folder in models_paths():
             for suffix in (".toml", ".tflite"):
                 file = folder / f"{name}{suffix}"
@@ -247,8 +247,7 @@ def _entry(manifest: Path, overrides: Overrides, path: Path | None = None) -> Ca
     if not manifest.exists():
         raise ModelError(f"there is no manifest {manifest}")
     data = load_manifest(manifest)
-    name = name_from(manifest.stem)
-    if str(data.get("name", name)) not in (name, manifest.stem):
+    if not is_name_of(str(data.get("name", manifest.stem)), manifest.stem):
         raise ModelError(f"{manifest}: name: it is {data['name']!r}, not {manifest.stem!r}")
     inferred = None
     try:

@@ -9,6 +9,7 @@ import pytest
 from edge_detect.app import convert_float
 from edge_detect.app.cli import main
 from edge_detect.core import ConfigError, ModelError
+from edge_detect.models.checksum import sha256_of
 from edge_detect.models.infer.overrides import parse_overrides
 from edge_detect.models.spec import read_manifest
 from edge_detect.tools.convert.float_file import read_float_file
@@ -59,6 +60,15 @@ def test_licence_and_origin_of_a_manifest_are_kept(described, here):
     origin = read_manifest(here / "mine.toml").origin
     assert origin.licence == "CC0"
     assert list(origin.files) == ["detr.tflite"]
+
+
+def test_an_empty_name_of_a_conversion_is_refused(here, capsys):
+    assert convert("tflite", "detr.tflite", "--name", "") == 78
+    assert "'' cannot be the name of a model" in capsys.readouterr().err
+    (here / "detr.tflite").rename(here / "猫.tflite")
+    assert convert("tflite", "猫.tflite") == 0
+    (made,) = here.glob("model-*-float.toml")
+    assert made.stem == f"model-{sha256_of(here / '猫.tflite')[:8]}-float"
 
 
 def test_labels_behind_the_file_are_found_beside_it(here, capsys):

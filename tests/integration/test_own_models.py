@@ -13,6 +13,7 @@ from support.made_models import postprocess, write_made
 from edge_detect.app.cli import main
 from edge_detect.core.resources import bundled_path
 from edge_detect.models import find_model, read_manifest
+from edge_detect.models.checksum import sha256_of
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +97,21 @@ def test_what_the_address_gives_must_be_a_model(site, capsys):
     assert "is a web page, not a model" in capsys.readouterr().err
     assert main(["models", "add", f"{site}/gone.tflite"]) == 69
     assert "answers 404" in capsys.readouterr().err
+
+
+def test_models_whose_names_have_no_letter_to_keep_are_added_side_by_side(tmp_path, capsys):
+    for name, classes in (("猫 (1)?.tflite", 3), ("猫.tflite", 4)):
+        path = write_made(tmp_path / name, **postprocess(classes=classes))
+        assert main(["models", "add", str(path)]) == 0
+        added = f"model-{sha256_of(path)[:8]}"
+        assert capsys.readouterr().out.strip().endswith(f"own/{added}.tflite")
+        assert len(find_model(added).spec.labels) >= classes
+
+
+@pytest.mark.parametrize("file", ["best.tflite", "http://127.0.0.1:9/best.tflite"])
+def test_an_empty_name_is_refused_before_anything_else(file, capsys):
+    assert main(["models", "add", file, "--name", ""]) == 78
+    assert "'' cannot be the name of a model" in capsys.readouterr().err
 
 
 def test_photos_of_inspect_are_read_even_where_nothing_is_uncertain(model, photo, tmp_path, capsys):

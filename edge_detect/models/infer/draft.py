@@ -8,7 +8,7 @@ from edge_detect.core import ModelError
 from edge_detect.models.infer.evidence import Evidence, Labels
 from edge_detect.models.infer.inference import Finding, Inference, Source
 from edge_detect.models.infer.overrides import places
-from edge_detect.models.names import name_from
+from edge_detect.models.names import name_from, name_from_content
 from edge_detect.models.spec import ModelSpec
 
 __all__ = ["Draft"]
@@ -161,7 +161,9 @@ class Draft:
 
     def _complete(self) -> None:
         path = self.evidence.path
-        self.set("name", name_from(path.stem), "rule", "name of the file")
+        name = name_from(path.stem)
+        why = "name of the file" if name else "SHA-256 of the file"
+        self.set("name", name or name_from_content(path), "rule", why)
         self.set("file", path.name, "rule", "name of the file")
         if self.evidence.graph.custom("edgetpu-custom-op"):
             twin = path.stem.removesuffix("_edgetpu").removesuffix("-edgetpu")
