@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -25,32 +25,48 @@ from edge_detect.tools.convert.write_manifest import write_manifest
 
 __all__ = ["add"]
 
+# Other schemes than http(s) too: the download refuses them by name.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+# In characters; of UTF-8 at most four bytes each, of the 255 that a file system takes.
+_LONGEST_NAME = 60
+
 
 def add(arguments: argparse.Namespace) -> int:
     """Copy or fetch a model, check that it loads, and write its manifest."""
-    said = arguments.file
     if arguments.name is not None:
         # Before a download.
         check_name(arguments.name)
-    if not re.match(r"^https?://", said):
-        print(_add(said, arguments.name, force=arguments.force))
-        return 0
-    url, _, query = said.partition("?")
-    # Queries of the server itself stay with the URL.
-    described = query if query and "/" not in query and _describes(query) else ""
-    name = unquote(Path(urlsplit(url).path).name) or "model.tflite"
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / name.replace("/", "_")
-        fetch(url if described else said, file)
-        print(
-            _add(
-                f"{file}?{described}" if described else str(file),
-                arguments.name,
-                said,
-                arguments.force,
-            )
-        )
+    if _ADDRESS.match(arguments.file):
+        print(_add_fetched(arguments.file, arguments.name, force=arguments.force))
+    else:
+        print(_add(arguments.file, arguments.name, force=arguments.force))
     return 0
+
+
+def _add_fetched(said: str, wanted: str | None, *, force: bool) -> Path:
+    address, _, query = said.partition("?")
+    # Queries of the server itself stay with the address.
+    described = query if query and "/" not in query and _describes(query) else ""
+    with tempfile.TemporaryDirectory() as folder:
+        fetched = Path(folder) / "fetched"
+        stated = fetch(address if described else said, fetched)
+        name = stated or PurePosixPath(unquote(urlsplit(address).path)).name
+        file = fetched.rename(Path(folder) / _file_name(name))
+        try:
+            return _add(f"{file}?{described}" if described else str(file), wanted, said, force)
+        except EdgeDetectError as error:
+            # The file is gone when the user reads of it.
+            message, hint = (
+                text.replace(str(file), address).replace(f"{folder}/", "")
+                for text in (error.message, error.hint)
+            )
+            raise type(error)(message, hint, transient=error.transient) from error
+
+
+def _file_name(name: str) -> str:
+    """A name that any file system takes, without what would begin a query."""
+    kept = re.sub(r"[?/\x00-\x1f]", "-", name)[-_LONGEST_NAME:]
+    return kept.strip(". ") or "model.tflite"
 
 
 def _describes(query: str) -> bool:

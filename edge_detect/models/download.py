@@ -6,11 +6,11 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.client import HTTPException, HTTPResponse
-from pathlib import Path
+from http.client import HTTPException, HTTPResponse, InvalidURL
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_opener
 
 from edge_detect.core import DownloadError, ModelError, user_models_path
@@ -24,14 +24,18 @@ Progress = Callable[[int, int | None], None]
 _CHUNK_BYTES = 1 << 16
 _TRANSIENT_STATUS = {408, 425, 429, 500, 502, 503, 504}
 _LONGEST_WAIT_S = 10.0
+# Of an address, beside letters and digits; `%` where it is percent-encoded already.
+_SAFE = "%/:=&?~#+!$,;'@()*[]-._"
+_KEPT = ": it goes on where it stopped"
 
 
 class _Waits(NamedTuple):
-    """The times that `pull` was given, in seconds."""
+    """The times that `pull` or `fetch` was given, in seconds."""
 
     timeout_s: float
     budget_s: float
     first_s: float
+    begin_s: float
 
 
 def pull(
@@ -71,8 +75,8 @@ def pull(
     source = url or spec.origin.url
     if not source:
         raise ModelError(f"model {spec.name!r} comes with the package and is not downloaded")
-    _check_scheme(source)
-    waits = _Waits(timeout_s, budget_s, min(first_wait_s, timeout_s))
+    _check_address(source)
+    waits = _Waits(timeout_s, budget_s, min(first_wait_s, timeout_s), budget_s)
     folder = user_models_path()
     target, part = folder / spec.file, folder / f"{spec.file}.part"
     try:
@@ -107,9 +111,10 @@ def fetch(
     *,
     progress: Progress | None = None,
     timeout_s: float = 15.0,
+    begin_s: float = 5.0,
     budget_s: float = 30.0,
     first_wait_s: float = 0.5,
-) -> None:
+) -> str:
     """Fetch any file; nothing about its content is known.
 
     Args:
@@ -117,30 +122,48 @@ def fetch(
         target: Written when all of it is here.
         progress: As in `pull`.
         timeout_s: As in `pull`.
-        budget_s: As in `pull`.
+        begin_s: No new attempt begins after so many seconds in which no data came at all.
+        budget_s: As in `pull`, from the first data on.
         first_wait_s: As in `pull`.
+
+    Returns:
+        The file's name as the server states it, without folders; empty where it does not.
 
     Raises:
         DownloadError: It could not be fetched.
     """
-    _check_scheme(url)
+    _check_address(url)
     part = target.with_name(f"{target.name}.part")
+    waits = _Waits(timeout_s, budget_s, min(first_wait_s, timeout_s), begin_s)
     try:
-        _fetch_all(url, part, progress, _Waits(timeout_s, budget_s, min(first_wait_s, timeout_s)))
+        name = _fetch_all(url, part, progress, waits)
         _publish(part, target)
+    except DownloadError as error:
+        # A later call does not find the part.
+        hint = error.hint.removesuffix(_KEPT)
+        raise DownloadError(error.message, hint, transient=error.transient) from error
     except OSError as error:
-        raise _explain_disk(error, target.parent) from error
+        raise DownloadError(
+            f"cannot write to {target.parent}: {error.strerror or error}",
+            "make room there, or set TMPDIR to another folder",
+            transient=False,
+        ) from error
+    return PurePosixPath(name.replace("\\", "/")).name
 
 
-def _fetch_all(url: str, part: Path, progress: Progress | None, waits: _Waits) -> None:
-    """Download into `part`, trying again with back-off while that may help."""
+def _fetch_all(url: str, part: Path, progress: Progress | None, waits: _Waits) -> str:
+    """Download into `part`, trying again with back-off while that may help.
+
+    Returns:
+        The file's name as the server states it; empty where it does not.
+    """
     opener = build_opener(_HttpOnly)
     delay_s = waits.first_s
-    deadline = time.monotonic() + waits.budget_s
+    deadline = time.monotonic() + waits.begin_s
     while True:
         before = _size(part)
         try:
-            _fetch_rest(opener, url, part, progress, waits.timeout_s)
+            return _fetch_rest(opener, url, part, progress, waits.timeout_s)
         except DownloadError as error:
             now = time.monotonic()
             if _size(part) > before:
@@ -150,17 +173,16 @@ def _fetch_all(url: str, part: Path, progress: Progress | None, waits: _Waits) -
                 raise
             time.sleep(delay_s)
             delay_s = min(2 * delay_s, _LONGEST_WAIT_S)
-        else:
-            return
 
 
 def _fetch_rest(
     opener: OpenerDirector, url: str, part: Path, progress: Progress | None, timeout_s: float
-) -> None:
-    """One attempt: ask for what is missing of `part` and append it."""
+) -> str:
+    """One attempt: ask for what is missing of `part` and append it; returns the stated name."""
     have = _size(part)
     tag = _tag_file(part)
-    request = Request(url, headers={"User-Agent": "edge-detect", "Accept-Encoding": "identity"})  # noqa: S310 - pull checked the scheme
+    headers = {"User-Agent": "edge-detect", "Accept-Encoding": "identity"}
+    request = Request(_quoted(url), headers=headers)  # noqa: S310 - the scheme was checked
     if have:
         request.add_header("Range", f"bytes={have}-")
         if tag.exists():
@@ -169,20 +191,21 @@ def _fetch_rest(
     try:
         with _open(opener, request, timeout_s) as response:
             _append(response, part, progress)
+            return response.headers.get_filename() or ""
     except HTTPError as error:
         if error.code == 416:
             # All of it is here already, or more than there is: the content check decides,
             # and deletes what is wrong.
-            return
+            return ""
         raise DownloadError(
-            f"{url} answers {error.code} {error.reason}",
+            f"{url} answers {error.code} {' '.join(str(error.reason).split())}",
             "try again later" if error.code in _TRANSIENT_STATUS else "check the address",
             transient=error.code in _TRANSIENT_STATUS,
         ) from error
     except (URLError, _NetworkError) as error:
         raise DownloadError(
             f"cannot fetch {url}: {error.reason}",
-            "check the network and run the command again: it goes on where it stopped",
+            f"check the network and run the command again{_KEPT}",
         ) from error
 
 
@@ -199,6 +222,11 @@ def _open(opener: OpenerDirector, request: Request, timeout_s: float) -> HTTPRes
         response: HTTPResponse = opener.open(request, timeout=timeout_s)
     except URLError:
         raise
+    except (InvalidURL, ValueError) as error:
+        # Such as an impossible name of a host, also of one that the server leads to.
+        raise DownloadError(
+            f"cannot fetch {request.full_url}: {error}", "check the address", transient=False
+        ) from error
     except (OSError, HTTPException) as error:
         raise _NetworkError(error) from error
     return response
@@ -230,7 +258,7 @@ def _append(response: HTTPResponse, part: Path, progress: Progress | None) -> No
     if total is not None and have < total:
         raise DownloadError(
             f"the connection closed after {have} of {total} bytes",
-            "run the command again: it goes on where it stopped",
+            f"run the command again{_KEPT}",
         )
 
 
@@ -305,15 +333,34 @@ class _HttpOnly(HTTPRedirectHandler):
     def redirect_request(
         self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> Request | None:
-        _check_scheme(newurl)
+        _check_address(newurl)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _check_scheme(url: str) -> None:
-    scheme = urlsplit(url).scheme
+def _quoted(url: str) -> str:
+    """An address as people copy it, with its spaces and letters percent-encoded."""
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host}{slash}{quote(path, safe=_SAFE)}"
+
+
+def _check_address(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        host, scheme, _ = parts.hostname, parts.scheme, parts.port
+    except ValueError as error:
+        raise DownloadError(
+            f"{url} is no valid address: {error}", "check the address", transient=False
+        ) from error
     if scheme not in ("http", "https"):
         raise DownloadError(
             f"cannot fetch {url}: {scheme or 'no'} scheme",
             "use a URL that begins with https:// or http://",
+            transient=False,
+        )
+    if not host:
+        raise DownloadError(
+            f"no host in {url}",
+            "give the whole address, such as https://example.org/best.tflite",
             transient=False,
         )

@@ -1,6 +1,7 @@
 """Model files as people have them: from the command line, the configuration and the network."""
 
 import json
+import tempfile
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -43,6 +44,16 @@ def photo(tmp_path):
 @pytest.fixture
 def site(model):
     class Quiet(SimpleHTTPRequestHandler):
+        def end_headers(self):
+            """State a name where the address has none."""
+            if "/download" in self.requestline:
+                self.send_header("Content-Disposition", 'attachment; filename="Yard?v8.tflite"')
+            super().end_headers()
+
+        def translate_path(self, path):
+            """The model, whatever the name of the download."""
+            return str(model) if path.startswith("/download") else super().translate_path(path)
+
         def log_message(self, *_):
             """The test's output is its own."""
 
@@ -97,6 +108,27 @@ def test_what_the_address_gives_must_be_a_model(site, capsys):
     assert "is a web page, not a model" in capsys.readouterr().err
     assert main(["models", "add", f"{site}/gone.tflite"]) == 69
     assert "answers 404" in capsys.readouterr().err
+
+
+def test_a_download_is_called_what_the_server_states(site, capsys):
+    assert main(["models", "add", f"{site}/download/latest?id=5"]) == 0
+    assert capsys.readouterr().out.strip().endswith("own/yard-v8.tflite")
+    assert find_model("yard-v8").spec.origin.notes == [f"added from {site}/download/latest?id=5"]
+
+
+def test_a_damaged_download_is_named_by_its_address(site, model, capsys):
+    model.write_bytes(model.read_bytes()[:400])
+    assert main(["models", "add", f"{site}/My%20dogs%20(2).tflite"]) == 65
+    shown = capsys.readouterr().err
+    assert f"{site}/My%20dogs%20(2).tflite" in shown
+    assert tempfile.gettempdir() not in shown
+
+
+def test_an_address_without_http_is_refused_as_one(capsys):
+    assert main(["models", "add", "ftp://127.0.0.1/best.tflite"]) == 69
+    shown = capsys.readouterr().err
+    assert "ftp scheme" in shown
+    assert "https:// or http://" in shown
 
 
 def test_models_whose_names_have_no_letter_to_keep_are_added_side_by_side(tmp_path, capsys):
