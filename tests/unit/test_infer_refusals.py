@@ -8,6 +8,7 @@ from support.made_models import Op, tensor, write_made
 
 from edge_detect.core import ModelError
 from edge_detect.models import find_model
+from edge_detect.models.infer.overrides import parse_overrides
 
 IMAGE = tensor("image", (1, 320, 320, 3))
 
@@ -105,6 +106,22 @@ def test_a_model_for_another_task_is_named(tmp_path, outputs, what):
     with pytest.raises(ModelError, match=what) as error:
         find_model(write_made(tmp_path / "a.tflite", [IMAGE], made))
     assert "edge-detect needs a detection model" in error.value.hint
+
+
+def test_three_dimensions_are_no_mask(tmp_path):
+    output = tensor("o", (1, 3549, 85), values=0)
+    with pytest.raises(ModelError, match="no known kind of detector") as error:
+        find_model(write_made(tmp_path / "a.tflite", [IMAGE], [output]))
+    assert "'a.tflite?family=…'" in error.value.hint
+
+
+def test_another_size_than_the_only_one_that_a_file_takes_is_named(tmp_path):
+    output = tensor("o", (1, 84, 2100), values=0)
+    path = write_made(tmp_path / "a.tflite", [IMAGE], [output])
+    with pytest.raises(ModelError, match="takes 320x320 only, not 416x416") as error:
+        find_model(path, parse_overrides({"size": "416x416"}))
+    assert error.value.hint == "leave the size 416x416 out"
+    assert find_model(path, parse_overrides({"size": "320x320"})).spec.input.size == (320, 320)
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,12 @@ def check_input(evidence: Evidence) -> None:
     if picture.size is None and min(evidence.size) < _LEAST_SIDE:
         raise ModelError(
             f"{path} takes pictures of any size: {picture.tensor.name!r} is {evidence.image}",
-            f"give a size that it was trained for: {path.name}?size=640x640",
+            f"give a size that it was trained for: '{path.name}?size=640x640'",
+        )
+    asked = evidence.overrides.size
+    if None not in (asked, picture.size) and asked != picture.size:
+        raise ModelError(
+            f"{path} takes {picture.size} only, not {asked}", f"leave the size {asked} out"
         )
 
 
@@ -86,7 +91,8 @@ def refuse_rest(evidence: Evidence) -> ModelError:
     shapes = [dims(each) for each in outputs]
     if len(shapes) == 1 and (len(shapes[0]) == 1 or shapes[0][:-1] == (1,)):
         return _no_detector(evidence, "a classifier", f"one output of {outputs[0].count} scores")
-    if len(shapes) == 1 and len(outputs[0].shape) in (3, 4):
+    # Three dimensions are rows of candidates.
+    if len(shapes) == 1 and len(outputs[0].shape) == 4:
         shape = outputs[0].shape[1:3]
         if min(shape) * 4 >= min(size):
             return _no_detector(evidence, _TASKS["segment"], f"one output {outputs[0]}")
@@ -94,7 +100,7 @@ def refuse_rest(evidence: Evidence) -> ModelError:
     return ModelError(
         f"{evidence.path}: no known kind of detector has these outputs: {said}",
         "if it is one of them, name it: "
-        f"{evidence.path.name}?family=…, or write a manifest beside it "
+        f"'{evidence.path.name}?family=…', or write a manifest beside it "
         "(docs/models.md); "
         "`edge-detect models inspect` shows what the file says",
     )

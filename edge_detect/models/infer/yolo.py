@@ -144,7 +144,7 @@ def _choose_anchors(
         f"{evidence.path}: {len(grids)} grids of {per_cell} anchors, and the anchors are not in"
         " the file",
         f"give them, from small to large, as in the network's configuration: "
-        f"{evidence.path.name}?anchors=W,H,W,H,… ({needed} pairs)",
+        f"'{evidence.path.name}?anchors=W,H,W,H,…' ({needed} pairs)",
     )
 
 
