@@ -302,7 +302,7 @@ def _for_cpu(entry: CatalogueEntry) -> CatalogueEntry:
         raise ModelError(
             f"{entry.path} is compiled for an Edge TPU, and its twin for the CPU is not here:"
             f" {error.message}",
-            f"put {entry.spec.cpu_twin!r} beside it",
+            f"put the model that it was compiled from beside it, as {entry.spec.cpu_twin}.tflite",
         ) from error
 
 

@@ -156,9 +156,11 @@ def test_a_file_for_an_edge_tpu_alone_is_refused_on_a_cpu_by_name(tmp_path):
     model = postprocess()
     model["operators"].insert(0, Op("edgetpu-custom-op", ["image"], ["aside"]))
     model["constants"].append(tensor("aside", (1, 4), values=0))
-    path = write_made(tmp_path / "x_edgetpu.tflite", **model)
-    with pytest.raises(ModelError, match="compiled for an Edge TPU"):
-        load_model(path, accelerator="cpu")
+    for name, twin in (("x_edgetpu", "x"), ("y", "y-cpu"), ("_edgetpu", "_edgetpu-cpu")):
+        path = write_made(tmp_path / f"{name}.tflite", **model)
+        with pytest.raises(ModelError, match="is compiled for an Edge TPU") as error:
+            load_model(path, accelerator="cpu")
+        assert error.value.hint.endswith(f"as {twin}.tflite")
 
 
 def problems_of(model):

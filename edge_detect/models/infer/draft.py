@@ -166,7 +166,9 @@ class Draft:
         self.set("name", name or name_from_content(path), "rule", why)
         self.set("file", path.name, "rule", "name of the file")
         if self.evidence.graph.custom("edgetpu-custom-op"):
+            # Never the file itself: that is what would be asked for in its place.
             twin = path.stem.removesuffix("_edgetpu").removesuffix("-edgetpu")
+            twin = f"{path.stem}-cpu" if twin in ("", path.stem) else twin
             self.set("cpu_twin", twin, "constants", "the graph has edgetpu-custom-op")
         else:
             for twin in (f"{path.stem}_edgetpu", f"{path.stem}-edgetpu"):
