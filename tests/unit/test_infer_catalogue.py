@@ -10,6 +10,7 @@ from support.made_models import Op, postprocess, tensor, write_made
 import edge_detect
 from edge_detect.core import ConfigError, ModelError, bundled_path
 from edge_detect.models import find_model, list_models, load_model, model_names, read_manifest
+from edge_detect.models.infer.overrides import parse_overrides
 from edge_detect.models.options import LoadOptions, find_with_options
 from edge_detect.service.config.checks import find_problems
 from edge_detect.service.config.settings import CameraSettings, Settings
@@ -64,6 +65,13 @@ def test_a_manifest_needs_only_what_the_file_does_not_say(tmp_path):
     assert (spec.nms.score_threshold, spec.nms.iou_threshold) == (0.6, 0.6)
     assert entry.inferred.find("input.color").source == "manifest"
     assert "2 labels from its manifest" in entry.inferred.summary()
+
+
+def test_the_size_of_a_manifest_is_not_what_was_asked(tmp_path):
+    path = write_manifest(make(tmp_path / "x.tflite"), "[input]\nsize = [64, 64]\n")
+    assert find_model(path).inferred.find("input.size").source == "manifest"
+    entry = find_model(path, parse_overrides({"size": "64x64"}))
+    assert entry.inferred.find("input.size").source == "query"
 
 
 def test_labels_of_a_manifest_help_to_find_out_the_rest(tmp_path):

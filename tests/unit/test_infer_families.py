@@ -313,6 +313,41 @@ def test_the_line_at_start_names_family_labels_and_guesses(made, tmp_path):
     assert entry.title == "model.tflite"
 
 
+@pytest.mark.parametrize(
+    ("query", "line"),
+    [
+        ({"color": "rgb"}, "rgb as asked; guessed: boxes in pixels, COCO's labels, 0 to 255"),
+        ({"std": "255"}, "0 to 1 as asked; guessed: boxes in pixels, COCO's labels, bgr"),
+        (
+            {"mean": "127.5", "std": "127.5"},
+            "-1 to 1 as asked; guessed: boxes in pixels, COCO's labels, bgr",
+        ),
+        (
+            {"mean": "1,2,3"},
+            "mean 1/2/3, deviation 1 as asked; guessed: boxes in pixels, COCO's labels, bgr",
+        ),
+        (
+            {"mean": "123.675,116.28,103.53", "std": "58.395,57.12,57.375"},
+            "mean and deviation of ImageNet as asked; guessed: boxes in pixels, COCO's labels, bgr",
+        ),
+        (
+            {"size": "416x416", "unit": "pixels"},
+            "416x416 as asked, unit pixels as asked; guessed: COCO's labels, bgr, 0 to 255",
+        ),
+    ],
+)
+def test_the_line_at_start_says_what_was_asked_instead_of_guessed(made, query, line):
+    query = {"family": "yolox", **query}
+    entry = made((416, 416), tensor("output", (1, 3549, 85)), query=query)
+    assert entry.inferred.summary() == f"YOLOX (as asked), {line}"
+
+
+def test_the_encoding_that_was_asked_for_is_in_the_line_at_start(made):
+    output = tensor("output", (1, 6, 2100))
+    entry = made((320, 320), output, query={"encoding": "normalized"}, dtype="int8")
+    assert "normalized input as asked" in entry.inferred.summary()
+
+
 def test_constants_of_a_graph_are_read_as_real_numbers(tmp_path):
     from edge_detect.models.file.graph import read_graph
 

@@ -87,7 +87,10 @@ def _with_said(
     said = [
         Finding(key, value, "manifest", certain=True, why=manifest.name, shown=_shown(key, value))
         for key, value in _flat(data)
-        if (known := inferred.find(key)) is None or known.source != "query"
+        if (known := inferred.find(key)) is None
+        or known.source != "query"
+        # The manifest's own size, which was handed on.
+        or (key == "input.size" and overrides.size is None)
     ]
     return inferred.with_findings(spec, said)
 

@@ -1,5 +1,6 @@
 """A manifest in the making: every value with its source."""
 
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,7 +12,10 @@ from edge_detect.models.infer.overrides import places
 from edge_detect.models.names import name_from, name_from_content
 from edge_detect.models.spec import ModelSpec
 
-__all__ = ["Draft"]
+__all__ = ["Draft", "Numbers", "range_words"]
+
+Numbers = float | list[float]
+_IMAGENET_MEANS = [103.53, 116.28, 123.675]
 
 
 class Draft:
@@ -156,8 +160,17 @@ class Draft:
     def _override(self) -> None:
         for key, value in places(self.evidence.overrides, self.family).items():
             name = key.rpartition(".")[2]
-            shown = f"{name} {value}" if name in ("box", "unit", "scores") else ""
-            self.set(key, value, "query", name, shown=shown)
+            self.set(key, value, "query", name, shown=_shown(name, value))
+        asked = self.evidence.overrides
+        if asked.get("mean") is None and asked.get("std") is None:
+            return
+        # One range for both; what was guessed for it no longer holds.
+        mean, std = self.get("input.mean") or 0.0, self.get("input.std") or 255.0
+        last = "input.mean" if asked.get("std") is None else "input.std"
+        for key in ("input.mean", "input.std"):
+            if key in self._findings:
+                shown = range_words(mean, std) if key == last else ""
+                self._findings[key] = replace(self._findings[key], shown=shown)
 
     def _complete(self) -> None:
         path = self.evidence.path
@@ -176,3 +189,32 @@ class Draft:
                     self.set("edgetpu", twin, "rule", "it lies beside it")
         if "description" not in self._findings:
             self.set("description", f"{self.kind}: {path.name}", "rule", "kind and file")
+
+
+def range_words(mean: Numbers, std: Numbers) -> str:
+    """What pixels become, for the line at start.
+
+    Args:
+        mean: The pixel value that becomes 0.
+        std: `real = (pixel - mean) / std`.
+    """
+    if isinstance(mean, list) and sorted(mean) == _IMAGENET_MEANS:
+        return "mean and deviation of ImageNet"
+    if isinstance(mean, list) or isinstance(std, list):
+        return f"mean {_joined(mean)}, deviation {_joined(std)}"
+    low, high = (f"{(pixel - mean) / std:.3g}" for pixel in (0, 255))
+    return f"{low} to {high}"
+
+
+def _joined(numbers: Numbers) -> str:
+    each = numbers if isinstance(numbers, list) else [numbers]
+    return "/".join(f"{number:g}" for number in each)
+
+
+def _shown(name: str, value: Any) -> str:
+    """A value of a query in a few words; empty where the line at start leaves it out."""
+    if name in ("box", "unit", "scores"):
+        return f"{name} {value}"
+    if name == "size":
+        return "x".join(map(str, value))
+    return {"color": str(value), "encoding": f"{value} input"}.get(name, "")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from edge_detect.models.file.graph import FileTensor
-from edge_detect.models.infer.draft import Draft
+from edge_detect.models.infer.draft import Draft, Numbers, range_words
 from edge_detect.models.infer.evidence import Evidence
 from edge_detect.models.infer.inference import Source
 
@@ -22,8 +22,6 @@ __all__ = [
     "InputRule",
     "fill_input",
 ]
-
-Numbers = float | list[float]
 
 
 @dataclass(slots=True, frozen=True)
@@ -110,17 +108,9 @@ def _set_range(draft: Draft, mean: Numbers, std: Numbers, source: Source, why: s
     certain = source != "rule"
     if draft.get("input.color") == "grey" and isinstance(mean, list):
         mean, std = sum(mean) / len(mean), float(np.mean(std))
-    shown = "" if certain else _range_words(mean, std)
+    shown = "" if certain else range_words(mean, std)
     draft.set("input.mean", mean, source, why, certain=certain, shown=shown)
     draft.set("input.std", std, source, why, certain=certain)
-
-
-def _range_words(mean: Numbers, std: Numbers) -> str:
-    if isinstance(mean, list):
-        return "mean and deviation of ImageNet"
-    assert not isinstance(std, list)
-    low, high = (f"{(pixel - mean) / std:.3g}" for pixel in (0, 255))
-    return f"{low} to {high}"
 
 
 def _float_range(evidence: Evidence, rule: InputRule) -> tuple[Numbers, Numbers, Source, str]:
