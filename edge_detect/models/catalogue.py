@@ -7,6 +7,7 @@ one that is not complete, tells the rest itself: see `edge_detect.models.infer`.
 """
 
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -42,6 +43,7 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 _NOTHING = Overrides()
+_GUESSES = 3
 
 
 @dataclass(slots=True, frozen=True)
@@ -128,7 +130,12 @@ def find_model(name_or_path: str | Path, overrides: Overrides = _NOTHING) -> Cat
 
 def _find(name_or_path: str | Path, overrides: Overrides) -> CatalogueEntry:
     text = str(name_or_path)
-    path = Path(name_or_path)
+    if re.match(r"https?://", text):
+        raise ModelError(
+            f"{text} is an address, not a file", "fetch it with: edge-detect models add URL"
+        )
+    text = text.removeprefix("file://")
+    path = Path(text)
     if isinstance(name_or_path, Path) or "/" in text or path.suffix in (".tflite", ".toml"):
         return _entry_beside(path, overrides)
     for name in filter(None, dict.fromkeys((text, name_from(text)))):
@@ -137,15 +144,32 @@ def _find(name_or_path: str | Path, overrides: Overrides) -> CatalogueEntry:
                 file = folder / f"{name}{suffix}"
                 if file.is_file():
                     return _entry_beside(file, overrides)
-    if path.is_file():
-        # No name of the catalogue, but a file here: `model.lite`, `model.pt`.
+    if path.exists():
+        # No name of the catalogue, but a file here: `model.lite`, `model.pt`, a SavedModel.
         return _entry_beside(path, overrides)
-    names = model_names()
-    close = get_close_matches(text, names, n=1)
-    guess = f"did you mean {close[0]!r}? " if close else ""
     raise ModelError(
         f"no model is called {text!r}",
-        f"{guess}there are {', '.join(names) or 'none'}; a path to a .tflite file works too",
+        f"{_guess(text, model_names())}`edge-detect models list` shows all; a path to a .tflite"
+        " file works too",
+    )
+
+
+def _guess(text: str, names: list[str]) -> str:
+    """The names that may be meant, as a question; empty where none is like it."""
+    close = get_close_matches(text, names, n=1) or [
+        name for name in names if text and text.lower() in name.lower()
+    ]
+    return f"did you mean {' or '.join(map(repr, close[:_GUESSES]))}? " if close else ""
+
+
+def _missing(path: Path) -> ModelError:
+    """The error for a model file that does not exist."""
+    beside = sorted(each.name for each in path.parent.glob("*.tflite"))
+    where = "" if path.is_absolute() else f" from {Path.cwd()}"
+    return ModelError(
+        f"there is no model file {path}",
+        f"{_guess(path.name, beside)}check the path{where}; `edge-detect models list` shows the"
+        " models that have a name",
     )
 
 
@@ -217,7 +241,7 @@ def _entry_beside(path: Path, overrides: Overrides) -> CatalogueEntry:
     if not path.exists():
         if path.suffix not in (".tflite", ".lite"):
             raise ModelError(f"{path} is neither a .tflite file nor a manifest (.toml)")
-        raise ModelError(f"there is no model file {path}")
+        raise _missing(path)
     if path.is_dir() or not path.with_suffix(".toml").exists():
         # Reading a file takes NumPy and more; listing models does not need it.
         from edge_detect.models.infer.choose import infer

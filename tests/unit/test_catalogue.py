@@ -97,13 +97,43 @@ def test_mids_of_open_images_are_those_of_the_labels():
     assert spec.mids == sorted(spec.mids)
 
 
-def test_a_misspelt_name_gets_the_nearest_and_the_list():
+def test_a_misspelt_name_gets_the_nearest():
     with pytest.raises(
         ModelError, match="no model is called 'efficientdet_lite0_320_ptk'"
     ) as error:
         load_model("efficientdet_lite0_320_ptk")
     assert "did you mean 'efficientdet_lite0_320_ptq'?" in error.value.hint
-    assert ABSENT in error.value.hint
+    assert "`edge-detect models list`" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("YOLO", "'yolov3-tiny-coco'"), ("pedestrian", "2-pedestrian'")]
+)
+def test_a_part_of_a_name_gets_the_names_that_have_it(name, meant):
+    with pytest.raises(ModelError, match=f"no model is called '{name}'") as error:
+        find_model(name)
+    assert f"{meant}? " in error.value.hint
+
+
+def test_a_missing_file_gets_the_nearest_beside_it(tmp_path, monkeypatch):
+    write_model(tmp_path, name="best")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match=r"there is no model file bset\.tflite") as error:
+        find_model("bset.tflite")
+    assert f"did you mean 'best.tflite'? check the path from {tmp_path};" in error.value.hint
+
+
+def test_a_file_may_be_given_as_an_address_of_this_computer(tmp_path):
+    path = write_model(tmp_path)
+    assert find_model(f"file://{path}").path == path
+    with pytest.raises(ModelError, match=f"there is no model file {tmp_path}/no.tflite"):
+        find_model(f"file://{tmp_path}/no.tflite")
+
+
+def test_an_address_of_another_computer_has_to_be_added():
+    with pytest.raises(ModelError, match=r"https://a.example/x.tflite is an address") as error:
+        find_model("https://a.example/x.tflite")
+    assert "edge-detect models add" in error.value.hint
 
 
 def test_a_model_without_its_file_says_how_to_get_it():

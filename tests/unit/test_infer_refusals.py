@@ -40,6 +40,9 @@ ONNX = b"\x08\x07\x12\x07pytorch\x1a\x051.10"
             "is a PyTorch model",
             "yolo export model=a.pt format=tflite",
         ),
+        ("a.tflite", zip_of("a/data.pkl"), "is a PyTorch", "rename it to a.pt; export it where"),
+        ("a.tflite", zip_of("a/data.pkl"), "is a PyTorch", "yolo export model=a.pt format"),
+        ("a.pt", zip_of("archive/x"), "is a PyTorch model", "yolo export model=a.pt"),
         ("a.pth", b"\x80\x02}q\0", "is a PyTorch model", "export"),
         ("a.h5", b"\x89HDF\r\n\x1a\n" + b"\0" * 9, "is a Keras model", "from_keras_model"),
         ("a.keras", zip_of("config.json", "model.weights.h5"), "Keras", "from_keras_model"),
@@ -51,7 +54,21 @@ ONNX = b"\x08\x07\x12\x07pytorch\x1a\x051.10"
         ("a.zip", zip_of("readme"), "zip without a TFLite model", "give the path"),
         ("a.tflite", b"PK\x03\x04nonsense", "damaged zip", "again"),
         ("a.tar.gz", b"\x1f\x8b\x08", "packed with gzip", "tar xf a.tar.gz"),
-        ("a.weights", b"\0\0\0\0\2\0\0\0", "Darknet weights", "convert darknet"),
+        (
+            "a.weights",
+            b"\0\0\0\0\2\0\0\0",
+            "Darknet weights",
+            (
+                "convert darknet --name NAME --names LABELS --calibration PICTURES --cfg FILE "
+                "--weights a.weights"
+            ),
+        ),
+        (
+            "a.pb",
+            b"\n\x02",
+            "is a TensorFlow graph",
+            "ssd-frozen-graph --name NAME --graph a.pb --names LABELS --calibration PICTURES",
+        ),
         ("a.tflite", b"\0" * 1000, "all zeros", "again"),
         ("a.tflite", b"\x1c\0\0\0TFL2" + b"\0" * 50, "is not a TFLite model", "TFL3"),
         ("a.engine", b"ftrt", "TensorRT", "yolo export"),
@@ -77,6 +94,24 @@ def test_a_directory_says_what_is_in_it(tmp_path):
     with pytest.raises(ModelError, match="is a SavedModel") as error:
         find_model(tmp_path)
     assert "models convert savedmodel" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("file", "what", "kind"),
+    [
+        ("saved_model.pb", "is a SavedModel", "savedmodel"),
+        ("model.json", "is a TensorFlow.js model", "tfjs"),
+    ],
+)
+def test_a_directory_is_named_without_a_slash_as_well(tmp_path, monkeypatch, file, what, kind):
+    folder = tmp_path / "exported"
+    folder.mkdir()
+    (folder / file).write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    for said in ("exported", "./exported", str(folder)):
+        with pytest.raises(ModelError, match=what) as error:
+            find_model(said)
+        assert f"models convert {kind} exported --calibration PICTURES" in error.value.hint
 
 
 def test_a_file_that_is_cut_off_is_damaged(tmp_path):

@@ -12,6 +12,8 @@ __all__ = ["check_is_tflite"]
 _HEAD_BYTES = 4096
 _ULTRALYTICS = "yolo export model={name} format=tflite int8=True"
 _ONNX = "edge-detect models convert onnx {name} --calibration PICTURES"
+_TFJS = "edge-detect models convert tfjs {name} --calibration PICTURES"
+_DARKNET = "edge-detect models convert darknet --name NAME --names LABELS --calibration PICTURES"
 _SAVED_MODEL = "edge-detect models convert savedmodel {name} --calibration PICTURES"
 _PYTORCH = f"export it where it was trained; Ultralytics' models with: {_ULTRALYTICS}"
 _KERAS = (
@@ -25,7 +27,8 @@ _AGAIN = "download or copy it again"
 _GRAPH = (
     "convert the directory that holds saved_model.pb with: edge-detect models convert savedmodel "
     "DIR --calibration PICTURES; a frozen graph of the Object Detection API with: edge-detect "
-    "models convert ssd-frozen-graph --graph {name}"
+    "models convert ssd-frozen-graph --name NAME --graph {name} --names LABELS --calibration "
+    "PICTURES"
 )
 # What a file begins with.
 _MAGIC: tuple[tuple[bytes, str, str], ...] = (
@@ -56,11 +59,11 @@ _SUFFIXES: dict[str, tuple[str, str]] = {
     ),
     ".weights": (
         "holds Darknet weights",
-        "convert them with: edge-detect models convert darknet --cfg FILE --weights {name}",
+        f"convert them with: {_DARKNET} --cfg FILE --weights {{name}}",
     ),
     ".cfg": (
         "is a Darknet configuration",
-        "convert it with: edge-detect models convert darknet --cfg {name} --weights FILE",
+        f"convert it with: {_DARKNET} --cfg {{name}} --weights FILE",
     ),
     ".xml": ("is an OpenVINO model", _OPENVINO),
     ".mlmodel": ("is a Core ML model", _OPENVINO),
@@ -92,7 +95,12 @@ def check_is_tflite(path: Path) -> None:
 
 
 def _refuse(path: Path, what: str, hint: str) -> ModelError:
-    return ModelError(f"{path} {what}", hint.format(name=path.name))
+    name = path.name or str(path)
+    if _ULTRALYTICS in hint and path.is_file() and path.suffix.lower() in (".tflite", ".lite"):
+        # Ultralytics takes a file by its suffix.
+        name = path.with_suffix(".pt").name
+        hint = f"rename it to {{name}}; {hint}"
+    return ModelError(f"{path} {what}", hint.format(name=name))
 
 
 def _identify(path: Path, head: bytes) -> tuple[str, str]:
@@ -151,12 +159,16 @@ def _packed(path: Path) -> tuple[str, str]:
         return "is a zip of a SavedModel", f"unpack it, then: {_SAVED_MODEL.format(name='DIR')}"
     if any(name.endswith(("model.weights.h5", "config.json")) for name in names):
         return "is a Keras model (.keras)", _KERAS
+    if path.suffix.lower() in (".pt", ".pth"):
+        return _SUFFIXES[".pt"]
     return "is a zip without a TFLite model in it", "give the path of a .tflite file"
 
 
 def _directory(path: Path) -> tuple[str, str]:
     if (path / "saved_model.pb").is_file():
         return "is a SavedModel", f"convert it with: {_SAVED_MODEL}"
+    if (path / "model.json").is_file():
+        return "is a TensorFlow.js model", f"convert it with: {_TFJS}"
     if path.suffix == ".mlpackage":
         return _SUFFIXES[".mlmodel"]
     inside = sorted(each.name for each in path.glob("*.tflite"))
