@@ -99,7 +99,9 @@ def split_options(name_or_path: str | Path, options: LoadOptions) -> tuple[str |
     name, _, query = text.partition("?")
     if isinstance(name_or_path, Path) or "=" not in query or os.path.lexists(text):
         return name_or_path, options
-    return name, options.or_else(_read_options(parse_url(f"model://{name}?{query}")))
+    url = parse_url(f"model://{name}?{query}")
+    # What is shown is the name alone.
+    return name, options.or_else(_read_options(replace(url, scheme="", location=name)))
 
 
 def _read_options(url: Url) -> LoadOptions:

@@ -298,6 +298,11 @@ def test_impossible_values_in_a_query_are_refused_by_name(key, value):
         parse_overrides({key: value})
 
 
+def test_a_deviation_of_zero_is_refused_for_what_it_is():
+    with pytest.raises(ConfigError, match="std must be greater than 0, got '0'"):
+        parse_overrides({"std": "0"})
+
+
 def test_the_values_of_the_input_may_be_the_output(made):
     """The small models of other tests are of no known family without a manifest."""
     with pytest.raises(ModelError, match=r"no detector|no known kind"):

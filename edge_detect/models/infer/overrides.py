@@ -140,8 +140,10 @@ def _parse(key: str, text: str) -> Any:
         return Size(int(match[1]), int(match[2]))
     numbers = [_number(key, each) for each in text.split(",")]
     if key in ("mean", "std"):
-        if len(numbers) not in (1, 3) or (key == "std" and min(numbers) <= 0):
+        if len(numbers) not in (1, 3):
             raise ConfigError(f"{key} must be one number or three, got {text!r}")
+        if key == "std" and min(numbers) <= 0:
+            raise ConfigError(f"std must be greater than 0, got {text!r}")
         return numbers[0] if len(numbers) == 1 else tuple(numbers)
     if key == "anchors":
         if len(numbers) % 2 or min(numbers) <= 0:
