@@ -20,7 +20,7 @@ from edge_detect.core import bundled_path
 from edge_detect.models.default import CPU_DEFAULT
 
 CLIP = bundled_path("demo") / "street.mp4"
-PROGRAM = [sys.executable, "-m", "edge_detect.app.cli"]
+PROGRAM = [sys.executable, "-m", "edge_detect"]
 FAST_MODEL = "ssdlite-mobilenet-v2-pedestrian"
 
 
