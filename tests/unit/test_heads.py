@@ -19,6 +19,7 @@ from edge_detect.tools.convert.quantize import QuantizerOptions, quantize
 from edge_detect.tools.convert.raw_heads import raw_guesses
 from edge_detect.tools.convert.save import save_model
 from tests.support import float_networks as networks
+from tests.support.made_models import tensor, write_made
 
 ANCHORS = ((10, 13, 16, 30, 33, 23), (30, 61, 62, 45, 59, 30))
 
@@ -135,6 +136,14 @@ def test_what_is_quantized_already_is_refused(tmp_path, change, fact):
     with pytest.raises(ModelError, match=fact) as caught:
         read_float_file(tmp_path / "net.tflite", Overrides())
     assert f"edge-detect models add {tmp_path / 'net.tflite'}" in caught.value.hint
+
+
+def test_a_quantized_file_is_refused_before_its_anchors_are_missed(tmp_path):
+    image = tensor("image", (1, 64, 64, 3), "int8", 1 / 255, -128)
+    grids = tensor("grids", (1, 8, 8, 21), "int8", 0.1, 0, values=0)
+    path = write_made(tmp_path / "net.tflite", [image], [grids])
+    with pytest.raises(ModelError, match="is quantized already"):
+        read_float_file(path, Overrides())
 
 
 def test_activations_join_the_convolutions_before_them():

@@ -1,5 +1,6 @@
 """Read a float32 TFLite file of any origin: what it is, and its content ready to be quantized."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import numpy as np
 
 from edge_detect.core import ModelError
 from edge_detect.models.catalogue import CatalogueEntry, find_model
+from edge_detect.models.file.foreign import check_is_tflite
+from edge_detect.models.file.graph import read_graph
 from edge_detect.models.infer.overrides import Overrides
 from edge_detect.models.infer.probe import settle
 from edge_detect.models.spec import ModelSpec
@@ -48,6 +51,7 @@ def read_float_file(path: Path, overrides: Overrides) -> FloatFile:
         ModelError: It is no TFLite file, no detector, or quantized already.
         ConfigError: An override does not go with the model.
     """
+    _check_input_type(path)
     entry = settle(find_model(path, overrides))
     content = fold_float16(_content(entry))
     graph = Graph(content)
@@ -59,6 +63,31 @@ def read_float_file(path: Path, overrides: Overrides) -> FloatFile:
     return FloatFile(entry.path, content, entry.spec, f"{entry.path.name}: {summary}")
 
 
+def _check_input_type(path: Path) -> None:
+    """Refuse a file that takes bytes before anything else of it is in question.
+
+    Raises:
+        ModelError: It is quantized already, or damaged.
+    """
+    if path.suffix == ".toml" or not path.is_file():
+        return
+    check_is_tflite(path)
+    try:
+        image = read_graph(path, path.read_bytes()).inputs[:1]
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}") from error
+    if image and image[0].dtype in ("int8", "uint8"):
+        raise _quantized(path)
+
+
+def _quantized(path: Path) -> ModelError:
+    return ModelError(f"{path} is quantized already: it takes bytes", _as_it_is(path))
+
+
+def _as_it_is(path: Path) -> str:
+    return f"use it as it is: edge-detect models add {shlex.quote(str(path))}"
+
+
 def _content(entry: CatalogueEntry) -> bytes:
     try:
         return entry.path.read_bytes()
@@ -68,7 +97,6 @@ def _content(entry: CatalogueEntry) -> bytes:
 
 def _check_float(graph: Graph, path: Path) -> None:
     types = graph.schema.TensorType
-    add = f"use it as it is: edge-detect models add {path}"
     if len(graph.model.subgraphs) > 1:
         raise ModelError(
             f"{path} has loops or branches ({len(graph.model.subgraphs)} graphs in one file)",
@@ -76,7 +104,7 @@ def _check_float(graph: Graph, path: Path) -> None:
         )
     image = graph.tensors[graph.subgraph.inputs[0]]
     if image.type in (types.INT8, types.UINT8):
-        raise ModelError(f"{path} is quantized already: it takes bytes", add)
+        raise _quantized(path)
     integers = [
         graph.name(int(index))
         for operator in graph.operators
@@ -87,7 +115,7 @@ def _check_float(graph: Graph, path: Path) -> None:
     if integers:
         raise ModelError(
             f"{path} has quantized weights ({len(integers)} of its layers)",
-            f"convert the float32 or float16 file instead, or {add}",
+            f"convert the float32 or float16 file instead, or {_as_it_is(path)}",
         )
     if image.type != types.FLOAT32:
         raise ModelError(f"{path} does not take float32 pixels", "export it with a float32 input")
