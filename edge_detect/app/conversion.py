@@ -204,7 +204,8 @@ def outcome(spec: ModelSpec, out: Path) -> str:
             f"{left_out} of the pictures left out of calibration: the float model's outputs for "
             "them are far larger than for the others\n"
         )
+    classes = sum(label != "n/a" for label in spec.labels)
     return agreement + (
-        f"{out}  {spec.input.frame_size}, {len(spec.labels)} classes\n{out.with_suffix('.toml')}\n"
+        f"{out}  {spec.input.frame_size}, {classes} classes\n{out.with_suffix('.toml')}\n"
         f"try it: edge-detect detect PHOTO --model {out}"
     )

@@ -85,7 +85,7 @@ def test_labels_of_a_file_without_a_manifest_come_from_the_command(tmp_path, cap
     spec = read_manifest(tmp_path / "whole-ssd-raw.toml")
     assert spec.labels == ["cat", "dog", *["n/a"] * 5]
     assert spec.origin.licence == "unstated"
-    capsys.readouterr()
+    assert "whole-ssd-raw.tflite  8x8, 2 classes\n" in capsys.readouterr().out
     labels.unlink()
     assert main(words) == 78
     assert "whole-ssd-raw.tflite exists" in capsys.readouterr().err
