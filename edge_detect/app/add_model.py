@@ -84,6 +84,8 @@ def _add(said: str, wanted: str | None, url: str = "", force: bool = False) -> P
     target = _install(entry, name, url, f"{name}_edgetpu" if twin else "")
     if twin is not None:
         _install(twin, f"{name}_edgetpu", "", "", cpu_twin=name)
+    # Standard output has the path alone, for scripts.
+    print(f"use it with: --model {name}", file=sys.stderr)
     return target
 
 

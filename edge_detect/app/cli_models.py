@@ -28,7 +28,12 @@ def _add_inspect(actions: "Commands") -> None:
         help="a .tflite file or the name of a model; a query sets values: x.tflite?color=bgr",
     )
     inspect.add_argument(
-        "photos", nargs="*", metavar="PHOTO", help="photos with objects of the model's classes"
+        "photos",
+        nargs="*",
+        # Else argparse calls them required where FILE is missing.
+        default=[],
+        metavar="PHOTO",
+        help="photos with objects of the model's classes",
     )
     inspect.add_argument(
         "--write",

@@ -12,6 +12,7 @@ from edge_detect.core import Image, ModelError
 from edge_detect.core.resources import bundled_path
 from edge_detect.models.accelerator import Accelerator
 from edge_detect.models.catalogue import CatalogueEntry
+from edge_detect.models.file.foreign import check_is_tflite
 from edge_detect.models.file.graph import FileGraph, FileTensor, read_graph
 from edge_detect.models.infer.completion import infer_again
 from edge_detect.models.infer.inference import Finding, Inference
@@ -19,7 +20,7 @@ from edge_detect.models.infer.manifest import guess_comments, manifest_of
 from edge_detect.models.infer.probe import settle
 from edge_detect.models.infer.trial import Trial, try_choices
 from edge_detect.models.opening import open_entry
-from edge_detect.models.options import LoadOptions, find_with_options
+from edge_detect.models.options import LoadOptions, find_with_options, split_options
 from edge_detect.tools.convert.write_manifest import write_manifest
 
 __all__ = ["inspect"]
@@ -33,11 +34,18 @@ _NOT_IN_TABLE = ("family", "name", "file", "description")
 
 def inspect(arguments: argparse.Namespace) -> int:
     """Print what is known about a model file; with `--write`, make its manifest."""
-    entry, options = find_with_options(arguments.file, LoadOptions())
-    photos = _read_photos(arguments.photos) if arguments.photos else []
-    if arguments.write and arguments.force:
-        entry = _without_manifest(entry)
-    entry = settle(entry, options.runtime)
+    photos: list[Image] = []
+    try:
+        entry, options = find_with_options(arguments.file, LoadOptions())
+        if arguments.photos:
+            photos = _read_photos(arguments.photos)
+        if arguments.write and arguments.force:
+            entry = _without_manifest(entry)
+        entry = settle(entry, options.runtime)
+    except ModelError:
+        if not arguments.json:
+            _print_unknown(arguments.file)
+        raise
     graph = read_graph(entry.path, entry.path.read_bytes())
     trial = None
     if photos and entry.inferred is not None:
@@ -104,11 +112,22 @@ def _write(entry: CatalogueEntry, inferred: Inference | None, *, force: bool) ->
     return manifest
 
 
-def _print(entry: CatalogueEntry, graph: FileGraph, inferred: Inference | None) -> None:
+def _print_unknown(said: str) -> None:
+    """What a file holds whose family or anchors are not known; nothing for other files."""
+    path = Path(split_options(said, LoadOptions())[0])
+    try:
+        check_is_tflite(path)
+        graph = read_graph(path, path.read_bytes())
+    except (ModelError, OSError):
+        return
+    _print_graph(path, path, graph)
+
+
+def _print_graph(path: Path, manifest: Path, graph: FileGraph) -> None:
     megabytes = len(graph.content) / 1e6
-    print(f"file       {entry.path}  {megabytes:.1f} MB")
-    if entry.manifest != entry.path:
-        print(f"manifest   {entry.manifest}")
+    print(f"file       {path}  {megabytes:.1f} MB")
+    if manifest != path:
+        print(f"manifest   {manifest}")
     for title, tensors in (("input", graph.inputs), ("output", graph.outputs)):
         for tensor in tensors:
             print(f"{title:<11}{_tensor(tensor)}")
@@ -117,6 +136,10 @@ def _print(entry: CatalogueEntry, graph: FileGraph, inferred: Inference | None) 
     print(f"operators  {shown}{', …' if len(counted) > _OPERATORS else ''}")
     if graph.metadata:
         print(f"entries    {', '.join(graph.metadata)}")
+
+
+def _print(entry: CatalogueEntry, graph: FileGraph, inferred: Inference | None) -> None:
+    _print_graph(entry.path, entry.manifest, graph)
     if inferred is None:
         print(f"family     {entry.family}, all from its manifest")
         return

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 import sys
 
 from tqdm import tqdm
@@ -34,7 +35,7 @@ def list_all(arguments: argparse.Namespace) -> int:
         here = "yes" if row["present"] else "no"
         print(
             f"{row['name']:<{width}}{row['family']:<8}{row['size']:<10}{row['classes']:>7}"
-            f"  {here:<6}{row['licence']}"
+            f"  {here:<6}{row['licence'] or 'unstated'}"
         )
     if not all(row["present"] for row in rows):
         print("\nfetch one that is not here with: edge-detect models pull NAME", file=sys.stderr)
@@ -43,14 +44,19 @@ def list_all(arguments: argparse.Namespace) -> int:
 
 def show(arguments: argparse.Namespace) -> int:
     """Print a manifest, with the file's place and state."""
-    entry, _ = find_with_options(arguments.name, LoadOptions())
+    entry, options = find_with_options(arguments.name, LoadOptions())
+    if entry.inferred is not None:
+        # Reading a manifest takes no runtime.
+        from edge_detect.models.infer.probe import settle
+
+        entry = settle(entry, options.runtime)
     print(f"file      {entry.path}{'' if entry.present else '  (not here)'}")
     if entry.inferred is not None:
         from edge_detect.models.infer.manifest import guess_comments, manifest_of
         from edge_detect.tools.convert.write_manifest import manifest_text
 
         print(f"inferred  {entry.inferred.summary()}")
-        print("\nmore: edge-detect models inspect FILE\n")
+        print(f"\nmore: edge-detect models inspect {shlex.quote(arguments.name)}\n")
         print(manifest_text(manifest_of(entry.inferred), guess_comments(entry.inferred)).rstrip())
         return 0
     print(f"manifest  {entry.manifest}\n")

@@ -9,8 +9,9 @@ import pytest
 from support.made_models import Op, postprocess, tensor, write_made
 
 from edge_detect.app.add_model import add
+from edge_detect.app.cli import main
 from edge_detect.app.inspect_model import inspect
-from edge_detect.app.models import show
+from edge_detect.app.models import list_all, show
 from edge_detect.core import ConfigError, Detections, ModelError, Size, user_models_path
 from edge_detect.models import find_model, load_model
 from edge_detect.models.infer.probe import settle
@@ -204,6 +205,37 @@ def test_inspect_shows_what_was_read_from_where(make, capsys):
     assert "probe" in rows["decoded.unit"]
 
 
+@pytest.mark.parametrize(
+    ("shape", "fact"), [((1, 1001), "a classifier"), ((1, 8, 8, 21), "anchors are not in the file")]
+)
+def test_inspect_shows_the_tensors_of_what_it_cannot_tell(make, capsys, shape, fact):
+    path = make(np.zeros(shape))
+    with pytest.raises(ModelError, match=fact) as error:
+        inspect(arguments(path))
+    shown = capsys.readouterr().out
+    assert f"file       {path}  " in shown
+    assert f"output     output  {'x'.join(map(str, shape))} float32" in shown
+    assert "operators  1 RESHAPE" in shown
+    assert shape[-1] != 21 or "'best (1).tflite?anchors=W,H,W,H,…'" in error.value.hint
+    with pytest.raises(ModelError, match=fact):
+        inspect(arguments(path, json=True))
+    assert capsys.readouterr().out == ""
+
+
+def test_inspect_of_a_damaged_file_shows_nothing(make, capsys):
+    path = make(np.zeros((1, 6, 84)))
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        inspect(arguments(path))
+    assert capsys.readouterr().out == ""
+
+
+def test_inspect_without_arguments_misses_the_file_alone(capsys):
+    with pytest.raises(SystemExit):
+        main(["models", "inspect"])
+    assert "are required: FILE\n" in capsys.readouterr().err
+
+
 def test_inspect_with_photos_ranks_what_is_uncertain(tmp_path, blue_photo, capsys):
     path = blue_finder(tmp_path)
     inspect(arguments(path, blue_photo))
@@ -247,7 +279,9 @@ def test_add_puts_a_model_where_its_name_finds_it(make, capsys):
     path = make(yolov8((0.5, 0.5, 0.25, 0.25)))
     assert add(arguments(path)) == 0
     target = user_models_path() / "best-1.tflite"
-    assert capsys.readouterr().out.strip() == str(target)
+    printed = capsys.readouterr()
+    assert printed.out.strip() == str(target)
+    assert printed.err.splitlines()[-1] == "use it with: --model best-1"
     assert sorted(each.name for each in user_models_path().iterdir()) == [
         "best-1.tflite",
         "best-1.toml",
@@ -301,7 +335,19 @@ def test_add_brings_the_twin_for_an_edge_tpu_along(tmp_path, capsys):
 
 
 def test_show_prints_what_a_file_without_a_manifest_told(make, capsys):
-    show(Namespace(name=str(make(yolov8((1, 1, 1, 1))))))
+    path = make(yolov8((32, 32, 16, 16)))
+    show(Namespace(name=str(path)))
     shown = capsys.readouterr().out
     assert 'family = "decoded"' in shown
     assert "inferred  YOLOv8" in shown
+    # From a trial run, as `inspect` has it.
+    assert "guessed: rgb, 0 to 1\n" in shown
+    assert f"more: edge-detect models inspect '{path}'" in shown
+
+
+def test_a_model_without_a_licence_is_listed_as_such(make, capsys):
+    add(arguments(make(yolov8((32, 32, 16, 16))), name="mine"))
+    capsys.readouterr()
+    list_all(Namespace(json=False))
+    lines = capsys.readouterr().out.splitlines()
+    assert next(line for line in lines if line.startswith("mine ")).endswith("yes   unstated")
