@@ -1,5 +1,6 @@
 """The RTSP server's beginning and end: what it waits for, what it says, what it leaves behind."""
 
+import socket
 import subprocess
 import sys
 import threading
@@ -96,6 +97,14 @@ def test_a_port_in_use_is_a_lasting_error_that_says_so():
         assert not second.wants_picture
         first.close()
         second.open(stream_info())
+
+
+def test_a_port_of_another_program_gets_an_address_to_give_instead():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with open_sink(url_of(port)) as sink, pytest.raises(SinkError, match="in use") as caught:
+            sink.open(stream_info())
+    assert f"e.g. rtsp://127.0.0.1:{port + 1}/live (--sink URL;" in caught.value.hint
 
 
 def test_an_address_that_is_not_there_yet_is_tried_again():

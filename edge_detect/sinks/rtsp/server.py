@@ -302,7 +302,11 @@ def _cannot_listen(libraries: RtspLibraries, name: str, port: int, error: Any) -
     transient = True
     codes, domain = libraries.Gio.IOErrorEnum, libraries.Gio.io_error_quark()
     if error.matches(domain, codes.ADDRESS_IN_USE):
-        hint = f"another program listens there; choose another port, e.g. {port + 1}"
+        other = name.replace(f":{port}", f":{port + 1}", 1)
+        hint = (
+            f"another program listens there; choose another port, e.g. {other}"
+            ' (--sink URL; make run ARGS="--sink URL"; or `sinks` of a configuration)'
+        )
         transient = False
     elif error.matches(domain, codes.PERMISSION_DENIED):
         hint = "ports below 1024 belong to the system; choose another one, e.g. 8554"
