@@ -110,7 +110,8 @@ setup_run() {
     wait "$apt"
     [ "$status" -eq 0 ] || exit "$status"
     # A Pi takes a minute to compile the kernels; in service it must never have to.
-    .venv/bin/edge-detect warmup --quiet 9>&-
+    # On standard error it says so where there is something to compile.
+    .venv/bin/edge-detect warmup >/dev/null 9>&-
 }
 
 take_lock
