@@ -51,7 +51,7 @@ def _add_onnx(kinds: "Commands") -> None:
         help="from an .onnx file",
         description=f"Convert an ONNX file. {_FLOAT} The converter (onnx2tf) gets an environment "
         "of its own in the cache directory, once: 660 MB with Python 3.12 or 3.13, 2.6 GB "
-        "(with TensorFlow) with Python 3.10 or 3.11.",
+        "(with TensorFlow) with Python 3.11.",
     )
     onnx.add_argument("file", metavar="FILE", help="the file; options may follow: x.onnx?color=bgr")
     _add_float_options(onnx)
