@@ -61,7 +61,9 @@ def test_one_inference_tells_pixels_from_parts_of_the_input(make, box, unit):
 
 
 def test_one_inference_tells_logits_from_probabilities(make):
-    entry = settle(find_model(make(yolov8((32, 32, 16, 16), score=4.0))))
+    values = yolov8((32, 32, 16, 16), score=4.0)
+    values[0, 4:, 8:] = -4
+    entry = settle(find_model(make(values)))
     assert entry.spec.decoded.scores == "sigmoid"
     assert entry.inferred.questions == ()
 

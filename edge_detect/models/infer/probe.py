@@ -25,6 +25,8 @@ _log = logging.getLogger(__name__)
 
 # Parts of the input reach little beyond 1, pixels of the smallest input far beyond.
 _LARGEST_RELATIVE = 4.0
+# So many boxes tell their unit; fewer, on a synthetic picture, only make a better guess.
+_FEWEST_BOXES = 3
 # Rounding alone takes a probability so far out of 0 to 1.
 _SLACK = 0.01
 _settled: dict[tuple[str, int, int, int], Inference] = {}
@@ -139,12 +141,43 @@ def _columns(
 
 def _unit(key: str, section: Any, outputs: dict[str, NDArray[np.float64]]) -> Finding | None:
     boxes = _boxes_of(section, outputs)
-    if boxes is None or not np.isfinite(boxes).all() or not np.abs(boxes).max():
+    if boxes is None or not np.isfinite(boxes).all():
+        return None
+    boxes = boxes[_filled(section, outputs, boxes)]
+    if not len(boxes):
         return None
     # The larger half of the largest edges: a few wild boxes must not decide.
     largest = float(np.quantile(np.abs(boxes).max(axis=1), 0.75))
     unit = "pixels" if largest > _LARGEST_RELATIVE else "relative"
-    return Finding(key, unit, "probe", certain=True, why=f"boxes reach {largest:.4g}")
+    certain = len(boxes) >= _FEWEST_BOXES
+    shown = "" if certain else f"boxes in {'pixels' if unit == 'pixels' else 'parts of the input'}"
+    why = f"{len(boxes)} boxes reach {largest:.4g}"
+    return Finding(key, unit, "probe", certain=certain, why=why, shown=shown)
+
+
+def _filled(
+    section: Any, outputs: dict[str, NDArray[np.float64]], boxes: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """(candidates,) whether a row holds a box: outputs with class numbers are padded."""
+    filled: NDArray[np.bool_] = boxes.any(axis=1)
+    if getattr(section, "classes", "scores") != "index":
+        return filled
+    rows = _columns(section, outputs, "joined")
+    scores = _flat(section, outputs, "scores") if rows is None else rows[:, 4]
+    if scores is not None and scores.size == len(filled):
+        np.logical_and(filled, scores > 0, out=filled)
+    valid = _flat(section, outputs, "count")
+    if valid is not None and valid.size == 1 and 0 <= valid[0] < len(filled):
+        filled[int(valid[0]) :] = False
+    return filled
+
+
+def _flat(
+    section: Any, outputs: dict[str, NDArray[np.float64]], key: str
+) -> NDArray[np.float64] | None:
+    """One value per candidate, or a single one."""
+    tensor = outputs.get(section.outputs.get(key, ""))
+    return None if tensor is None else tensor.ravel()
 
 
 def _scores(key: str, section: Any, outputs: dict[str, NDArray[np.float64]]) -> Finding | None:
@@ -158,7 +191,8 @@ def _scores(key: str, section: Any, outputs: dict[str, NDArray[np.float64]]) -> 
     if not values.size or not np.isfinite(values).all():
         return None
     low, high = float(values.min()), float(values.max())
-    logits = low < -_SLACK or high > 1 + _SLACK
+    # Probabilities may be above 1 by a fault, which is counted in use; none is far below 0.
+    logits = low < -_SLACK
     guessed = section.scores
     value = "probability" if not logits else ("sigmoid" if guessed == "probability" else guessed)
     return Finding(key, value, "probe", certain=True, why=f"scores are {low:.3g} to {high:.3g}")

@@ -1,0 +1,86 @@
+"""What one inference on the synthetic picture tells, and what it leaves a guess."""
+
+import numpy as np
+import pytest
+from support.made_models import tensor, write_made
+
+from edge_detect.models import load_model
+
+IMAGE = tensor("image", (1, 64, 64, 3))
+BOX = [16, 24, 48, 40]
+
+
+@pytest.fixture
+def load(tmp_path):
+    def open_made(outputs, query="", **others):
+        path = write_made(tmp_path / "m.tflite", [IMAGE], outputs, **others)
+        return load_model(f"{path}{query}", accelerator="cpu")
+
+    return open_made
+
+
+def find(detector):
+    found = detector(np.zeros((64, 64, 3), np.uint8))
+    return [
+        (name, round(float(score), 3), [round(float(edge), 2) for edge in box])
+        for name, score, box in zip(found.names, found.scores, found.boxes, strict=True)
+    ]
+
+
+def joined(*rows, count=300):
+    values = np.zeros((1, count, 6))
+    values[0, : len(rows)] = rows
+    return tensor("rows", values.shape, values=values)
+
+
+def test_rows_that_pad_the_output_do_not_make_boxes_relative(load):
+    with load([joined([*BOX, 0.9, 3])]) as detector:
+        assert find(detector) == [("motorcycle", 0.9, BOX)]
+        assert "boxes in pixels" in detector.inferred.summary()
+
+
+def test_rows_without_a_score_do_not_tell_the_unit(load):
+    padding = [[0.5, 0.5, 0.5, 0.5, 0.0, 0]] * 200
+    with load([joined([*BOX, 0.9, 3], [*BOX, 0.5, 3], [*BOX, 0.4, 3], *padding)]) as detector:
+        assert detector.spec.decoded.unit == "pixels"
+        assert detector.inferred.find("decoded.unit").certain
+
+
+def test_one_box_in_parts_of_the_input_is_still_a_guess(load):
+    with load([joined([0.25, 0.375, 0.75, 0.625, 0.9, 3])]) as detector:
+        assert find(detector) == [("motorcycle", 0.9, BOX)]
+        assert "guessed: boxes in parts of the input" in detector.inferred.summary()
+
+
+def test_rows_beyond_the_count_do_not_tell_the_unit(load):
+    boxes, scores = np.full((1, 25, 4), 0.5), np.full((1, 25), 0.9)
+    boxes[0, :3] = BOX
+    outputs = [
+        tensor("b", boxes.shape, values=boxes),
+        tensor("scores", scores.shape, values=scores),
+        tensor("ids", (1, 25), "int32", values=np.ones((1, 25))),
+        tensor("n", (1,), values=[3]),
+    ]
+    with load(outputs, "?box=xyxy") as detector:
+        assert detector.spec.decoded.unit == "pixels"
+        assert find(detector) == [("bicycle", 0.9, BOX)]
+
+
+def test_one_value_above_1_does_not_make_probabilities_logits(load, caplog):
+    values = np.zeros((1, 6, 84))
+    values[0, :4] = np.reshape([32, 32, 16, 16], (4, 1))
+    values[0, 4] = 0.01
+    values[0, 5, 7] = 1.02
+    with load([tensor("o", values.shape, values=values)]) as detector:
+        assert detector.spec.decoded.scores == "probability"
+        assert find(detector) == [("class 1", 1.0, [24, 24, 40, 40])]
+        assert "1 scores are above 1, up to 1.02" in caplog.text
+
+
+def test_scores_without_one_below_0_are_reported_as_no_logits(load, caplog):
+    values = np.zeros((1, 6, 84))
+    values[0, :4] = np.reshape([32, 32, 16, 16], (4, 1))
+    values[0, 5, 7] = 1.02
+    with load([tensor("o", values.shape, values=values)], "?scores=sigmoid") as detector:
+        find(detector)
+    assert 'decoded.scores = "probability" in the manifest would fit them' in caplog.text
