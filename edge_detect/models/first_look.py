@@ -53,7 +53,7 @@ class FirstLook:
         kind = self._layout[places.KIND]
         if kind == PROBABILITY and least < _LEAST_PROBABILITY:
             self._warn(least, greatest, "sigmoid")
-        if kind == LOGIT and least >= 0 and greatest <= 1:
+        if kind == LOGIT and least >= 0:
             self._warn(least, greatest, "probability")
 
     def _columns(self, scores: NDArray[Any]) -> NDArray[Any]:
