@@ -17,6 +17,8 @@ __all__ = [
     "unique_names",
 ]
 
+# A symmetric range up to here may be that of probabilities as well as that of small logits.
+_SYMMETRIC_REACH = 1.5
 _BACKGROUND = ("background", "__background__", "_background_", "bg", "unlabeled", "unlabelled")
 
 
@@ -95,6 +97,9 @@ def scores_are(evidence: Evidence, tensor: FileTensor) -> tuple[str, str]:
             return "probability", f"LOGISTIC or SOFTMAX makes all parts of {tensor.name}"
     low, high = tensor.limits
     if tensor.quantized:
+        if high <= _SYMMETRIC_REACH and low + high <= 2 * tensor.scale and low < -0.5:
+            # int16, and int8 with the zero point 0, hold probabilities in their upper half.
+            return "", ""
         if low < -0.5 or high > 1.5:
             return "logits", f"{tensor.name} can be {low:.3g} to {high:.3g}"
         return "probability", f"{tensor.name} can be {low:.3g} to {high:.3g}"

@@ -129,7 +129,7 @@ def _columns(
     section: Any, outputs: dict[str, NDArray[np.float64]], key: str
 ) -> NDArray[np.float64] | None:
     names = section.outputs or section.levels[0].outputs
-    name = names.get(key) or names.get("joined")
+    name = names.get(key) or names.get("joined") or names.get("grid")
     tensor = outputs.get(name) if isinstance(name, str) else None
     if tensor is None or not tensor.size:
         return None
@@ -159,7 +159,7 @@ def _filled(
     section: Any, outputs: dict[str, NDArray[np.float64]], boxes: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """(candidates,) whether a row holds a box: outputs with class numbers are padded."""
-    filled: NDArray[np.bool_] = boxes.any(axis=1)
+    filled: NDArray[np.bool_] = np.asarray(boxes.any(axis=1))
     if getattr(section, "classes", "scores") != "index":
         return filled
     rows = _columns(section, outputs, "joined")
@@ -194,5 +194,6 @@ def _scores(key: str, section: Any, outputs: dict[str, NDArray[np.float64]]) -> 
     # Probabilities may be above 1 by a fault, which is counted in use; none is far below 0.
     logits = low < -_SLACK
     guessed = section.scores
-    value = "probability" if not logits else ("sigmoid" if guessed == "probability" else guessed)
+    usual = "softmax" if "grid" in section.outputs else "sigmoid"
+    value = "probability" if not logits else (usual if guessed == "probability" else guessed)
     return Finding(key, value, "probe", certain=True, why=f"scores are {low:.3g} to {high:.3g}")
