@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_detect.kernels import select as places
-from edge_detect.kernels.quantize import LOGIT, PROBABILITY
+from edge_detect.kernels.quantize import LOGIT, PROBABILITY, SOFTMAX
 from edge_detect.models.tensors import TensorInfo
 
 __all__ = ["FirstLook"]
@@ -22,20 +22,30 @@ class FirstLook:
     """Logs once where probabilities are taken for logits, or logits for probabilities.
 
     Kernels count scores above 1 in every frame; logits below 1 show only by those below 0. Logits
-    without a single one below 0 would give every box a score of at least 0.5.
+    without a single one below 0 would give every box a score of at least 0.5; those of a softmax
+    that all lie within 0 and 1 are its result.
 
     Args:
         model: Its name.
         key: The key of the manifest that says what scores are.
         info: The score tensor as it is read.
         layout: The kernels' description of it.
+        logits: What logits are in this family.
     """
 
-    def __init__(self, model: str, key: str, info: TensorInfo, layout: NDArray[np.int64]) -> None:
+    def __init__(
+        self,
+        model: str,
+        key: str,
+        info: TensorInfo,
+        layout: NDArray[np.int64],
+        logits: str = "sigmoid",
+    ) -> None:
         self._model = model
         self._key = key
         self._info = info
         self._layout = layout
+        self._logits = logits
         self._done = False
 
     def __call__(self, scores: NDArray[Any]) -> None:
@@ -52,8 +62,10 @@ class FirstLook:
             greatest = (np.float64(greatest) - zero_point) * scale
         kind = self._layout[places.KIND]
         if kind == PROBABILITY and least < _LEAST_PROBABILITY:
-            self._warn(least, greatest, "sigmoid")
+            self._warn(least, greatest, self._logits)
         if kind == LOGIT and least >= 0:
+            self._warn(least, greatest, "probability")
+        if kind == SOFTMAX and least >= 0 and greatest <= 1:
             self._warn(least, greatest, "probability")
 
     def _columns(self, scores: NDArray[Any]) -> NDArray[Any]:

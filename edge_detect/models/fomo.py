@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from edge_detect.core import Detections, Letterbox, ModelError
 from edge_detect.kernels import fomo as places
+from edge_detect.kernels import select
 from edge_detect.kernels.fomo import collect_cells
 from edge_detect.kernels.quantize import LOGIT, PROBABILITY, SOFTMAX
 from edge_detect.kernels.registry import prepare
+from edge_detect.models.first_look import FirstLook
 from edge_detect.models.sections.fomo import FomoSpec
 from edge_detect.models.spec import ModelSpec
 from edge_detect.models.tables import (
@@ -61,6 +63,7 @@ class FomoDecoder:
         self._layout[places.FIRST] = fomo.background
         self._layout[places.SHIFT] = shift_of(self._reader.infos[0].dtype)
         self._layout[places.KIND] = _KINDS[fomo.scores]
+        self._first_look = self._look_at(spec.name, rows * columns, channels)
         self._table = self._tabulate()
         self._limit = np.zeros(1, self._reader.element_type)
         self._impossible = False
@@ -77,9 +80,10 @@ class FomoDecoder:
         workspace = self._workspace
         if workspace.configure(letterbox, thresholds):
             self._set_threshold(thresholds.score)
+        grid = self._reader.read(outputs)[0]
+        self._first_look(grid)
         if self._impossible:
             return Detections.empty(self._labels)
-        grid = self._reader.read(outputs)[0]
         settings = workspace.settings
         return workspace.decode(
             lambda boxes, notes: collect_cells(
@@ -87,6 +91,15 @@ class FomoDecoder:
                 self._marks, self._stack, boxes, notes,
             )
         )  # fmt: skip
+
+    def _look_at(self, model: str, cells: int, channels: int) -> FirstLook:
+        """The look at all scores of the first frame, the background's among them."""
+        layout = np.zeros(select.LAYOUT_LENGTH, np.int64)
+        layout[[select.CANDIDATES, select.STOP]] = cells, channels
+        layout[[select.SCORE_STEP, select.COLUMN_STEP]] = channels, 1
+        layout[select.KIND] = _KINDS[self._fomo.scores]
+        info = self._reader.infos[0]
+        return FirstLook(model, "fomo.scores", info, layout, logits="softmax")
 
     def _tabulate(self) -> NDArray[np.float32]:
         info = self._reader.infos[0]

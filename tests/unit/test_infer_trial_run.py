@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from support.made_models import tensor, write_made
 
+from edge_detect.core import ModelError
 from edge_detect.models import load_model
 
 IMAGE = tensor("image", (1, 64, 64, 3))
@@ -84,3 +85,63 @@ def test_scores_without_one_below_0_are_reported_as_no_logits(load, caplog):
     with load([tensor("o", values.shape, values=values)], "?scores=sigmoid") as detector:
         find(detector)
     assert 'decoded.scores = "probability" in the manifest would fit them' in caplog.text
+
+
+def grid(logits):
+    """(1, 8, 8, 3): background, cat and dog; the dog from 24, 24 to 40, 40."""
+    values = np.zeros((1, 8, 8, 3))
+    values[..., 0] = 1
+    values[0, 3:5, 3:5] = [0.05, 0, 0.95]
+    return values * 8 - 4 if logits else values
+
+
+@pytest.mark.parametrize(
+    ("scores", "dtype", "scale"),
+    [
+        ("probability", "float32", 0.0),
+        ("softmax", "float32", 0.0),
+        ("probability", "int16", 1 / 32767),
+        ("probability", "int8", 1 / 127),
+    ],
+)
+def test_the_scores_of_a_fomo_are_logits_or_probabilities(load, scores, dtype, scale):
+    values = grid(logits=scores == "softmax")
+    with load([tensor("o", values.shape, dtype, scale, values=values)]) as detector:
+        assert detector.spec.fomo.scores == scores
+        (name, score, box), *rest = find(detector)
+        assert (name, box, rest) == ("class 1", [24, 24, 40, 40], [])
+        assert score == pytest.approx(0.95 if scores == "probability" else 0.999, abs=0.005)
+        assert "scores are" not in detector.inferred.summary()
+
+
+@pytest.mark.parametrize(
+    ("query", "fits"), [("softmax", "probability"), ("probability", "softmax")]
+)
+def test_scores_of_a_fomo_that_are_not_what_was_said_are_reported(load, caplog, query, fits):
+    values = grid(logits=fits == "softmax")
+    with load([tensor("o", values.shape, values=values)], f"?scores={query}") as detector:
+        find(detector)
+    assert f'fomo.scores = "{fits}" in the manifest would fit them' in caplog.text
+
+
+def test_a_grid_of_quantized_logits_names_the_query_that_reads_it(load):
+    values = grid(logits=True)
+    outputs = [tensor("o", values.shape, "int8", 1 / 16, values=values)]
+    with pytest.raises(ModelError, match="8x8x3 int8 of quantized logits") as error:
+        load(outputs)
+    assert error.value.hint.endswith("name it: m.tflite?family=fomo")
+    with load(outputs, "?family=fomo") as detector:
+        assert find(detector) == [("class 1", 0.999, [24, 24, 40, 40])]
+
+
+@pytest.mark.parametrize("dtype", ["int16", "int8"])
+def test_symmetric_scores_of_a_yolov8_are_not_logits_for_certain(load, dtype):
+    boxes, scores = np.zeros((1, 84, 4)), np.zeros((1, 84, 2))
+    boxes[0], scores[0, 7, 1] = [32, 32, 16, 16], 0.9
+    step = 1 / (32767 if dtype == "int16" else 127)
+    outputs = [
+        tensor("box", boxes.shape, values=boxes),
+        tensor("score", scores.shape, dtype, step, values=scores),
+    ]
+    with load(outputs) as detector:
+        assert find(detector) == [("class 1", pytest.approx(0.9, abs=0.004), [24, 24, 40, 40])]

@@ -3,6 +3,7 @@
 from edge_detect.core import ModelError
 from edge_detect.models.infer.common import dims
 from edge_detect.models.infer.evidence import Evidence
+from edge_detect.models.infer.fomo import holds_fomo_logits
 from edge_detect.models.inputs import describe_input
 
 __all__ = ["check_input", "check_task", "refuse_rest"]
@@ -96,6 +97,12 @@ def refuse_rest(evidence: Evidence) -> ModelError:
         shape = outputs[0].shape[1:3]
         if min(shape) * 4 >= min(size):
             return _no_detector(evidence, _TASKS["segment"], f"one output {outputs[0]}")
+    if holds_fomo_logits(evidence):
+        return ModelError(
+            f"{evidence.path}: one grid {outputs[0]} of quantized logits is no known kind of"
+            " detector for certain",
+            f"if it is a FOMO without its softmax, name it: {evidence.path.name}?family=fomo",
+        )
     said = "; ".join(f"{each.name!r} {each}" for each in outputs)
     return ModelError(
         f"{evidence.path}: no known kind of detector has these outputs: {said}",
