@@ -145,3 +145,38 @@ def test_symmetric_scores_of_a_yolov8_are_not_logits_for_certain(load, dtype):
     ]
     with load(outputs) as detector:
         assert find(detector) == [("class 1", pytest.approx(0.9, abs=0.004), [24, 24, 40, 40])]
+
+
+def numbered(*, swapped, score, number):
+    """Boxes, then class numbers and scores, or the other way round where swapped."""
+    boxes, scores, numbers = np.zeros((1, 25, 4)), np.zeros((1, 25)), np.zeros((1, 25))
+    boxes[0, 0], scores[0, 0], numbers[0, 0] = [16, 24, 48, 40], score, number
+    pair = (scores, numbers) if swapped else (numbers, scores)
+    return [
+        tensor("a", boxes.shape, values=boxes),
+        *(tensor(name, each.shape, values=each) for name, each in zip("bc", pair, strict=True)),
+    ]
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("number", [0, 1, 7])
+def test_values_that_are_not_whole_are_scores(load, swapped, number):
+    outputs = numbered(swapped=swapped, score=0.9, number=number)
+    with load(outputs, "?box=xyxy") as detector:
+        assert find(detector) == [(detector.spec.labels[number], 0.9, BOX)]
+        assert detector.inferred.find("decoded.outputs.scores").certain
+        assert "order of scores" not in detector.inferred.summary()
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_values_above_1_are_class_numbers(load, swapped):
+    outputs = numbered(swapped=swapped, score=1, number=7)
+    with load(outputs, "?box=xyxy") as detector:
+        assert find(detector) == [("truck", 1.0, BOX)]
+
+
+def test_class_numbers_come_before_scores_where_nothing_tells(load):
+    with load(numbered(swapped=False, score=1, number=0), "?box=xyxy") as detector:
+        assert dict(detector.spec.decoded.outputs) == {"boxes": "a", "classes": "b", "scores": "c"}
+        assert "guessed: order of scores and classes" in detector.inferred.summary()
+        assert find(detector) == [("person", 1.0, BOX)]

@@ -213,8 +213,12 @@ def infer_indexed(evidence: Evidence) -> Draft | None:
     scores, classes, why, certain = _scores_and_classes(flat)
     shape = f"{boxes[0]}, {scores}, {classes}"
     draft = Draft(evidence, "decoded", "detector with class numbers", "tensors", shape)
-    for key, tensor in (("boxes", boxes[0]), ("scores", scores), ("classes", classes)):
-        draft.set(f".outputs.{key}", tensor.name, "tensors", why, certain=certain)
+    draft.set(".outputs.boxes", boxes[0].name, "tensors", shape)
+    told: Source = "tensors" if certain else "rule"
+    shown = "" if certain else "order of scores and classes"
+    draft.set(".outputs.scores", scores.name, told, why, certain=certain, shown=shown)
+    draft.set(".outputs.classes", classes.name, told, why, certain=certain)
+    draft.ask(".outputs.scores")
     if lone:
         draft.set(".outputs.count", lone[0].name, "tensors", "one number")
     draft.set(".classes", "index", "tensors", shape)
@@ -246,7 +250,7 @@ def _scores_and_classes(flat: list[FileTensor]) -> tuple[FileTensor, FileTensor,
             return rest, each, f"name of {each.name}", True
         if "score" in name or "conf" in name:
             return each, rest, f"name of {each.name}", True
-    return one, other, "order of the outputs", False
+    return other, one, "classes before scores, as TFLite_Detection_PostProcess has them", False
 
 
 def infer_split(evidence: Evidence) -> Draft | None:

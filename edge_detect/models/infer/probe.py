@@ -1,4 +1,4 @@
-"""Questions that one inference answers: values are in pixels or not, are logits or not.
+"""Questions that one inference answers: pixels or not, logits or not, scores or class numbers.
 
 The picture is made here, so that the answer is the same everywhere: shades, squares and noise.
 """
@@ -29,6 +29,8 @@ _LARGEST_RELATIVE = 4.0
 _FEWEST_BOXES = 3
 # Rounding alone takes a probability so far out of 0 to 1.
 _SLACK = 0.01
+# Class numbers of float tensors, as the decoder takes them.
+_WHOLE = 0.01
 _settled: dict[tuple[str, int, int, int], Inference] = {}
 
 
@@ -105,18 +107,57 @@ def test_picture(width: int, height: int) -> NDArray[np.uint8]:
 
 
 def _answer(inferred: Inference, outputs: dict[str, NDArray[np.float64]]) -> Inference:
-    answers = []
+    """The inference with the questions answered, one after the other: the order of outputs first.
+
+    Args:
+        inferred: With questions.
+        outputs: Real values by tensor name.
+    """
     for key in inferred.questions:
         family, _, last = key.partition(".")
         section = getattr(inferred.spec, family)
+        if last == "outputs.scores":
+            inferred = _told(inferred, _order(key, section, outputs))
+            continue
         finding = _unit(key, section, outputs) if last == "unit" else _scores(key, section, outputs)
         if finding is not None:
-            answers.append(finding)
+            inferred = _told(inferred, [finding])
+    return inferred
+
+
+def _told(inferred: Inference, answers: list[Finding]) -> Inference:
     data = inferred.spec.model_dump(exclude_none=True, exclude_unset=True)
     for finding in answers:
-        family, _, last = finding.key.partition(".")
-        data[family][last] = finding.value
+        *tables, last = finding.key.split(".")
+        table = data
+        for name in tables:
+            table = table[name]
+        table[last] = finding.value
     return inferred.with_findings(validate_manifest(Path(inferred.spec.file), data), answers)
+
+
+def _order(key: str, section: Any, outputs: dict[str, NDArray[np.float64]]) -> list[Finding]:
+    """Which of two outputs holds scores: class numbers are whole."""
+    scores, classes = (_flat(section, outputs, name) for name in ("scores", "classes"))
+    if scores is None or classes is None:
+        return []
+    fit = _may_be(scores, classes), _may_be(classes, scores)
+    if fit[0] == fit[1]:
+        return []
+    names = section.outputs["scores"], section.outputs["classes"]
+    names = names if fit[0] else names[::-1]
+    other = f"{key.removesuffix('scores')}classes"
+    why = f"class numbers are whole: {names[1]}"
+    return [
+        Finding(each, name, "probe", certain=True, why=why)
+        for each, name in zip((key, other), names, strict=True)
+    ]
+
+
+def _may_be(scores: NDArray[np.float64], classes: NDArray[np.float64]) -> bool:
+    """Whether values can be scores and class numbers, in this order."""
+    whole = bool(np.abs(classes - np.rint(classes)).max(initial=0) < _WHOLE)
+    return whole and bool(scores.max(initial=0) <= 1 + _SLACK)
 
 
 def _boxes_of(section: Any, outputs: dict[str, NDArray[np.float64]]) -> NDArray[np.float64] | None:
