@@ -20,8 +20,8 @@ __all__ = [
 # Rows of an end-to-end model, and queries of a DETR: fewer than the cells of any grid.
 _MOST_ROWS = 1000
 _ROW_VALUES = 6
-# A box that reaches so far is in pixels, one that cannot is in parts of the input.
-_RELATIVE_REACH = 4.0
+# Quantized boxes that cannot reach farther are in parts of the input.
+_RELATIVE_REACH = 2.0
 
 
 def infer_joined(evidence: Evidence) -> Draft | None:
@@ -124,22 +124,28 @@ def _fill(
     return draft
 
 
-def fill_unit(draft: Draft, boxes: FileTensor, reach: float = _RELATIVE_REACH) -> None:
+def fill_unit(draft: Draft, boxes: FileTensor, *, numbered: bool = False) -> None:
     """Whether boxes are in pixels or in parts of the input.
 
     Args:
         draft: The manifest.
         boxes: With the boxes.
-        reach: What quantized boxes in parts of the input cannot hold.
+        numbered: Whether class numbers stand in the same tensor: they need as much room as pixels.
     """
     notes = draft.evidence.metadata.outputs if draft.evidence.metadata else ()
     said = next((each.unit for each in notes if each.unit and each.box), "")
-    low, high = boxes.limits
+    high, side = boxes.limits[1], max(draft.evidence.size)
+    fact = f"{boxes.name} can be {boxes.limits[0]:.3g} to {high:.3g}"
     if said:
         draft.set(".unit", said, "metadata", "coordinates of the boxes")
+    elif boxes.quantized and high <= _RELATIVE_REACH:
+        draft.set(".unit", "relative", "tensors", fact)
+    elif boxes.quantized and high > side / 2 and not numbered:
+        draft.set(".unit", "pixels", "tensors", fact)
     elif boxes.quantized:
-        unit = "pixels" if high > reach else "relative"
-        draft.set(".unit", unit, "tensors", f"{boxes.name} can be {low:.3g} to {high:.3g}")
+        unit = "pixels" if high > side / (2 if numbered else 8) else "relative"
+        draft.guess(".unit", unit, fact, f"boxes in {_unit_words(unit)}")
+        draft.ask(".unit")
     else:
         vendor = draft.evidence.ultralytics is not None
         unit = "relative" if vendor else "pixels"
@@ -183,8 +189,7 @@ def infer_end_to_end(evidence: Evidence) -> Draft | None:
     draft.set(".classes", "index", "tensors", why)
     draft.set(".box", "xyxy", "rule", "as all end-to-end models")
     draft.set(".scores", "probability", "rule", "as all end-to-end models")
-    # Class numbers stand in the same tensor, and need as much room as pixels do.
-    fill_unit(draft, output, reach=max(evidence.size) / 2)
+    fill_unit(draft, output, numbered=True)
     _fill_all_labels(draft)
     fill_input(draft, YOLO)
     fill_nms(draft, 0.25, 0.6, "none")
