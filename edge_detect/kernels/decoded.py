@@ -70,8 +70,22 @@ def corners_of(form, a, b, c, d):
 
 
 @helper
+def _has_area(x_min, y_min, x_max, y_max):
+    """Whether a box has an area to the right of and below the input's corner; 1 or 0."""
+    return np.int64(x_max > max(x_min, 0.0) and y_max > max(y_min, 0.0))
+
+
+@helper
 def _count_tiny(reach, count, factors, settings):
-    """Count boxes in pixels that all end within the first ones: they are relative."""
+    """Count boxes in pixels that all end within the first ones: they are relative.
+
+    Args:
+        reach: The rightmost or lowest edge.
+        count: Boxes with an area, those outside of the frame included: where it is letterboxed,
+            the first pixels are padding.
+        factors: As for `place_decoded`.
+        settings: See `candidates`.
+    """
     if factors[0] == 1.0 and reach <= TINY_PIXELS:
         settings[TINY] += count
 
@@ -98,7 +112,7 @@ def place_decoded(corner, table, factors, layout, settings, boxes, notes, count)
     Returns:
         Number of candidates.
     """
-    placed, reach = 0, 0.0
+    placed, seen, reach = 0, 0, 0.0
     for i in range(count):
         at = layout[BOX_START] + notes[1, i] * layout[BOX_STEP]
         x_min, y_min, x_max, y_max = corners_of(
@@ -109,11 +123,12 @@ def place_decoded(corner, table, factors, layout, settings, boxes, notes, count)
             _length(corner, at, 3, table, factors, layout),
         )
         reach = max(reach, x_max, y_max)
+        seen += _has_area(x_min, y_min, x_max, y_max)
         placed = append(
             boxes, notes, placed, x_min, y_min, x_max, y_max, boxes[4, i],
             notes[0, i] + layout[LABEL_OFFSET], settings,
         )  # fmt: skip
-    _count_tiny(reach, placed, factors, settings)
+    _count_tiny(reach, seen, factors, settings)
     return placed
 
 
@@ -139,7 +154,7 @@ def collect_numbered(corner, scores, numbers, rows, factors, layout, settings, b
     Returns:
         Number of candidates.
     """
-    valid, count, reach = layout[CANDIDATES], 0, 0.0
+    valid, count, seen, reach = layout[CANDIDATES], 0, 0, 0.0
     if not rows[0] >= valid:
         valid = np.int64(rows[0]) if rows[0] > 0 else 0
     for row in range(valid):
@@ -171,9 +186,10 @@ def collect_numbered(corner, scores, numbers, rows, factors, layout, settings, b
             corner[at + 3 * step] * factors[3],
         )
         reach = max(reach, x_max, y_max)
+        seen += _has_area(x_min, y_min, x_max, y_max)
         count = append(
             boxes, notes, count, x_min, y_min, x_max, y_max, score,
             class_id, settings,
         )  # fmt: skip
-    _count_tiny(reach, count, factors, settings)
+    _count_tiny(reach, seen, factors, settings)
     return count

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import decoded_models as models
 from support import references
@@ -176,3 +176,40 @@ def test_boxes_with_one_score_and_one_class_number(
             and item[2][3] > item[2][1]
         ],
     )
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    data=st.data(),
+    count=counts,
+    shift=st.sampled_from([-1.0, -0.3, 0.0]),
+    reach=st.sampled_from([0.02, 1.0, 2.2, 10.0]),
+)
+def test_boxes_within_the_first_pixels_are_counted_in_the_padding_too(
+    caplog, numbered, data, count, shift, reach
+):
+    """The picture lies between 16 pixels of padding above and below."""
+    caplog.clear()
+    boxes = np.float32(data.draw(models.box_values(count, "xyxy", "relative")) * reach + shift)
+    scores = data.draw(models.score_values(count, 1, "probability"))
+    names = ["boxes", "scores", *["classes"] * numbered]
+    spec = models.manifest(
+        1, outputs={name: name for name in names}, box="xyxy", unit="pixels",
+        classes="index" if numbered else "scores",
+    )  # fmt: skip
+    outputs = Outputs()
+    outputs.add("boxes", boxes[None].astype(float), "float32")
+    outputs.add("scores", scores[None, :, 0] if numbered else scores[None], "float32")
+    if numbered:
+        outputs.add("classes", np.zeros((1, count)), "float32")
+    make_decoder(spec, outputs.infos).decode(
+        outputs.tensors, LETTERBOX, Thresholds(0.5, 1.0, 10_000)
+    )
+
+    tiny = models.tiny_boxes(boxes[scores[:, 0] >= 0.5])
+    said = [each.message for each in caplog.records if "the first 2 pixels" in each.message]
+    assert len(said) == (tiny > 0)
+    assert all(f"all {tiny} boxes end" in each for each in said)

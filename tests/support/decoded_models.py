@@ -89,6 +89,19 @@ def candidates(boxes, ranks, scores, threshold, *, multi_label):
     return [item for item in found if item[2][2] > item[2][0] and item[2][3] > item[2][1]]
 
 
+def tiny_boxes(boxes):
+    """How many candidates the report of tiny boxes names: all with an area, or none.
+
+    Args:
+        boxes: (n, 4) corners in input pixels, said to be in pixels, of all candidates.
+    """
+    if boxes.max(initial=0) > 2:
+        return 0
+    return sum(
+        x_max > max(x_min, 0) and y_max > max(y_min, 0) for x_min, y_min, x_max, y_max in boxes
+    )
+
+
 @st.composite
 def box_values(draw, count, box, unit):
     """(count, 4) box values of boxes within the input, none of them empty."""

@@ -69,3 +69,18 @@ def test_class_numbers_do_not_make_the_boxes_beside_them_pixels(load):
     output = tensor("rows", values.shape, "int16", 299 / 32767, values=values)
     with load(output) as detector:
         assert detector.spec.decoded.unit == "relative"
+
+
+def test_boxes_that_end_in_the_padding_of_a_wide_picture_are_reported(load, caplog):
+    with load(*split_float(CENTRE / SIDE)) as detector:
+        found = detector(np.zeros((160, 320, 3), np.uint8))
+    assert len(found) == 0
+    assert "all 1 boxes end within the first 2 pixels; check the unit" in caplog.text
+
+
+def split_float(box):
+    """As `split`, in float, with one candidate in parts of the input among others in pixels."""
+    boxes, scores = split(CENTRE, 0)
+    boxes.dtype, boxes.scale = "float32", 0
+    boxes.values[0, 7] = box
+    return boxes, scores
