@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 from edge_detect.core import ConfigError
 from edge_detect.core.url import Url, parse_url
@@ -93,12 +94,16 @@ def split_options(name_or_path: str | Path, options: LoadOptions) -> tuple[str |
         options: These go before those of the name.
 
     Raises:
-        ConfigError: An option is unknown, or says something impossible.
+        ConfigError: An option is unknown or given twice, or says something impossible.
     """
     text = str(name_or_path)
     name, _, query = text.partition("?")
     if isinstance(name_or_path, Path) or "=" not in query or os.path.lexists(text):
         return name_or_path, options
+    keys = [key for key, _ in parse_qsl(query, keep_blank_values=True)]
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"{name!r}: {twice} is given twice", f"give one value: ?{twice}=…")
     url = parse_url(f"model://{name}?{query}")
     # What is shown is the name alone.
     return name, options.or_else(_read_options(replace(url, scheme="", location=name)))

@@ -43,6 +43,12 @@ def complete(
     """
     if not file.exists():
         raise lacking
+    named = str(data.get("file", file.name))
+    if named != file.name:
+        raise ModelError(
+            f"{manifest}: file: it is {named!r}, not {file.name!r}",
+            "name the manifest like the model file, or leave out its key `file`",
+        )
     try:
         inferred = infer(file, _with_manifest(overrides, data))
     except ModelError as error:

@@ -20,6 +20,7 @@ __all__ = [
 # Rows of an end-to-end model, and queries of a DETR: fewer than the cells of any grid.
 _MOST_ROWS = 1000
 _ROW_VALUES = 6
+_COCO_CLASSES = 80
 # Quantized boxes that cannot reach farther are in parts of the input.
 _RELATIVE_REACH = 2.0
 
@@ -47,11 +48,20 @@ def infer_joined(evidence: Evidence) -> Draft | None:
 
 def _columns(evidence: Evidence, output: FileTensor, grids: Grids, values: int) -> Draft:
     """1 x values x candidates."""
-    objectness = evidence.overrides.family in ("yolov5", "yolox")
+    asked = {"yolov5": "YOLOv5", "yolox": "YOLOX"}.get(evidence.overrides.family, "")
+    objectness = bool(asked) and _has_objectness(evidence, values)
     why = f"{output}: {values - 4} classes, {grids}"
-    draft = Draft(evidence, "decoded", _name_v8(evidence), "tensors", why)
+    draft = Draft(evidence, "decoded", asked or _name_v8(evidence), "tensors", why)
+    if asked and not objectness:
+        draft.remark(f"{asked} without an objectness: {values} values are 4 and the classes")
     draft.set(".layout", "columns", "tensors", why)
     return _fill(draft, output, values - 4 - int(objectness), objectness=objectness)
+
+
+def _has_objectness(evidence: Evidence, values: int) -> bool:
+    """Whether a column output of a YOLOv5 or YOLOX has one: newer YOLOv5 (v5u) have none."""
+    counts = [len(each.names) for each in evidence.labels] or [_COCO_CLASSES]
+    return values - 4 not in counts or values - 5 in counts
 
 
 def _name_v8(evidence: Evidence) -> str:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from edge_detect.core import ModelError
 from edge_detect.models.infer.evidence import Evidence, Labels
 from edge_detect.models.infer.inference import Finding, Inference, Source
-from edge_detect.models.infer.overrides import places
+from edge_detect.models.infer.overrides import places, useless
 from edge_detect.models.names import name_from, name_from_content
 from edge_detect.models.spec import ModelSpec
 
@@ -141,7 +141,9 @@ class Draft:
             for key in self.questions
             if key in self._findings and not self._findings[key].certain
         )
-        remarks = (*self._remarks, *self.evidence.remarks)
+        float_input = self.evidence.image.dtype == "float32"
+        idle = useless(self.evidence.overrides, spec, float_input=float_input)
+        remarks = (*idle, *self._remarks, *self.evidence.remarks)
         return Inference(spec, tuple(self._findings.values()), open_keys, remarks)
 
     def manifest(self) -> dict[str, Any]:

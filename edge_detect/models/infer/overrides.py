@@ -8,8 +8,9 @@ from typing import Any
 
 from edge_detect.core import ConfigError, Size
 from edge_detect.models.infer.families import FAMILY_NAMES, canonical
+from edge_detect.models.spec import ModelSpec
 
-__all__ = ["OVERRIDES", "Overrides", "parse_overrides", "places"]
+__all__ = ["OVERRIDES", "Overrides", "parse_overrides", "places", "useless"]
 
 _COLORS = ("rgb", "bgr", "grey")
 _BOXES = ("cxcywh", "xyxy", "yxyx", "xywh")
@@ -124,6 +125,33 @@ def places(overrides: Overrides, family: str) -> dict[str, Any]:
     return found
 
 
+def useless(overrides: Overrides, spec: ModelSpec, *, float_input: bool) -> list[str]:
+    """What was said that changes nothing, in words.
+
+    Args:
+        overrides: What was said.
+        spec: The manifest, with what was said.
+        float_input: Whether the model takes floating point.
+    """
+    heads = spec.yolo.heads if spec.yolo is not None else []
+    as_pixels = not float_input and spec.input.encoding == "pixels"
+    suppressed = spec.family != "fomo" and spec.nms.method != "none"
+    applies = {
+        "anchors": (any(head.anchors for head in heads), "the model has no raw YOLO grids"),
+        "encoding": (not float_input, "the input is floating point"),
+        "mean": (not as_pixels, "the input takes pixels as they are"),
+        "std": (not as_pixels, "the input takes pixels as they are"),
+        "pad": (spec.input.resize == "letterbox", "resize is stretch"),
+        "iou_threshold": (suppressed, "the model has no suppression"),
+        "nms": (spec.family != "fomo", "a FOMO has no suppression"),
+    }
+    return [
+        f"{key} changes nothing: {why}"
+        for key, (fits, why) in applies.items()
+        if overrides.get(key) is not None and not fits
+    ]
+
+
 def _parse(key: str, text: str) -> Any:
     choices = FAMILY_NAMES if key == "family" else _CHOICES.get(key)
     if choices is not None:
@@ -132,6 +160,8 @@ def _parse(key: str, text: str) -> Any:
             raise ConfigError(f"{key} must be one of {', '.join(choices)}, got {text!r}")
         return canonical(text) if key == "family" else text
     if key == "labels":
+        if not text:
+            raise ConfigError("labels must be the path of a file, got ''")
         return text
     if key == "size":
         match = _SIZE.match(text)

@@ -1,0 +1,91 @@
+"""What a query or a manifest says: it counts, is refused, or is reported to change nothing."""
+
+import numpy as np
+import pytest
+from support.made_models import tensor, write_made
+
+from edge_detect.core import ConfigError, ModelError
+from edge_detect.models import find_model, load_model
+from edge_detect.models.options import LoadOptions, find_with_options
+
+
+def find(said):
+    return find_with_options(str(said), LoadOptions())[0]
+
+
+def columns(classes):
+    """A YOLOv8 for 64 x 64 pixels, with one box and its first score."""
+    values = np.zeros((1, 4 + classes, 84))
+    values[0, :4] = np.reshape([32, 32, 16, 16], (4, 1))
+    values[0, 4, 7] = 0.9
+    return values
+
+
+@pytest.fixture
+def make(tmp_path):
+    def write(values=None, dtype="float32", scale=0.0, labels="cat\ndog\n"):
+        values = columns(2) if values is None else values
+        image = tensor("image", (1, 64, 64, 3), dtype, scale)
+        (tmp_path / "m.txt").write_text(labels)
+        output = tensor("output", values.shape, values=values)
+        return write_made(tmp_path / "m.tflite", [image], [output])
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("query", "remark"),
+    [
+        ("anchors=10,13", "anchors changes nothing: the model has no raw YOLO grids"),
+        ("encoding=pixels", "encoding changes nothing: the input is floating point"),
+        ("resize=stretch&pad=3", "pad changes nothing: resize is stretch"),
+        ("nms=none&iou_threshold=0.4", "iou_threshold changes nothing: the model has no"),
+    ],
+)
+def test_a_key_that_changes_nothing_is_named_in_the_line_at_start(make, query, remark):
+    assert remark in find(f"{make()}?{query}").inferred.summary()
+
+
+def test_keys_that_change_something_are_not_remarked_on(make):
+    said = f"{make()}?pad=3&mean=0&std=1&iou_threshold=0.4&nms=soft"
+    assert find(said).inferred.remarks == ()
+
+
+def test_a_scale_for_pixels_that_are_taken_as_they_are_changes_nothing(make):
+    path = make(dtype="uint8", scale=1 / 255)
+    remarks = find(f"{path}?mean=3&encoding=pixels").inferred.remarks
+    assert remarks == ("mean changes nothing: the input takes pixels as they are",)
+
+
+def test_a_key_that_is_given_twice_is_refused(make):
+    with pytest.raises(ConfigError, match=r"m\.tflite': box is given twice"):
+        find(f"{make()}?box=xyxy&unit=pixels&box=yxyx")
+
+
+def test_a_file_of_labels_without_a_name_is_refused(make):
+    with pytest.raises(ConfigError, match="labels must be the path of a file"):
+        find(f"{make()}?labels=")
+
+
+def test_a_manifest_beside_a_model_that_names_another_file_is_refused(make):
+    path = make()
+    path.with_suffix(".toml").write_text('file = "other.tflite"\n')
+    with pytest.raises(ModelError, match=r"file: it is 'other.tflite', not 'm.tflite'"):
+        find_model(path)
+
+
+@pytest.mark.parametrize(("family", "kind"), [("yolov5", "YOLOv5"), ("yolox", "YOLOX")])
+def test_the_family_that_is_asked_for_is_the_one_that_is_named(make, family, kind):
+    values = columns(3)
+    values[0, 6, 7] = 0.8
+    with load_model(f"{make(values)}?family={family}", accelerator="cpu") as detector:
+        found = detector(np.zeros((64, 64, 3), np.uint8))
+        assert f"{kind} (as asked)" in detector.inferred.summary()
+        assert (found.names, float(found.scores[0])) == (["dog"], pytest.approx(0.72))
+
+
+def test_a_yolov5_whose_values_are_4_and_the_classes_has_no_objectness(make):
+    with load_model(f"{make()}?family=yolov5", accelerator="cpu") as detector:
+        found = detector(np.zeros((64, 64, 3), np.uint8))
+        assert (found.names, float(found.scores[0])) == (["cat"], pytest.approx(0.9))
+        assert "YOLOv5 without an objectness: 6 values" in detector.inferred.summary()
