@@ -5,11 +5,12 @@ are errors, so a misspelt one never passes silently.
 """
 
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, FiniteFloat, PositiveInt, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from edge_detect.core import ModelError, Size
 from edge_detect.models.sections.base import Probability, Section
@@ -26,6 +27,7 @@ __all__ = [
     "ModelSpec",
     "NmsSpec",
     "Origin",
+    "describe_faults",
     "load_manifest",
     "read_manifest",
     "validate_manifest",
@@ -250,11 +252,58 @@ def validate_manifest(path: Path, data: dict[str, Any]) -> ModelSpec:
     try:
         return ModelSpec.model_validate(data)
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(str(part) for part in item['loc']) or 'manifest'}: {item['msg']}"
-            for item in error.errors()
-        ]
-        message = f"{path}: " + "; ".join(lines)
-        if all(item["type"] in _LACKING for item in error.errors()):
+        items = error.errors()
+        lacking = all(_lacks(item) for item in items)
+        # A wrong key is the fault of a short manifest; what it leaves out is none.
+        shown = items if lacking else [item for item in items if not _lacks(item)]
+        message = f"{path}: " + "; ".join(describe_faults(shown, data))
+        if lacking:
             raise IncompleteManifestError(message) from error
         raise ModelError(message) from error
+
+
+def _lacks(item: ErrorDetails) -> bool:
+    """Whether a key is missing, rather than a number of a list."""
+    return item["type"] in _LACKING and not (item["loc"] and isinstance(item["loc"][-1], int))
+
+
+def describe_faults(items: Sequence[ErrorDetails], data: Mapping[str, Any]) -> list[str]:
+    """Key and fault of each place of a manifest.
+
+    Args:
+        items: What validation found, one entry for each type that a key may have.
+        data: What was validated.
+    """
+    faults: dict[tuple[int | str, ...], list[str]] = {}
+    for item in items:
+        faults.setdefault(_place(item, data), []).append(item["msg"])
+    inner = [
+        place
+        for place in faults
+        if not any(len(place) < len(each) and each[: len(place)] == place for each in faults)
+    ]
+    return [
+        f"{'.'.join(map(str, place)) or 'manifest'}: {' or '.join(dict.fromkeys(faults[place]))}"
+        for place in inner
+    ]
+
+
+def _place(item: ErrorDetails, data: Mapping[str, Any]) -> tuple[int | str, ...]:
+    """Where a fault is, without the names of the types that were tried."""
+    place: list[int | str] = []
+    at: Any = data
+    for part in item["loc"]:
+        known = (
+            part in at
+            if isinstance(at, dict)
+            else isinstance(at, (list, tuple)) and part in range(len(at))
+        )
+        if known:
+            at = at[part]
+        if (
+            known
+            or isinstance(part, int)
+            or (item["type"] == "missing" and part == item["loc"][-1])
+        ):
+            place.append(part)
+    return tuple(place)

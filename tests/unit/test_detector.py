@@ -242,7 +242,7 @@ def test_an_unknown_class_suggests_the_nearest(tmp_path):
         ('joined = "head"', 'joined = "tail"', "echo.toml: .*'tail'"),
         ('["thing"]', '["thing", "other"]', r"echo.toml: .*"),
         ("stride = 2", "stride = 4", r"echo.toml: .*"),
-        ("size = [8, 8]", "sise = [8, 8]", r"echo.toml: input.size: .*input.sise: "),
+        ("size = [8, 8]", "sise = [8, 8]", r"echo.toml: input.sise: "),
         ('head = "raw"', 'head = "postprocess"', r"echo.toml: .*head 'postprocess'"),
         ("[nms]", "[nms", r"echo.toml is not valid TOML"),
         ('name = "echo"', 'name = "other"', r"echo.toml: name: it is 'other', not 'echo'"),

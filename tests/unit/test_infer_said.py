@@ -89,3 +89,30 @@ def test_a_yolov5_whose_values_are_4_and_the_classes_has_no_objectness(make):
         found = detector(np.zeros((64, 64, 3), np.uint8))
         assert (found.names, float(found.scores[0])) == (["cat"], pytest.approx(0.9))
         assert "YOLOv5 without an objectness: 6 values" in detector.inferred.summary()
+
+
+@pytest.mark.parametrize(
+    ("manifest", "fault"),
+    [
+        ('labels = ["a"]\n[input]\ncolour = "bgr"', "input.colour: Extra inputs are not permitted"),
+        ("[input]\nstd = [-1, 2, 3]", "input.std.0: Input should be greater than 0"),
+        ("[input]\nmean = [1, 2]", "input.mean.2: Field required"),
+        ("[nms]\nscore_threshold = 3", "nms.score_threshold: Input should be less than or equal"),
+        ('[decoded.outputs]\nrows = "a"', "decoded.outputs.rows: Input should be 'joined'"),
+    ],
+)
+def test_a_fault_of_a_short_manifest_is_named_without_what_it_leaves_out(make, manifest, fault):
+    path = make()
+    path.with_suffix(".toml").write_text(manifest)
+    with pytest.raises(ModelError) as error:
+        find_model(path)
+    assert error.value.message.startswith(f"{path.with_suffix('.toml')}: {fault}")
+    assert "; " not in error.value.message
+
+
+def test_a_value_that_fits_none_of_its_types_is_one_fault(make):
+    path = make()
+    path.with_suffix(".toml").write_text('[input]\nmean = "x"')
+    with pytest.raises(ModelError, match=r"input\.mean: Input should be a valid number.* or ") as e:
+        find_model(path)
+    assert "tuple[" not in e.value.message

@@ -10,7 +10,7 @@ from edge_detect.models.infer.evidence import Evidence, Labels
 from edge_detect.models.infer.inference import Finding, Inference, Source
 from edge_detect.models.infer.overrides import places, useless
 from edge_detect.models.names import name_from, name_from_content
-from edge_detect.models.spec import ModelSpec
+from edge_detect.models.spec import ModelSpec, describe_faults
 
 __all__ = ["Draft", "Numbers", "range_words"]
 
@@ -130,10 +130,8 @@ class Draft:
         try:
             spec = ModelSpec.model_validate(manifest)
         except ValidationError as error:
-            item = error.errors()[0]
-            key = ".".join(str(part) for part in item["loc"]) or "manifest"
             raise ModelError(
-                f"{self.evidence.path}: {key}: {item['msg']}",
+                f"{self.evidence.path}: {describe_faults(error.errors(), manifest)[0]}",
                 "write a manifest beside it (edge-detect models inspect FILE --write)",
             ) from error
         open_keys = tuple(
