@@ -222,12 +222,17 @@ def _arrange_scores(info: TensorInfo, section: DecodedSpec, head: int, columns: 
         return Arrangement(found.values, 1, 1, 1)
     if found.values == head + columns:
         return found
-    hint = "correct the labels, or [decoded] layout, objectness, first or last, in the manifest"
+    hint = (
+        "correct the labels, or [decoded] layout, objectness, first, last or label_offset, in the"
+        " manifest"
+    )
     if found.candidates == head + columns:
         other = "rows" if section.layout == "columns" else "columns"
         hint = f'set decoded.layout = "{other}" in the manifest'
-    elif head and found.values == columns + 9 - head:
-        hint = f"set decoded.objectness = {str(not section.objectness).lower()} in the manifest"
+    elif head and found.values == columns + 9 - head and not section.label_offset:
+        change = "remove one label" if section.objectness else "add the missing label"
+        other = str(not section.objectness).lower()
+        hint = f"{change}, or set decoded.objectness = {other} in the manifest"
     classes = max(found.values - head - section.last + section.label_offset, 0)
     raise ModelError(
         f"output {info.name!r} of shape {info.shape} has {found.values} values per candidate,"

@@ -56,8 +56,9 @@ def test_values_that_do_not_fit_the_labels_are_refused_with_both_numbers():
     [
         ((1, 7, 100), {}, 'decoded.layout = "columns"'),
         ((1, 100, 7), {"layout": "columns"}, 'decoded.layout = "rows"'),
-        ((1, 100, 8), {}, "decoded.objectness = true"),
-        ((1, 100, 7), {"objectness": True}, "decoded.objectness = false"),
+        ((1, 100, 8), {}, "add the missing label, or set decoded.objectness = true"),
+        ((1, 100, 7), {"objectness": True}, "remove one label, or set decoded.objectness = false"),
+        ((1, 100, 6), {"label_offset": 2}, "objectness, first, last or label_offset"),
     ],
 )
 def test_the_hint_names_the_key_that_would_fit(shape, section, hint):
