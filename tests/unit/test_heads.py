@@ -10,16 +10,16 @@ from edge_detect.models.infer.overrides import Overrides, parse_overrides
 from edge_detect.tools.convert.flatbuffer import Graph
 from edge_detect.tools.convert.float_file import read_float_file
 from edge_detect.tools.convert.float_tail import append_float_tail
-from edge_detect.tools.convert.from_float import stays_in_float
+from edge_detect.tools.convert.from_float import stays_in_float, without_layers
 from edge_detect.tools.convert.fuse import fuse_activations
-from edge_detect.tools.convert.heads import cut_at, find_heads, split_filters
+from edge_detect.tools.convert.heads import cut_at, find_heads, reaches_image, split_filters
 from edge_detect.tools.convert.interpreter import open_interpreter
 from edge_detect.tools.convert.output_heads import logit_outputs
 from edge_detect.tools.convert.quantize import QuantizerOptions, quantize
 from edge_detect.tools.convert.raw_heads import raw_guesses
 from edge_detect.tools.convert.save import save_model
 from tests.support import float_networks as networks
-from tests.support.made_models import tensor, write_made
+from tests.support.made_models import FROM_INPUT, tensor, write_made
 
 ANCHORS = ((10, 13, 16, 30, 33, 23), (30, 61, 62, 45, 59, 30))
 
@@ -247,3 +247,15 @@ def test_operators_of_old_files_are_not_mixed_up():
     made = graph.add_tensor("sum", list(graph.shape(int(first))))
     graph.add_operator("ADD", [first, first], [made], version=2)
     assert graph.kind(graph.operators[-1]) == "ADD"
+
+
+def test_outputs_that_are_constants_are_told_from_pixels_that_pass_by(tmp_path):
+    image = tensor("image", (1, 64, 64, 3))
+    output = tensor("output", (1, 6, 84), values=0)
+    constant = Graph(write_made(tmp_path / "constant.tflite", [image], [output]).read_bytes())
+    reshaped = tensor("output", (1, 64 * 64, 3), values=FROM_INPUT)
+    passing = Graph(write_made(tmp_path / "passing.tflite", [image], [reshaped]).read_bytes())
+    assert find_heads(constant) == find_heads(passing) == []
+    assert (reaches_image(constant), reaches_image(passing)) == (False, True)
+    assert "its outputs are constants" in without_layers("m.tflite", constant).message
+    assert "without any layer between" in without_layers("m.tflite", passing).message

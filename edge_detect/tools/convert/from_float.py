@@ -20,13 +20,13 @@ from edge_detect.tools.convert.build import (
 from edge_detect.tools.convert.flatbuffer import Graph
 from edge_detect.tools.convert.float_file import FloatFile
 from edge_detect.tools.convert.float_tail import append_float_tail
-from edge_detect.tools.convert.heads import cut_at, find_heads
+from edge_detect.tools.convert.heads import cut_at, find_heads, reaches_image
 from edge_detect.tools.convert.input_steps import input_steps
 from edge_detect.tools.convert.quantize import Progress, QuantizerOptions, silent
 from edge_detect.tools.convert.raw_heads import RawGuess, raw_guesses
 from edge_detect.tools.convert.save import save_model
 
-__all__ = ["Converted", "convert_float_file", "stays_in_float"]
+__all__ = ["Converted", "convert_float_file", "stays_in_float", "without_layers"]
 
 _log = logging.getLogger(__name__)
 
@@ -169,16 +169,26 @@ def _choose_network(source: FloatFile, reference: Path, pictures: Sequence[Image
         content = cut_at(source.content, outputs)
         return _Network(content, given, {}, "by the detector")
     if not heads:
-        raise ModelError(
-            f"{source.spec.file}: an output depends on the pixels without any layer between",
-            "it can be used as it is, in float",
-        )
+        raise without_layers(source.spec.file, graph)
     for guess in raw_guesses(source.content, source.spec, heads):
         if _decodes_alike(guess, source.spec, reference, pictures):
             words = f"by the detector: {guess.words}"
             return _Network(guess.content, guess.manifest, {}, words)
     named = {f"head{number}": head for number, head in enumerate(heads)}
     return _Network(cut_at(source.content, named), given, named, "in float, in the graph")
+
+
+def without_layers(file: str, graph: Graph) -> ModelError:
+    """The error for a network in which no layer lies before the outputs."""
+    if not reaches_image(graph):
+        return ModelError(
+            f"{file}: its outputs are constants, which do not depend on the pixels",
+            "export the model again: its layers are missing",
+        )
+    return ModelError(
+        f"{file}: an output depends on the pixels without any layer between",
+        "it can be used as it is, in float",
+    )
 
 
 def _decodes_alike(

@@ -11,7 +11,7 @@ import numpy as np
 
 from edge_detect.tools.convert.flatbuffer import Graph
 
-__all__ = ["cut_at", "find_heads", "split_filters"]
+__all__ = ["cut_at", "find_heads", "reaches_image", "split_filters"]
 
 _LAYERS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
 _PRODUCTS = {"TRANSPOSE_CONV", "BATCH_MATMUL"}
@@ -25,7 +25,7 @@ def find_heads(graph: Graph) -> list[int]:
 
     Returns:
         Numbers of tensors, in the order in which the graph joins them. Empty if the input
-        itself reaches an output without passing a layer.
+        itself reaches an output without passing a layer, or no output depends on one.
     """
     image = int(graph.subgraph.inputs[0])
     makers = {int(made): one for one in graph.operators for made in one.outputs}
@@ -48,6 +48,20 @@ def find_heads(graph: Graph) -> list[int]:
         else:
             waiting += [int(each) for each in operator.inputs][::-1]
     return heads
+
+
+def reaches_image(graph: Graph) -> bool:
+    """Whether an output depends on the pixels."""
+    image = int(graph.subgraph.inputs[0])
+    makers = {int(made): one for one in graph.operators for made in one.outputs}
+    seen: set[int] = set()
+    waiting = [int(index) for index in graph.subgraph.outputs]
+    while waiting:
+        index = waiting.pop()
+        if index not in seen and index in makers:
+            waiting += [int(each) for each in makers[index].inputs]
+        seen.add(index)
+    return image in seen
 
 
 def _is_layer(graph: Graph, operator: Any) -> bool:
