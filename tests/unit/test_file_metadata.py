@@ -249,3 +249,21 @@ def test_the_graph_that_scales_pixels_itself_takes_them_as_they_are(tmp_path):
     entry = find_model(path)
     assert (entry.spec.input.mean, entry.spec.input.std) == (0, 1)
     assert entry.inferred.find("input.std").source == "constants"
+
+
+@pytest.mark.parametrize(
+    ("image", "mean", "std"),
+    [
+        (IMAGE, [float("nan")], [127.5]),
+        (IMAGE, [127.5], [float("inf")]),
+        (IMAGE, [127.5], [0.0]),
+        (QUANTIZED, [float("nan")] * 3, [57.0] * 3),
+    ],
+)
+def test_a_normalization_without_meaning_is_ignored_with_a_remark(tmp_path, image, mean, std):
+    said = model_metadata([tensor_metadata(normalization=(mean, std))])
+    path = write_made(tmp_path / "m.tflite", [image], [V8], metadata={"TFLITE_METADATA": said})
+    inferred = find_model(path).inferred
+    assert (inferred.spec.input.mean, inferred.spec.input.std) == (0, 255)
+    assert inferred.find("input.mean").source == "rule"
+    assert "normalization is ignored" in inferred.summary()

@@ -72,6 +72,9 @@ def fill_input(draft: Draft, rule: InputRule) -> None:
     """Fill in `[input]`, but for its size."""
     evidence = draft.evidence
     _fill_color(draft, rule)
+    notes = evidence.metadata.inputs[:1] if evidence.metadata else ()
+    if notes and notes[0].mean and _stated(evidence) is None:
+        draft.remark("its metadata's normalization is ignored: a mean and a std above 0 are needed")
     if evidence.image.dtype == "float32":
         mean, std, source, why = _float_range(evidence, rule)
         _set_range(draft, mean, std, source, why)
@@ -115,10 +118,9 @@ def _set_range(draft: Draft, mean: Numbers, std: Numbers, source: Source, why: s
 
 def _float_range(evidence: Evidence, rule: InputRule) -> tuple[Numbers, Numbers, Source, str]:
     """Mean and deviation of a float input, with their source and the reason."""
-    notes = evidence.metadata.inputs[:1] if evidence.metadata else ()
-    if notes and notes[0].mean and notes[0].std and min(notes[0].std) > 0:
-        mean, std = _plain(notes[0].mean), _plain(notes[0].std)
-        return mean, std, "metadata", "normalization of the input"
+    stated = _stated(evidence)
+    if stated is not None:
+        return *stated, "metadata", "normalization of the input"
     if evidence.ultralytics is not None:
         return 0.0, 255.0, "ultralytics", "its exports take 0 to 1"
     scaling = evidence.edge_impulse.scaling if evidence.edge_impulse else ""
@@ -128,6 +130,16 @@ def _float_range(evidence: Evidence, rule: InputRule) -> tuple[Numbers, Numbers,
     if first:
         return 0.0, 1.0, "constants", f"the graph scales pixels itself: {first}"
     return rule.mean, rule.std, "rule", "the usual one of the family"
+
+
+def _stated(evidence: Evidence) -> tuple[Numbers, Numbers] | None:
+    """Mean and deviation of the TFLite metadata, where they can be ones."""
+    notes = evidence.metadata.inputs[:1] if evidence.metadata else ()
+    if not notes or not notes[0].mean or not notes[0].std:
+        return None
+    if not np.isfinite([*notes[0].mean, *notes[0].std]).all() or min(notes[0].std) <= 0:
+        return None
+    return _plain(notes[0].mean), _plain(notes[0].std)
 
 
 def _plain(values: tuple[float, ...]) -> Numbers:
@@ -154,23 +166,17 @@ def _first_arithmetic(evidence: Evidence) -> str:
 
 def _fill_quantized(draft: Draft, rule: InputRule) -> None:
     evidence, image = draft.evidence, draft.evidence.image
-    notes = evidence.metadata.inputs[:1] if evidence.metadata else ()
     if _covers_pixels(image):
         why = f"the input's scale {image.scale:.6g} and zero point {image.zero_point} cover them"
         draft.set("input.encoding", "pixels", "tensors", why)
         return
-    if notes and notes[0].mean and image.dtype == "uint8":
+    stated = _stated(evidence)
+    if stated is not None and image.dtype == "uint8":
         draft.set("input.encoding", "pixels", "metadata", "a uint8 input with metadata takes them")
         return
-    if notes and notes[0].mean and notes[0].std and min(notes[0].std) > 0:
+    if stated is not None:
         draft.set("input.encoding", "normalized", "metadata", "normalization of the input")
-        _set_range(
-            draft,
-            _plain(notes[0].mean),
-            _plain(notes[0].std),
-            "metadata",
-            "normalization of the input",
-        )
+        _set_range(draft, *stated, "metadata", "normalization of the input")
         return
     encoding: Any = rule.quantized if image.quantized else "pixels"
     source: Source = "rule"
