@@ -180,3 +180,25 @@ def test_class_numbers_come_before_scores_where_nothing_tells(load):
         assert dict(detector.spec.decoded.outputs) == {"boxes": "a", "classes": "b", "scores": "c"}
         assert "guessed: order of scores and classes" in detector.inferred.summary()
         assert find(detector) == [("person", 1.0, BOX)]
+
+
+@pytest.mark.parametrize("layout", ["rows", "columns"])
+def test_the_layout_of_as_many_values_as_candidates_is_told_by_pixels(load, layout):
+    values = np.zeros((1, 84, 84))
+    values[0, :, :4] = [32, 32, 16, 16]
+    values[0, 7, 4 + 16] = 0.9
+    if layout == "columns":
+        values = values.swapaxes(1, 2)
+    output = tensor("o", values.shape, values=values)
+    for query in ("", f"?layout={layout}"):
+        with load([output], query) as detector:
+            assert find(detector) == [("dog", 0.9, [24, 24, 40, 40])]
+            assert "layout" not in detector.inferred.summary()
+
+
+def test_a_layout_that_nothing_tells_is_a_guess_that_is_shown(load):
+    with load([tensor("o", (1, 84, 84), values=0)]) as detector:
+        assert detector.spec.decoded.layout == "columns"
+        assert "guessed: layout columns" in detector.inferred.summary()
+    with load([tensor("o", (1, 84, 84), values=0)], "?layout=rows") as detector:
+        assert detector.spec.decoded.layout == "rows"

@@ -34,16 +34,33 @@ def infer_joined(evidence: Evidence) -> Draft | None:
     wanted = evidence.overrides.family
     columns = find_grids(evidence.size, other, 1)
     rows = find_grids(evidence.size, one, 1, 3)
-    if columns is not None and one >= 5 and (rows is None or one < other):
+    said = evidence.overrides.get("layout")
+    by_columns = columns is not None and one >= 5 and said != "rows"
+    by_rows = rows is not None and other >= 5 and said != "columns"
+    if columns is not None and by_columns and by_rows and one == other:
+        return _square(evidence, output, columns, one)
+    if columns is not None and by_columns and (not by_rows or one < other):
         return _columns(evidence, output, columns, one)
-    if rows is not None and other >= 5:
+    if rows is not None and by_rows:
         return _rows(evidence, output, rows, other)
     if wanted in ("yolov8", "yolov5", "yolox") and min(one, other) >= 5:
         grids = Grids((), 1)
-        if one < other:
+        if said == "columns" or (said is None and one < other):
             return _columns(evidence, output, grids, one)
         return _rows(evidence, output, grids, other)
     return None
+
+
+def _square(evidence: Evidence, output: FileTensor, grids: Grids, side: int) -> Draft | None:
+    """As many values as candidates, as of 80 classes and 64 x 64 pixels: one inference tells."""
+    if evidence.overrides.family == "yolox" or _row_kind(evidence, side)[0] == "YOLOX":
+        return _rows(evidence, output, grids, side)
+    draft = _columns(evidence, output, grids, side)
+    if evidence.ultralytics is None:
+        draft.guess(".layout", "columns", "the more frequent one", "layout columns")
+        # The other questions are about values whose places the layout tells.
+        draft.ask(".layout", first=True)
+    return draft
 
 
 def _columns(evidence: Evidence, output: FileTensor, grids: Grids, values: int) -> Draft:

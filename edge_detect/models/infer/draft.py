@@ -89,9 +89,15 @@ class Draft:
         """Give a key the value of a rule."""
         self.set(key, value, "rule", why, certain=False, shown=shown)
 
-    def ask(self, key: str) -> None:
-        """Have one inference answer a key later, where it is still a guess."""
-        self.questions.append(f"{self.family}{key}" if key.startswith(".") else key)
+    def ask(self, key: str, *, first: bool = False) -> None:
+        """Have one inference answer a key later, where it is still a guess.
+
+        Args:
+            key: As in `set`.
+            first: Before the questions so far.
+        """
+        place = 0 if first else len(self.questions)
+        self.questions.insert(place, f"{self.family}{key}" if key.startswith(".") else key)
 
     def remark(self, text: str) -> None:
         """Say something about the file that is no value."""

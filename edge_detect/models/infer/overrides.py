@@ -27,6 +27,7 @@ OVERRIDES: Mapping[str, str] = {
     "encoding": "pixels or normalized",
     "box": "order of a box's values",
     "unit": "unit of boxes: pixels or relative",
+    "layout": "rows or columns of candidates",
     "scores": "probability, sigmoid or softmax",
     "label_offset": "added to the class number",
     "anchors": "widths and heights, from small to large",
@@ -40,6 +41,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "encoding": ("pixels", "normalized"),
     "box": _BOXES,
     "unit": ("pixels", "relative"),
+    "layout": ("rows", "columns"),
     "scores": ("probability", "sigmoid", "softmax"),
     "nms": ("greedy", "diou", "soft", "none"),
 }
@@ -49,7 +51,7 @@ _NMS_KEYS = {
     "iou_threshold": "iou_threshold",
     "nms": "method",
 }
-_SECTION_KEYS = ("box", "unit", "scores", "label_offset")
+_SECTION_KEYS = ("box", "unit", "layout", "scores", "label_offset")
 _SIZE = re.compile(r"^(\d{1,5})x(\d{1,5})$", re.ASCII)
 
 

@@ -107,7 +107,7 @@ def test_picture(width: int, height: int) -> NDArray[np.uint8]:
 
 
 def _answer(inferred: Inference, outputs: dict[str, NDArray[np.float64]]) -> Inference:
-    """The inference with the questions answered, one after the other: the order of outputs first.
+    """The inference with the questions answered, one after the other: the order of values first.
 
     Args:
         inferred: With questions.
@@ -119,7 +119,8 @@ def _answer(inferred: Inference, outputs: dict[str, NDArray[np.float64]]) -> Inf
         if last == "outputs.scores":
             inferred = _told(inferred, _order(key, section, outputs))
             continue
-        finding = _unit(key, section, outputs) if last == "unit" else _scores(key, section, outputs)
+        ask = {"unit": _unit, "layout": _layout}.get(last, _scores)
+        finding = ask(key, section, outputs)
         if finding is not None:
             inferred = _told(inferred, [finding])
     return inferred
@@ -134,6 +135,25 @@ def _told(inferred: Inference, answers: list[Finding]) -> Inference:
             table = table[name]
         table[last] = finding.value
     return inferred.with_findings(validate_manifest(Path(inferred.spec.file), data), answers)
+
+
+def _layout(key: str, section: Any, outputs: dict[str, NDArray[np.float64]]) -> Finding | None:
+    """Whether rows or columns of a square output are candidates: scores are 0 to 1, pixels not."""
+    tensor = outputs.get(section.outputs.get("joined", ""))
+    if tensor is None or not np.isfinite(tensor).all():
+        return None
+    square = tensor.reshape(tensor.shape[-2:])
+    ranges = {
+        layout: (float(scores.min()), float(scores.max()))
+        for layout, scores in (("rows", square[:, 4:]), ("columns", square[4:]))
+    }
+    fits = [
+        layout for layout, (low, high) in ranges.items() if low >= -_SLACK and high <= 1 + _SLACK
+    ]
+    if len(fits) != 1:
+        return None
+    why = "scores are {:.3g} to {:.3g}".format(*ranges[fits[0]])
+    return Finding(key, fits[0], "probe", certain=True, why=why)
 
 
 def _order(key: str, section: Any, outputs: dict[str, NDArray[np.float64]]) -> list[Finding]:

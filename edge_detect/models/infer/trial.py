@@ -153,6 +153,7 @@ def _axes(inferred: Inference) -> Iterator[list[dict[str, tuple[str, Any]]]]:
         yield _axis("input.encoding", spec.input.encoding, ("pixels", "normalized"))
     section = getattr(spec, family)
     choices = {
+        "layout": ("columns", "rows"),
         "unit": ("pixels", "relative"),
         "box": ("cxcywh", "xyxy", "yxyx"),
         "scores": ("probability", "sigmoid", "softmax"),
