@@ -202,3 +202,19 @@ def test_a_layout_that_nothing_tells_is_a_guess_that_is_shown(load):
         assert "guessed: layout columns" in detector.inferred.summary()
     with load([tensor("o", (1, 84, 84), values=0)], "?layout=rows") as detector:
         assert detector.spec.decoded.layout == "rows"
+
+
+def test_the_usual_strides_tell_rows_from_columns(load):
+    """85 values may be cells of four grids, but 84 candidates are those of the usual three."""
+    values = np.zeros((1, 84, 85))
+    values[0, :, :4] = [32, 32, 16, 16]
+    values[0, 7, [4, 5 + 16]] = 0.9, 1.0
+    with load([tensor("o", values.shape, values=values)]) as detector:
+        assert find(detector) == [("dog", 0.9, [24, 24, 40, 40])]
+        assert "YOLOX" in detector.inferred.summary()
+
+
+def test_many_boxes_of_three_pixels_are_still_in_pixels(load):
+    small = [[1, 1, 3, 3, 0.01, 0]] * 299
+    with load([joined([*BOX, 0.9, 3], *small)]) as detector:
+        assert find(detector) == [("motorcycle", 0.9, BOX)]

@@ -20,6 +20,7 @@ __all__ = [
 # Rows of an end-to-end model, and queries of a DETR: fewer than the cells of any grid.
 _MOST_ROWS = 1000
 _ROW_VALUES = 6
+_USUAL_STRIDES = (8, 16, 32)
 _COCO_CLASSES = 80
 # Quantized boxes that cannot reach farther are in parts of the input.
 _RELATIVE_REACH = 2.0
@@ -37,9 +38,13 @@ def infer_joined(evidence: Evidence) -> Draft | None:
     said = evidence.overrides.get("layout")
     by_columns = columns is not None and one >= 5 and said != "rows"
     by_rows = rows is not None and other >= 5 and said != "columns"
-    if columns is not None and by_columns and by_rows and one == other:
-        return _square(evidence, output, columns, one)
-    if columns is not None and by_columns and (not by_rows or one < other):
+    if columns is not None and rows is not None and by_columns and by_rows:
+        if one == other:
+            return _square(evidence, output, columns, one)
+        usual = [each.strides == _USUAL_STRIDES for each in (columns, rows)]
+        by_columns = usual[0] if usual[0] != usual[1] else one < other
+        by_rows = not by_columns
+    if columns is not None and by_columns:
         return _columns(evidence, output, columns, one)
     if rows is not None and by_rows:
         return _rows(evidence, output, rows, other)

@@ -23,8 +23,8 @@ __all__ = ["run_once", "settle", "test_picture"]
 
 _log = logging.getLogger(__name__)
 
-# Parts of the input reach little beyond 1, pixels of the smallest input far beyond.
-_LARGEST_RELATIVE = 4.0
+# Parts of the input reach little beyond 1, pixels beyond 2 but for the tiniest boxes.
+_LARGEST_RELATIVE = 2.0
 # So many boxes tell their unit; fewer, on a synthetic picture, only make a better guess.
 _FEWEST_BOXES = 3
 # Rounding alone takes a probability so far out of 0 to 1.
