@@ -218,3 +218,13 @@ def test_many_boxes_of_three_pixels_are_still_in_pixels(load):
     small = [[1, 1, 3, 3, 0.01, 0]] * 299
     with load([joined([*BOX, 0.9, 3], *small)]) as detector:
         assert find(detector) == [("motorcycle", 0.9, BOX)]
+
+
+def test_a_box_that_is_no_number_does_not_keep_the_others_from_telling_the_unit(load):
+    values = np.zeros((1, 6, 84))
+    values[0, :4] = np.reshape([0.5, 0.5, 0.25, 0.25], (4, 1))
+    values[0, 5, 7] = 0.9
+    values[0, 0, 3] = np.nan
+    with load([tensor("o", values.shape, values=values)]) as detector:
+        assert find(detector) == [("class 1", 0.9, [24, 24, 40, 40])]
+        assert "boxes in" not in detector.inferred.summary()

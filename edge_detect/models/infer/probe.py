@@ -202,7 +202,7 @@ def _columns(
 
 def _unit(key: str, section: Any, outputs: dict[str, NDArray[np.float64]]) -> Finding | None:
     boxes = _boxes_of(section, outputs)
-    if boxes is None or not np.isfinite(boxes).all():
+    if boxes is None:
         return None
     boxes = boxes[_filled(section, outputs, boxes)]
     if not len(boxes):
@@ -220,7 +220,7 @@ def _filled(
     section: Any, outputs: dict[str, NDArray[np.float64]], boxes: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """(candidates,) whether a row holds a box: outputs with class numbers are padded."""
-    filled: NDArray[np.bool_] = np.asarray(boxes.any(axis=1))
+    filled: NDArray[np.bool_] = np.isfinite(boxes).all(axis=1) & (boxes != 0).any(axis=1)
     if getattr(section, "classes", "scores") != "index":
         return filled
     rows = _columns(section, outputs, "joined")
