@@ -62,7 +62,8 @@ def complete(
     merged = _merge(base, data)
     _apply(merged, overrides)
     merged["file"] = file.name
-    return _with_said(inferred, validate_manifest(manifest, merged), manifest, data)
+    spec = validate_manifest(manifest, merged)
+    return _with_said(inferred, spec, manifest, data, overrides)
 
 
 def infer_again(manifest: Path, file: Path, overrides: Overrides) -> Inference:
@@ -83,11 +84,15 @@ def infer_again(manifest: Path, file: Path, overrides: Overrides) -> Inference:
     inferred = infer(file, _with_manifest(overrides, data))
     kept = {key: data[key] for key in _KEPT if key in data}
     spec = validate_manifest(manifest, _merge(_dump(inferred.spec), kept))
-    return _with_said(inferred, spec, manifest, kept)
+    return _with_said(inferred, spec, manifest, kept, overrides)
 
 
 def _with_said(
-    inferred: Inference, spec: ModelSpec, manifest: Path, data: dict[str, Any]
+    inferred: Inference,
+    spec: ModelSpec,
+    manifest: Path,
+    data: dict[str, Any],
+    overrides: Overrides,
 ) -> Inference:
     """What was found out, with the values that a manifest states marked as its own."""
     said = [
