@@ -4,11 +4,12 @@ import json
 import re
 from typing import Any
 
-__all__ = ["PLACEHOLDER", "is_placeholder", "names_of", "parse_labels"]
+__all__ = ["PLACEHOLDER", "is_background", "is_placeholder", "names_of", "parse_labels"]
 
 # What the catalogue calls a class that means nothing.
 PLACEHOLDER = "n/a"
 
+_BACKGROUND = ("background", "__background__", "_background_", "bg", "unlabeled", "unlabelled")
 _MOST_LABELS = 10_000
 _LEAST_DENSITY = 0.6
 _MOST_CHARACTERS = 1_000_000
@@ -66,6 +67,11 @@ def names_of(said: Any) -> list[str]:
 def is_placeholder(label: str) -> bool:
     """Whether a label names a class that means nothing: `???`, `n/a`, for example."""
     return label.strip().lower() in ("", "???", "?", "n/a", "na", "unused", "-")
+
+
+def is_background(label: str) -> bool:
+    """Whether a label names what is no object."""
+    return is_placeholder(label) or label.strip().lower() in _BACKGROUND
 
 
 def _parse_lines(text: str) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from edge_detect.models.file.graph import FileTensor
-from edge_detect.models.file.labels import is_placeholder
+from edge_detect.models.file.labels import is_background
 from edge_detect.models.infer.draft import Draft
 from edge_detect.models.infer.evidence import Evidence, Labels
 
@@ -19,7 +19,6 @@ __all__ = [
 
 # A symmetric range up to here may be that of probabilities as well as that of small logits.
 _SYMMETRIC_REACH = 1.5
-_BACKGROUND = ("background", "__background__", "_background_", "bg", "unlabeled", "unlabelled")
 
 
 def dims(tensor: FileTensor) -> tuple[int, ...]:
@@ -30,11 +29,6 @@ def dims(tensor: FileTensor) -> tuple[int, ...]:
     while len(shape) > 2 and shape[-1] == 1 and len(tensor.shape) > 3:
         shape = shape[:-1]
     return shape
-
-
-def is_background(label: str) -> bool:
-    """Whether a label names what is no object."""
-    return is_placeholder(label) or label.strip().lower() in _BACKGROUND
 
 
 def unique_names(tensors: Iterable[FileTensor]) -> bool:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from typing import Any
 
+from edge_detect.core import ModelError
 from edge_detect.models.infer.common import dims, fill_labels, fill_nms, fill_scores
 from edge_detect.models.infer.draft import Draft
 from edge_detect.models.infer.evidence import Evidence
@@ -17,6 +18,7 @@ _RULES: dict[int, InputRule] = {16: YOLO, 8: PICODET}
 _GFL_BINS = 8
 _COCO_CLASSES = 80
 _BOX_AND_OBJECTNESS = 5
+_ANCHORS = 3
 
 
 def infer_dfl(evidence: Evidence) -> Draft | None:
@@ -39,7 +41,7 @@ def _joined(evidence: Evidence, found: list[Level]) -> Draft | None:
     if len(channels) != 1 or min(channels) <= sides:
         return None
     classes = min(channels) - sides
-    if _anchored(evidence, min(channels)) and classes not in evidence.known_counts():
+    if not _holds_distances(evidence, found, classes):
         return None
     draft = _begin(evidence, 16, found[0], f"{sides} + {classes} channels")
     rows = [{"stride": each.stride, "outputs": {"joined": each.tensor.name}} for each in found]
@@ -47,6 +49,44 @@ def _joined(evidence: Evidence, found: list[Level]) -> Draft | None:
     draft.set(".joined", "boxes-classes", "rule", f"as all of {draft.kind}")
     draft.set(".scores", "sigmoid", "rule", "logits, as the distances")
     return _finish(draft, 16, classes)
+
+
+def _holds_distances(evidence: Evidence, found: list[Level], classes: int) -> bool:
+    """Whether grids hold distances and classes, rather than the boxes of three anchors.
+
+    Args:
+        evidence: Of the file.
+        found: The grids, with equally many channels.
+        classes: How many, if they hold distances.
+
+    Raises:
+        ModelError: They can be both.
+    """
+    channels = found[0].channels
+    of_anchors = channels // _ANCHORS - _BOX_AND_OBJECTNESS
+    if evidence.overrides.family:
+        return True
+    if evidence.overrides.get("anchors") or found[0].layout == "anchors":
+        return False
+    # No network with anchors writes the cells of a grid as one dimension.
+    if channels % _ANCHORS or any(len(dims(each.tensor)) == 2 for each in found):
+        return True
+    told = evidence.told_classes(classes, of_anchors)
+    if told is not None:
+        return told == classes
+    makers = [evidence.graph.producer(each.tensor.index) for each in found]
+    names = {each.name for each in makers if each is not None}
+    if names == {"CONCATENATION"} or classes == _COCO_CLASSES:
+        return True
+    activated = evidence.has_operator("LEAKY_RELU", "PRELU", "TANH")
+    if names == {"CONV_2D"} or activated or of_anchors == _COCO_CLASSES:
+        return False
+    raise ModelError(
+        f"{evidence.path}: grids of {channels} channels are 3 x (5 + {of_anchors}) of YOLOv3 to"
+        f" YOLOv7, whose anchors are not in the file, or 64 + {classes} of YOLOv8",
+        f"give the anchors, from small to large: {evidence.path.name}?anchors=W,H,W,H,…"
+        f" ({_ANCHORS * len(found)} pairs), or for YOLOv8: {evidence.path.name}?family=dfl",
+    )
 
 
 def _split(evidence: Evidence, levels: dict[int, list[Level]]) -> Draft | None:
@@ -146,10 +186,3 @@ def infer_nanodet(evidence: Evidence) -> Draft | None:
     fill_input(draft, NANODET)
     fill_nms(draft, 0.35, 0.6)
     return draft
-
-
-def _anchored(evidence: Evidence, channels: int) -> bool:
-    """Whether channels are as many as those of a grid with three anchors."""
-    counts = evidence.known_counts()
-    classes = channels / 3 - _BOX_AND_OBJECTNESS
-    return classes in counts or (not counts and channels == 3 * (5 + _COCO_CLASSES))

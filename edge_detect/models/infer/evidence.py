@@ -8,7 +8,7 @@ from edge_detect.core import ModelError, Size
 from edge_detect.models.file.archive import MAX_ENTRY_BYTES, Archive, read_archive
 from edge_detect.models.file.foreign import check_is_tflite
 from edge_detect.models.file.graph import FileGraph, FileTensor, read_graph
-from edge_detect.models.file.labels import PLACEHOLDER, parse_labels
+from edge_detect.models.file.labels import PLACEHOLDER, is_background, parse_labels
 from edge_detect.models.file.metadata import ENTRY, TfliteMetadata, read_metadata
 from edge_detect.models.file.vendors import (
     EdgeImpulseNotes,
@@ -71,6 +71,13 @@ class Labels:
     where: str
     own: bool
 
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Of how many classes it may be: a background before or behind them is none."""
+        count = len(self.names)
+        bare = count > 1 and (is_background(self.names[0]) or is_background(self.names[-1]))
+        return (count, count - 1) if bare else (count,)
+
 
 @dataclass(slots=True)
 class Evidence:
@@ -131,6 +138,17 @@ class Evidence:
     def known_counts(self) -> list[int]:
         """How many classes the lists of labels have that certainly are the model's."""
         return [len(each.names) for each in self.labels if each.own]
+
+    def told_classes(self, *readings: float) -> int | None:
+        """The number of classes, of some that the tensors allow, for which there is a list.
+
+        A list that certainly is the model's goes before one of a common name.
+        """
+        for each in sorted(self.labels, key=lambda labels: not labels.own):
+            for count in each.counts:
+                if count in readings:
+                    return count
+        return None
 
     def pick_labels(self, *counts: int) -> Labels | None:
         """The best list that has one of these lengths."""

@@ -74,7 +74,7 @@ def infer_grids(evidence: Evidence) -> Draft | None:
     if count % per_cell or count // per_cell <= _BOX_AND_OBJECTNESS:
         return None
     classes = count // per_cell - _BOX_AND_OBJECTNESS
-    if len(grids) == 1 and not (classes in evidence.known_counts() or asked):
+    if len(grids) == 1 and not (evidence.told_classes(classes) or asked):
         return None
     coding, certain, reason = _coding(evidence)
     anchors, source, why = _choose_anchors(evidence, grids, per_cell, classes, coding)
