@@ -7,6 +7,7 @@ from edge_detect.models.infer.evidence import Evidence
 from edge_detect.models.infer.grids import Grids, find_grids
 from edge_detect.models.infer.inference import Source
 from edge_detect.models.infer.inputs import DETR, YOLO, YOLOX, InputRule, fill_input
+from edge_detect.models.infer.pairs import Order, boxes_first, fill_pair
 
 __all__ = [
     "fill_unit",
@@ -20,6 +21,7 @@ __all__ = [
 # Rows of an end-to-end model, and queries of a DETR: fewer than the cells of any grid.
 _MOST_ROWS = 1000
 _ROW_VALUES = 6
+_BOX_VALUES = 4
 _USUAL_STRIDES = (8, 16, 32)
 _COCO_CLASSES = 80
 # Quantized boxes that cannot reach farther are in parts of the input.
@@ -295,13 +297,15 @@ def infer_split(evidence: Evidence) -> Draft | None:
     found = _two(evidence)
     if found is None:
         return None
-    boxes, scores, count, layout = found
+    boxes, scores, order, layout = found
+    count = boxes.count // _BOX_VALUES
     grids = find_grids(evidence.size, count, 1)
     if grids is None:
         return None
     why = f"{boxes} and {scores}: {grids}"
     draft = Draft(evidence, "decoded", _name_v8(evidence), "tensors", why)
-    _fill_two(draft, boxes, scores, layout, why)
+    fill_pair(draft, boxes, scores, order)
+    draft.set(".layout", layout, "tensors", why)
     draft.set(".box", "cxcywh", "rule", f"as all of {draft.kind}")
     fill_scores(draft, scores, "sigmoid", "probability")
     fill_unit(draft, boxes)
@@ -313,16 +317,20 @@ def infer_split(evidence: Evidence) -> Draft | None:
 
 def infer_detr(evidence: Evidence) -> Draft | None:
     """Boxes and class logits of a few hundred queries."""
-    found = _two(evidence)
-    if found is None or found[2] > _MOST_ROWS or found[3] != "rows":
+    found = _two(evidence, squashed_boxes=True)
+    if found is None or found[3] != "rows":
         return None
-    boxes, scores, count, layout = found
+    boxes, scores, order, layout = found
+    count = boxes.count // _BOX_VALUES
+    if count > _MOST_ROWS:
+        return None
     if find_grids(evidence.size, count, 1) is not None and evidence.overrides.family != "detr":
         return None
     columns = scores.count // count
     why = f"{boxes} and {scores}: {count} queries"
     draft = Draft(evidence, "decoded", "DETR", "tensors", why)
-    _fill_two(draft, boxes, scores, layout, why)
+    fill_pair(draft, boxes, scores, order)
+    draft.set(".layout", layout, "tensors", why)
     draft.set(".box", "cxcywh", "rule", "as all of DETR")
     draft.set(".unit", "relative", "rule", "as all of DETR")
     _fill_detr_classes(draft, scores, columns)
@@ -351,22 +359,22 @@ def _fill_detr_classes(draft: Draft, scores: FileTensor, columns: int) -> None:
     fill_labels(draft, columns)
 
 
-def _two(evidence: Evidence) -> tuple[FileTensor, FileTensor, int, str] | None:
-    """Boxes, scores, how many candidates there are, and the layout."""
+def _two(
+    evidence: Evidence, *, squashed_boxes: bool = False
+) -> tuple[FileTensor, FileTensor, Order, str] | None:
+    """Boxes, scores, what tells which is which, and the layout."""
     if len(evidence.outputs) != 2 or any(len(dims(each)) != 2 for each in evidence.outputs):
         return None
-    for boxes, scores in (evidence.outputs, evidence.outputs[::-1]):
-        one, other = dims(boxes), dims(scores)
-        if "score" in boxes.name.lower() or "logit" in boxes.name.lower():
+    one, other = evidence.outputs
+    for axis, layout in ((1, "rows"), (0, "columns")):
+        if dims(one)[1 - axis] != dims(other)[1 - axis]:
             continue
-        if one[1] == 4 and one[0] == other[0]:
-            return boxes, scores, one[0], "rows"
-        if one[0] == 4 and one[1] == other[1]:
-            return boxes, scores, one[1], "columns"
+        fits = [dims(each)[axis] == _BOX_VALUES for each in (one, other)]
+        if all(fits):
+            order = boxes_first(evidence, [one], [other], squashed_boxes=squashed_boxes)
+        elif any(fits):
+            order = Order(fits[0], "tensors", "their shapes")
+        else:
+            continue
+        return (one, other, order, layout) if order.first else (other, one, order, layout)
     return None
-
-
-def _fill_two(draft: Draft, boxes: FileTensor, scores: FileTensor, layout: str, why: str) -> None:
-    draft.set(".outputs.boxes", boxes.name, "tensors", str(boxes))
-    draft.set(".outputs.scores", scores.name, "tensors", str(scores))
-    draft.set(".layout", layout, "tensors", why)

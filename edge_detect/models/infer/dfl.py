@@ -10,6 +10,7 @@ from edge_detect.models.infer.evidence import Evidence
 from edge_detect.models.infer.grids import cells
 from edge_detect.models.infer.inputs import NANODET, PICODET, YOLO, InputRule, fill_input
 from edge_detect.models.infer.levels import Level, levels_of
+from edge_detect.models.infer.pairs import Order, boxes_first
 
 __all__ = ["infer_dfl", "infer_flat_dfl", "infer_nanodet"]
 
@@ -100,11 +101,15 @@ def _split(evidence: Evidence, levels: dict[int, list[Level]]) -> Draft | None:
     )
     if not bins:
         return None
+    both = all(one.channels == 4 * bins for level in levels.values() for one in level)
+    order = Order(first=True, source="tensors", why="their shapes")
+    if both:
+        ones, others = ([level[number].tensor for level in levels.values()] for number in (0, 1))
+        order = boxes_first(evidence, ones, others)
     rows, scores = [], []
     for stride, level in levels.items():
-        # Of two that fit, the first is the boxes.
-        boxes = next(each for each in level if each.channels == 4 * bins)
-        rest = level[1] if boxes is level[0] else level[0]
+        pair = level if (order.first if both else level[0].channels == 4 * bins) else level[::-1]
+        boxes, rest = pair
         outputs = {"boxes": boxes.tensor.name, "classes": rest.tensor.name}
         rows.append({"stride": stride, "outputs": outputs})
         scores.append(rest)
@@ -112,7 +117,9 @@ def _split(evidence: Evidence, levels: dict[int, list[Level]]) -> Draft | None:
         return None
     classes = scores[0].channels
     draft = _begin(evidence, bins, scores[0], f"{4 * bins} and {classes} channels")
-    draft.set(".levels", rows, "tensors", f"{4 * bins} and {classes} channels")
+    why = f"{4 * bins} and {classes} channels: {order.why}"
+    draft.set(".levels", rows, order.source, why, certain=order.certain, shown=order.shown)
+    draft.ask(".levels")
     fill_scores(draft, scores[0].tensor, "sigmoid", "sigmoid" if bins == 16 else "probability")
     return _finish(draft, bins, classes)
 

@@ -20,7 +20,7 @@ from edge_detect.models.infer.coco import COCO_80, COCO_90
 from edge_detect.models.infer.inference import Source
 from edge_detect.models.infer.overrides import Overrides
 
-__all__ = ["Evidence", "Labels", "asked_labels", "gather", "names_beside"]
+__all__ = ["Evidence", "Labels", "asked_labels", "gather", "guessed_labels", "names_beside"]
 
 _LABEL_SUFFIXES = (".txt", ".names", ".labels", ".pbtxt", ".json", ".yaml", ".yml")
 # Beside the model, under its own name or under a common one.
@@ -158,12 +158,16 @@ class Evidence:
         return None
 
     def guess_labels(self, count: int) -> Labels:
-        """Labels where none are given: COCO's where there are as many, else numbered ones."""
-        if count in (len(COCO_80), len(COCO_90)):
-            names = COCO_80 if count == len(COCO_80) else COCO_90
-            return Labels(names, "rule", f"{count} classes are COCO's", own=False)
-        numbered = tuple(f"class {number}" for number in range(count))
-        return Labels(numbered, "rule", "no list of labels", own=False)
+        """Labels where none are given."""
+        names, why = guessed_labels(count)
+        return Labels(names, "rule", why, own=False)
+
+
+def guessed_labels(count: int) -> tuple[tuple[str, ...], str]:
+    """COCO's labels where there are as many classes, else numbered ones; and why."""
+    if count in (len(COCO_80), len(COCO_90)):
+        return (COCO_80 if count == len(COCO_80) else COCO_90), f"{count} classes are COCO's"
+    return tuple(f"class {number}" for number in range(count)), "no list of labels"
 
 
 def gather(path: Path, overrides: Overrides) -> Evidence:

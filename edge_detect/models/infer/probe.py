@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge_detect.core import EdgeDetectError, ModelError
 from edge_detect.models.catalogue import CatalogueEntry
+from edge_detect.models.infer.answers import answer_outputs
 from edge_detect.models.infer.inference import Finding, Inference
 from edge_detect.models.preprocess import pixel_table
 from edge_detect.models.runtime import open_session
@@ -113,6 +114,7 @@ def _answer(inferred: Inference, outputs: dict[str, NDArray[np.float64]]) -> Inf
         inferred: With questions.
         outputs: Real values by tensor name.
     """
+    inferred = answer_outputs(inferred, outputs)
     for key in inferred.questions:
         family, _, last = key.partition(".")
         section = getattr(inferred.spec, family)

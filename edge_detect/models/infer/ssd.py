@@ -11,6 +11,7 @@ from edge_detect.models.infer.draft import Draft
 from edge_detect.models.infer.evidence import Evidence, Labels
 from edge_detect.models.infer.inference import Source
 from edge_detect.models.infer.inputs import SSD, fill_input
+from edge_detect.models.infer.pairs import Order, boxes_first, fill_pair
 
 __all__ = ["infer_postprocess", "infer_raw"]
 
@@ -122,17 +123,16 @@ def infer_raw(evidence: Evidence) -> Draft | None:
     pair = _pair(evidence)
     if pair is None:
         return None
-    boxes, scores = pair
+    boxes, scores, order = pair
     count, values = dims(boxes)[-2], dims(boxes)[-1]
     columns = dims(scores)[-1] if len(dims(scores)) > 1 else 1
     known = find_anchors(evidence, count, values)
     if known is None:
         return None
     if values == _CORNERS and evidence.has_operator("EXP"):
-        return _decoded(evidence, boxes, scores, known, columns)
+        return _decoded(evidence, pair, known, columns)
     draft = Draft(evidence, "ssd", known.kind, known.source, known.why, certain=known.certain)
-    draft.set(".outputs.boxes", boxes.name, "tensors", f"{boxes} for {count} anchors")
-    draft.set(".outputs.scores", scores.name, "tensors", f"{scores} for {count} anchors")
+    fill_pair(draft, boxes, scores, order)
     draft.set(".anchors", known.anchors, known.source, known.why, certain=known.certain)
     for key, value in known.keys.items():
         draft.set(f".{key}", value, known.source, known.why, certain=known.certain)
@@ -147,13 +147,16 @@ def infer_raw(evidence: Evidence) -> Draft | None:
 
 
 def _decoded(
-    evidence: Evidence, boxes: FileTensor, scores: FileTensor, known: KnownAnchors, columns: int
+    evidence: Evidence,
+    pair: tuple[FileTensor, FileTensor, Order],
+    known: KnownAnchors,
+    columns: int,
 ) -> Draft:
     """The same, with boxes that the graph decodes: it has the exponential of their size."""
     why = f"{known.why}; the graph has EXP, which decodes sizes"
     draft = Draft(evidence, "decoded", known.kind, "constants", why, certain=known.certain)
-    draft.set(".outputs.boxes", boxes.name, "tensors", str(boxes))
-    draft.set(".outputs.scores", scores.name, "tensors", str(scores))
+    boxes, scores, which = pair
+    fill_pair(draft, boxes, scores, which)
     order = "yxyx" if known.keys.get("box", "yxhw") == "yxhw" else "xyxy"
     draft.guess(".box", order, f"the usual one of {known.kind}", f"boxes are {order}")
     fill_unit(draft, boxes)
@@ -164,8 +167,8 @@ def _decoded(
     return draft
 
 
-def _pair(evidence: Evidence) -> tuple[FileTensor, FileTensor] | None:
-    """Boxes and scores: two outputs with equally many rows."""
+def _pair(evidence: Evidence) -> tuple[FileTensor, FileTensor, Order] | None:
+    """Boxes and scores, two outputs with equally many rows, and what tells which is which."""
     if len(evidence.outputs) != 2:
         return None
     one, other = evidence.outputs
@@ -173,46 +176,59 @@ def _pair(evidence: Evidence) -> tuple[FileTensor, FileTensor] | None:
     if any(len(shape) not in (1, 2) for shape in shapes) or shapes[0][0] != shapes[1][0]:
         return None
     values = [shape[1] if len(shape) > 1 else 1 for shape in shapes]
-    boxes_first = values[0] == 4 if 4 in values else values[0] > values[1]
-    if values[0] == values[1] == 4:
-        boxes_first = "box" in one.name.lower() or "score" in other.name.lower()
-    return (one, other) if boxes_first else (other, one)
+    first = values[0] == _CORNERS if _CORNERS in values else values[0] > values[1]
+    order = Order(first, "tensors", "their shapes")
+    if values[0] == values[1] == _CORNERS:
+        order = boxes_first(evidence, [one], [other])
+    return (one, other, order) if order.first else (other, one, order)
 
 
 def _fill_background(draft: Draft, columns: int, known: KnownAnchors) -> None:
-    """Labels, and whether the first column of the scores is the background.
+    """Labels, and which column of the scores is the background.
 
     Raw scores are numbered from 0, the background included.
     """
     evidence = draft.evidence
-    if columns == len(known.labels) and not evidence.known_counts():
+    unnamed = evidence.told_classes(columns - bool(known.background)) is None
+    if columns == len(known.labels) and unnamed and not evidence.known_counts():
         draft.set_labels(Labels(known.labels, "rule", f"what {known.kind} finds", own=True))
-        _set_background(draft, bool(known.background), known.source, known.why)
+        position = "first" if known.background else "none"
+        _set_background(draft, position, known.source, known.why)
         return
-    background, source, why = _has_background(evidence, columns, known)
-    _set_background(draft, background, source, why)
-    if background:
+    position, source, why = _find_background(evidence, columns, known)
+    _set_background(draft, position or "none", source, why, certain=bool(position))
+    if position == "first":
         draft.set(".label_offset", -1, source, "the labels begin with the first object")
-    fill_labels(draft, columns - int(background))
+    fill_labels(draft, columns - (position in ("first", "last")))
 
 
-def _set_background(draft: Draft, background: bool, source: Source, why: str) -> None:  # noqa: FBT001
-    """In the words of the family."""
+def _set_background(
+    draft: Draft, position: str, source: Source, why: str, *, certain: bool = True
+) -> None:
+    """In the words of the family; where nothing tells it, one inference may."""
+    shown = "" if certain else "no background"
     if draft.family == "ssd":
-        draft.set(".background", background, source, why)
+        key, value = ".background", position
+        draft.set(key, value, source, why, certain=certain, shown=shown)
     else:
-        draft.set(".first", int(background), source, why)
+        key = ".last" if position == "last" else ".first"
+        draft.set(key, int(position != "none"), source, why, certain=certain, shown=shown)
+    draft.ask(key)
 
 
-def _has_background(
+def _find_background(
     evidence: Evidence, columns: int, known: KnownAnchors
-) -> tuple[bool, Source, str]:
-    """Whether there is a background, what tells, and the fact."""
+) -> tuple[str, Source, str]:
+    """`first`, `last` or `none`, or empty where nothing tells; what tells it, and the fact."""
     if columns == 1 or known.background is not None:
-        return bool(known.background and columns > 1), known.source, known.why
-    for each in evidence.labels:
-        if each.own and len(each.names) in (columns, columns - 1):
-            first = len(each.names) < columns or is_background(each.names[0])
-            return first, each.source, f"{columns} scores and {len(each.names)} labels"
+        first = known.background and columns > 1
+        return ("first" if first else "none"), known.source, known.why
+    for each in sorted(evidence.labels, key=lambda labels: not labels.own):
+        bounds = is_background(each.names[0]), is_background(each.names[-1])
+        why = f"{columns} scores and {len(each.names)} labels"
+        if len(each.names) == columns:
+            return ("first" if bounds[0] else "last" if bounds[1] else "none"), each.source, why
+        if len(each.names) == columns - 1 and not any(bounds):
+            return "first", each.source, why
     first = columns - 1 in (len(COCO_80), len(COCO_90))
-    return first, "rule", f"{columns} scores"
+    return ("first" if first else ""), "rule", f"{columns} scores"
