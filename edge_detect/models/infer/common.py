@@ -37,10 +37,16 @@ def unique_names(tensors: Iterable[FileTensor]) -> bool:
     return len(set(names)) == len(names) and all(names)
 
 
-def fill_labels(draft: Draft, classes: int) -> Labels:
+def fill_labels(draft: Draft, classes: int, others: tuple[int, ...] = ()) -> Labels:
     """Labels of a model whose tensors tell the number of classes.
 
     A list that begins or ends with the background has one more.
+
+    Args:
+        draft: The manifest.
+        classes: How many there are.
+        others: How many there would be if the outputs meant something else: a list of a common
+            name that fits these is named.
     """
     evidence = draft.evidence
     picked = evidence.pick_labels(classes)
@@ -57,7 +63,7 @@ def fill_labels(draft: Draft, classes: int) -> Labels:
             draft.set_labels(each, each.names[:-1])
             return each
     for each in evidence.labels:
-        if each.own:
+        if each.own or len(each.names) in others:
             draft.remark(f"{each.where}: {len(each.names)} labels do not fit {classes} classes")
     guessed = evidence.guess_labels(classes)
     draft.set_labels(guessed)

@@ -24,6 +24,8 @@ _ROW_VALUES = 6
 _BOX_VALUES = 4
 _USUAL_STRIDES = (8, 16, 32)
 _COCO_CLASSES = 80
+# Logits of YOLOv8 for the distances to the four sides.
+_DISTANCES = 64
 # Quantized boxes that cannot reach farther are in parts of the input.
 _RELATIVE_REACH = 2.0
 
@@ -75,7 +77,15 @@ def _columns(evidence: Evidence, output: FileTensor, grids: Grids, values: int) 
     asked = {"yolov5": "YOLOv5", "yolox": "YOLOX"}.get(evidence.overrides.family, "")
     objectness = bool(asked) and _has_objectness(evidence, values)
     why = f"{output}: {values - 4} classes, {grids}"
-    draft = Draft(evidence, "decoded", asked or _name_v8(evidence), "tensors", why)
+    # Without a SOFTMAX, 64 of many values may be distances: a list of labels tells.
+    certain = (
+        objectness
+        or values <= _DISTANCES
+        or values - 4 == _COCO_CLASSES
+        or evidence.told_classes(values - 4) is not None
+        or evidence.has_operator("SOFTMAX")
+    )
+    draft = Draft(evidence, "decoded", asked or _name_v8(evidence), "tensors", why, certain=certain)
     if asked and not objectness:
         draft.remark(f"{asked} without an objectness: {values} values are 4 and the classes")
     draft.set(".layout", "columns", "tensors", why)
@@ -123,11 +133,10 @@ def _row_kind(evidence: Evidence, values: int) -> tuple[str, Source, str]:
         return "YOLOX", "edge impulse", "its name for the last layer"
     if evidence.ultralytics is not None:
         return _name_v8(evidence), "ultralytics", "its exports"
-    for each in evidence.labels:
-        if each.own and len(each.names) == values - 4:
-            return "YOLOv8", "tensors", f"4 and {len(each.names)} labels are {values}"
-        if each.own and len(each.names) == values - 5:
-            return "YOLOX", "tensors", f"5 and {len(each.names)} labels are {values}"
+    told = evidence.told_classes(values - 4, values - 5)
+    if told is not None:
+        kind = "YOLOv8" if told == values - 4 else "YOLOX"
+        return kind, "tensors", f"{values - told} and {told} labels are {values}"
     # Distances of YOLOv8 are a softmax; sizes of YOLOX are exponentials.
     if evidence.has_operator("EXP"):
         return "YOLOX", "constants", "the graph has EXP"
@@ -152,7 +161,7 @@ def _fill(
     draft.set(".box", "cxcywh", "rule", f"as all of {draft.kind}")
     fill_unit(draft, output)
     _fill_joined_scores(draft, output)
-    fill_labels(draft, classes)
+    fill_labels(draft, classes, (classes - 1,) if not objectness else (classes + 1,))
     fill_input(draft, rule)
     fill_nms(draft, 0.25, 0.6 if draft.kind.startswith("YOLOv8") else 0.5)
     return draft
@@ -342,16 +351,15 @@ def infer_detr(evidence: Evidence) -> Draft | None:
 def _fill_detr_classes(draft: Draft, scores: FileTensor, columns: int) -> None:
     """Sigmoids, one per class; the first DETRs have a softmax with "no object" at the end."""
     evidence = draft.evidence
-    counts = evidence.known_counts()
-    no_object = columns - 1 in counts and columns not in counts
-    no_object = no_object or (not counts and columns in (81, 92))
+    told = evidence.told_classes(columns, columns - 1)
+    no_object = told == columns - 1 or (told is None and columns in (81, 92))
     if no_object:
         draft.set(".last", 1, "tensors", f"{columns} scores for {columns - 1} labels")
         fill_scores(draft, scores, "softmax", "softmax")
         columns -= 1
     else:
         fill_scores(draft, scores, "sigmoid", "sigmoid")
-    if columns == 91 and 91 not in counts:
+    if columns == 91 and told != 91:
         # Category ids of COCO as they are, from 1.
         draft.set(".first", 1, "tensors", "91 scores: ids of COCO from 1")
         draft.set(".label_offset", -1, "tensors", "91 scores: ids of COCO from 1")

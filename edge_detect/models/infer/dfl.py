@@ -150,9 +150,9 @@ def infer_flat_dfl(evidence: Evidence) -> Draft | None:
         return None
     values = one if other == count else other
     classes = values - 64
-    counts = evidence.known_counts()
-    likely = classes in counts or (classes == _COCO_CLASSES and values - 4 not in counts)
-    if not likely and not (evidence.overrides.family == "dfl" and classes > 0):
+    if not _likely(evidence, values, classes) and not (
+        evidence.overrides.family == "dfl" and classes > 0
+    ):
         return None
     why = f"{output}: 64 + {classes} values, strides 8, 16, 32"
     draft = Draft(evidence, "dfl", _BINS[16], "tensors", why)
@@ -162,6 +162,15 @@ def infer_flat_dfl(evidence: Evidence) -> Draft | None:
     draft.set(".bins", 16, "tensors", why)
     draft.set(".scores", "sigmoid", "rule", "logits, as the distances")
     return _finish(draft, 16, classes)
+
+
+def _likely(evidence: Evidence, values: int, classes: int) -> bool:
+    """Whether values per candidate are logits and so many classes, rather than a decoded box.
+
+    There is a list of as many labels or, if none fits any reading, they are as many as COCO's.
+    """
+    told = evidence.told_classes(classes, values - 32, values - 64, values - 4, values - 5)
+    return told == classes or (told is None and classes == _COCO_CLASSES)
 
 
 def infer_nanodet(evidence: Evidence) -> Draft | None:
@@ -174,8 +183,7 @@ def infer_nanodet(evidence: Evidence) -> Draft | None:
     possible = ((8, 16, 32, 64), (8, 16, 32))
     strides = next((each for each in possible if cells(evidence.size, each) == count), None)
     classes = values - sides
-    counts = evidence.known_counts()
-    likely = classes == _COCO_CLASSES or classes in counts
+    likely = _likely(evidence, values, classes)
     if strides is None or classes < 1 or not (likely or evidence.overrides.family == "nanodet"):
         return None
     why = f"{output}: {classes} classes and 4 x {_GFL_BINS} logits, strides {strides}"

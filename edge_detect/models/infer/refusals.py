@@ -78,8 +78,8 @@ def check_task(evidence: Evidence) -> None:
     if len(shapes) == 2 and flat and maps and _MASKS in (maps[0][0], maps[0][-1]):
         raise _no_detector(evidence, _TASKS["segment"], f"output of masks {_words(maps[0])}")
     lone = flat[0] if len(flat) == len(shapes) == 1 else (0, 0)
-    known = evidence.known_counts()
-    if min(lone) == _BOX_AND_POSE and _BOX_AND_POSE - 4 not in known:
+    told = evidence.told_classes(_BOX_AND_POSE - 4, _BOX_AND_POSE - 5)
+    if min(lone) == _BOX_AND_POSE and told is None:
         raise _no_detector(evidence, _TASKS["pose"], "56 values: 4, 1 and 17 points of 3")
 
 

@@ -31,10 +31,9 @@ def infer_raw_yolox(evidence: Evidence) -> Draft | None:
     asked = evidence.overrides.family == "yolox-raw"
     if cells(evidence.size, strides) != count or values < 6:
         return None
-    counts = evidence.known_counts()
-    likely = values - _BOX_AND_OBJECTNESS in counts or (
-        values - _BOX_AND_OBJECTNESS == _COCO_CLASSES and values - 4 not in counts
-    )
+    classes = values - _BOX_AND_OBJECTNESS
+    told = evidence.told_classes(classes, values - 4)
+    likely = told == classes or (told is None and classes == _COCO_CLASSES)
     silent = not evidence.has_operator("EXP", "SOFTMAX")
     by_maker = evidence.ultralytics is None
     # A graph of nothing but shapes tells nothing.
@@ -47,7 +46,7 @@ def infer_raw_yolox(evidence: Evidence) -> Draft | None:
     draft.set(".heads", heads, "tensors", why)
     draft.set(".coding", "linear", "rule", "as all of YOLOX")
     draft.set(".activated", True, "rule", "exports of YOLOX apply the sigmoid")
-    fill_labels(draft, values - _BOX_AND_OBJECTNESS)
+    fill_labels(draft, classes, (values - 4,))
     fill_input(draft, YOLOX)
     fill_nms(draft, 0.25, 0.5)
     return draft
