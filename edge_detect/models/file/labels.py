@@ -2,9 +2,17 @@
 
 import json
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["PLACEHOLDER", "is_background", "is_placeholder", "names_of", "parse_labels"]
+__all__ = [
+    "PLACEHOLDER",
+    "LabelList",
+    "is_background",
+    "is_placeholder",
+    "names_of",
+    "parse_labels",
+    "read_labels",
+]
 
 # What the catalogue calls a class that means nothing.
 PLACEHOLDER = "n/a"
@@ -13,35 +21,74 @@ _BACKGROUND = ("background", "__background__", "_background_", "bg", "unlabeled"
 _MOST_LABELS = 10_000
 _LEAST_DENSITY = 0.6
 _MOST_CHARACTERS = 1_000_000
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _NUMBERED = re.compile(r"^\s*(\d{1,5})(?:\s*[:=,]\s*|\s+)(\S.*?)\s*$")
-_ITEM = re.compile(r"item\s*\{([^{}]*)\}")
+_COMMENT = re.compile(r"^#+(?:\s|$)")
+# Strings in quotes, comments, braces, and what is between them.
+_PARTS = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|#[^\n]*|[{}]|[^\"'#{}]+|[\"']")
 _ENTRY = re.compile(r"(\w+)\s*:\s*(\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|\S+)")
 _NAMES_LINE = re.compile(r"^names\s*:\s*(.*)$")
 _YAML_ITEM = re.compile(r"^\s*(?:-\s+|['\"]?(\d{1,5})['\"]?\s*:\s+)(.+?)\s*$")
 
 
-def parse_labels(content: bytes, name: str = "") -> list[str]:
+class LabelList(NamedTuple):
+    """Names by class id.
+
+    Attributes:
+        names: Ids that are left out are `n/a`.
+        implied: Whether id 0 is left out, so that the list begins with an `n/a` that is not in
+            the file.
+        note: What was not taken as it is; for people.
+    """
+
+    names: tuple[str, ...] = ()
+    implied: bool = False
+    note: str = ""
+
+
+def read_labels(content: bytes, name: str = "") -> LabelList:
     """Read a list of labels, by class id.
 
     One name a line; `0 person` or `0: person` on each line; `item { id: 1 name: "person" }`;
-    JSON or YAML with a list or a table of names, alone or under `names`.
+    JSON or YAML with a list of names, a table of names by id or of ids by name, alone or under
+    `names`. Before the first name, lines that begin with `#` are comments, after it those that
+    begin with `#` and a space.
 
     Args:
-        content: Of the file.
+        content: Of the file: UTF-8, UTF-16 with a byte order mark, or Windows-1252.
         name: Of the file; its suffix is a hint.
 
     Returns:
-        Ids that are left out are `n/a`. Empty where the content is no list of labels.
+        Without names where the content is no list of labels.
     """
-    return [_printable(name) for name in _parse(content, name)]
+    text, note = _decode(content)
+    found = _parse(text, name)
+    names = tuple(_printable(each) for each in found.names)
+    return LabelList(names, found.implied, ", ".join(filter(None, (note, found.note))))
 
 
-def _parse(content: bytes, name: str) -> list[str]:
-    text = content[:_MOST_CHARACTERS].decode("utf-8-sig", "replace")
-    if "\0" in text or text.count("\ufffd") > len(text) // 100:
-        return []
+def parse_labels(content: bytes, name: str = "") -> list[str]:
+    """The names of `read_labels`."""
+    return list(read_labels(content, name).names)
+
+
+def _decode(content: bytes) -> tuple[str, str]:
+    """Text, empty where it is none, and what was assumed."""
+    encodings = ("utf-16",) if content[:2] in _UTF16_MARKS else ("utf-8-sig", "cp1252")
+    for encoding in encodings:
+        try:
+            text = content.decode(encoding)[:_MOST_CHARACTERS]
+        except UnicodeDecodeError:
+            continue
+        if any(ord(each) < ord(" ") and each not in "\t\n\v\f\r\x1a\x1b" for each in text):
+            return "", ""
+        return text, "no UTF-8, read as Windows-1252" if encoding == "cp1252" else ""
+    return "", ""
+
+
+def _parse(text: str, name: str) -> LabelList:
     if re.search(r"^\s*item\s*\{", text, re.MULTILINE):
-        return _parse_pbtxt(text)
+        return _by_id(_parse_pbtxt(text))
     if text.lstrip()[:1] in ("{", "["):
         return _parse_json(text)
     if name.lower().endswith((".yaml", ".yml")) or re.search(r"^names\s*:", text, re.MULTILINE):
@@ -49,19 +96,34 @@ def _parse(content: bytes, name: str) -> list[str]:
     return _parse_lines(text)
 
 
+def _by_id(numbered: dict[int, str]) -> LabelList:
+    return LabelList(tuple(_in_order(numbered)), bool(numbered) and 0 not in numbered)
+
+
 def names_of(said: Any) -> list[str]:
     """Labels from a list, or from a table by id; empty where it is neither."""
     if isinstance(said, list | tuple):
         names = [str(each).strip() for each in said[:_MOST_LABELS] if isinstance(each, str | int)]
         return [_printable(name) for name in names]
+    return _in_order(_numbered(said))
+
+
+def _numbered(said: Any) -> dict[int, str]:
+    """Names by id, of a table by id or of ids by name; empty where it is neither."""
     if not isinstance(said, dict):
-        return []
+        return {}
+    ids = [each for each in said.values() if isinstance(each, int) and not isinstance(each, bool)]
+    if len(ids) == len(said) > 1 and sorted(ids) in (
+        list(range(len(ids))),
+        list(range(1, len(ids) + 1)),
+    ):
+        return {number: _printable(str(name).strip()) for name, number in said.items()}
     numbered = {}
     for key, value in said.items():
         if not str(key).isdecimal() or not isinstance(value, str) or int(key) >= _MOST_LABELS:
-            return []
+            return {}
         numbered[int(key)] = _printable(value.strip())
-    return _in_order(numbered)
+    return numbered
 
 
 def is_placeholder(label: str) -> bool:
@@ -74,11 +136,12 @@ def is_background(label: str) -> bool:
     return is_placeholder(label) or label.strip().lower() in _BACKGROUND
 
 
-def _parse_lines(text: str) -> list[str]:
+def _parse_lines(text: str) -> LabelList:
     lines = [line.strip() for line in text.splitlines()]
     while lines and not lines[-1]:
         lines.pop()
-    lines = [line for line in lines if not line.startswith("#")][:_MOST_LABELS]
+    lines, note = _without_comments(lines)
+    lines = lines[:_MOST_LABELS]
     matches = [_NUMBERED.match(line) for line in lines if line]
     if len(matches) > 1 and all(matches):
         numbered = {int(match[1]): match[2] for match in matches if match}
@@ -86,38 +149,79 @@ def _parse_lines(text: str) -> list[str]:
         first, last = min(numbered), max(numbered)
         dense = len(numbered) >= _LEAST_DENSITY * (last - first + 1)
         if len(numbered) == len(matches) and first <= 1 and dense:
-            return _in_order(numbered)
-    return [PLACEHOLDER if is_placeholder(line) else line for line in lines]
+            return _by_id(numbered)._replace(note=note)
+    names = tuple(PLACEHOLDER if is_placeholder(line) else line for line in lines)
+    return LabelList(names, note=note)
 
 
-def _parse_pbtxt(text: str) -> list[str]:
+def _without_comments(lines: list[str]) -> tuple[list[str], str]:
+    """The lines that are names, and what was skipped."""
+    begin = next((index for index, each in enumerate(lines) if each and each[0] != "#"), 0)
+    if not any(each.startswith("#") for each in lines[:begin]):
+        begin = 0
+    names = [each for each in lines[begin:] if not _COMMENT.match(each)]
+    skipped = sum(each.startswith("#") for each in lines) - sum(
+        each.startswith("#") for each in names
+    )
+    if not skipped:
+        return names, ""
+    return names, f"{skipped} line{'s' * (skipped > 1)} beginning with # skipped"
+
+
+def _parse_pbtxt(text: str) -> dict[int, str]:
     """A label map of the Object Detection API; id 0 is left out there."""
     numbered: dict[int, str] = {}
-    for item in _ITEM.findall(text)[:_MOST_LABELS]:
-        entries = {key: value.strip("\"'") for key, value in _ENTRY.findall(item)}
+    for item in _items(text)[:_MOST_LABELS]:
+        entries = {key: _unescaped(value) for key, value in _ENTRY.findall(item)}
         number = entries.get("id", "")
         if number.isdecimal() and int(number) < _MOST_LABELS:
             name = entries.get("display_name") or entries.get("name") or PLACEHOLDER
             numbered[int(number)] = name
-    return _in_order(numbered)
+    return numbered
 
 
-def _parse_json(text: str) -> list[str]:
+def _items(text: str) -> list[str]:
+    """What stands in the outermost braces, without what stands in inner ones."""
+    found: list[list[str]] = []
+    depth = 0
+    for part in _PARTS.findall(text):
+        if part == "{":
+            depth += 1
+            if depth == 1:
+                found.append([])
+        elif part == "}":
+            depth = max(0, depth - 1)
+        elif depth == 1 and not part.startswith("#"):
+            found[-1].append(part)
+    return ["".join(parts) for parts in found]
+
+
+def _unescaped(value: str) -> str:
+    if len(value) > 1 and value[0] in "\"'" and value[-1] == value[0]:
+        return re.sub(r"\\(.)", r"\1", value[1:-1])
+    return value
+
+
+def _parse_json(text: str) -> LabelList:
     try:
         said = json.loads(text)
     except (ValueError, RecursionError):
-        return []
+        return LabelList()
     if isinstance(said, list) and said and all(isinstance(each, dict) for each in said):
         # COCO's categories.
-        said = {each.get("id"): each.get("name") for each in said}
+        said = {str(each.get("id")): each.get("name") for each in said}
     if isinstance(said, dict):
         for key in ("names", "labels", "classes", "classNames", "categories"):
             if names_of(said.get(key)):
-                return names_of(said[key])
-    return names_of(said)
+                return _from_json(said[key])
+    return _from_json(said)
 
 
-def _parse_yaml(text: str) -> list[str]:
+def _from_json(said: Any) -> LabelList:
+    return _by_id(_numbered(said)) if isinstance(said, dict) else LabelList(tuple(names_of(said)))
+
+
+def _parse_yaml(text: str) -> LabelList:
     """The part of YAML that data sets use: `names: [a, b]`, a list, or a table by id."""
     lines = text.splitlines()
     begin = next((index for index, line in enumerate(lines) if _NAMES_LINE.match(line)), -1)
@@ -127,7 +231,7 @@ def _parse_yaml(text: str) -> list[str]:
         rest = match[1].partition(" #")[0].strip() if match else ""
     if rest.startswith("["):
         joined = " ".join([rest, *lines[begin + 1 :]]).partition("]")[0].lstrip("[")
-        return [_unquoted(each) for each in joined.split(",") if each.strip()]
+        return LabelList(tuple(_unquoted(each) for each in joined.split(",") if each.strip()))
     numbered: dict[int, str] = {}
     for line in lines[begin + 1 :]:
         match = _YAML_ITEM.match(line)
@@ -138,7 +242,7 @@ def _parse_yaml(text: str) -> list[str]:
         number = int(match[1]) if match[1] else len(numbered)
         if number < _MOST_LABELS:
             numbered[number] = _unquoted(match[2].partition(" #")[0])
-    return _in_order(numbered)
+    return _by_id(numbered)
 
 
 def _printable(name: str) -> str:

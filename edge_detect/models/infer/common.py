@@ -8,11 +8,13 @@ from edge_detect.models.infer.draft import Draft
 from edge_detect.models.infer.evidence import Evidence, Labels
 
 __all__ = [
+    "counted",
     "dims",
     "fill_labels",
     "fill_nms",
     "fill_scores",
     "is_background",
+    "reaching",
     "scores_are",
     "unique_names",
 ]
@@ -49,25 +51,46 @@ def fill_labels(draft: Draft, classes: int, others: tuple[int, ...] = ()) -> Lab
             name that fits these is named.
     """
     evidence = draft.evidence
-    picked = evidence.pick_labels(classes)
-    if picked is not None:
-        draft.set_labels(picked)
-        return picked
     for each in evidence.labels:
-        if len(each.names) != classes + 1:
-            continue
-        if is_background(each.names[0]):
-            draft.set_labels(each, each.names[1:])
-            return each
-        if is_background(each.names[-1]):
-            draft.set_labels(each, each.names[:-1])
+        names = _fitting(each, classes)
+        if names is not None:
+            draft.set_labels(each, names)
             return each
     for each in evidence.labels:
         if each.own or len(each.names) in others:
-            draft.remark(f"{each.where}: {len(each.names)} labels do not fit {classes} classes")
+            count = len(each.names) - each.implied
+            verb = "does" if count == 1 else "do"
+            draft.remark(f"{each.where}: {counted(count)} {verb} not fit {classes} classes")
+        if each.source == "query":
+            names = each.names[is_background(each.names[0]) :]
+            draft.set_labels(each, reaching(names, classes)[:classes])
+            return each
     guessed = evidence.guess_labels(classes)
     draft.set_labels(guessed)
     return guessed
+
+
+def counted(labels: int) -> str:
+    """A number of labels, in words."""
+    return "1 label" if labels == 1 else f"{labels} labels"
+
+
+def _fitting(labels: Labels, classes: int) -> tuple[str, ...] | None:
+    """The names of so many classes, without a background; None where there are more or fewer."""
+    names = labels.names
+    if len(names) == classes and not labels.implied:
+        return names
+    if len(names) == classes + 1:
+        if is_background(names[0]):
+            return names[1:]
+        if is_background(names[-1]):
+            return names[:-1]
+    return None
+
+
+def reaching(names: tuple[str, ...], count: int) -> tuple[str, ...]:
+    """The names, with numbers for classes that the list does not reach."""
+    return names + tuple(f"class {index}" for index in range(len(names), count))
 
 
 def fill_nms(draft: Draft, score: float, iou: float, method: str = "greedy") -> None:

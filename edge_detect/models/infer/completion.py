@@ -1,10 +1,12 @@
 """Manifests that leave out what the model file itself tells."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 from edge_detect.core import ConfigError, ModelError
 from edge_detect.models.infer.choose import infer
+from edge_detect.models.infer.common import counted, is_background, reaching
 from edge_detect.models.infer.evidence import asked_labels
 from edge_detect.models.infer.inference import Finding, Inference
 from edge_detect.models.infer.overrides import Overrides, places
@@ -20,6 +22,8 @@ __all__ = ["complete", "infer_again", "overridden"]
 
 # What no model file tells of itself.
 _KEPT = ("name", "description", "edgetpu", "cpu_twin", "float_twin", "origin")
+
+_log = logging.getLogger(__name__)
 
 
 def complete(
@@ -61,6 +65,8 @@ def complete(
         base = {key: value for key, value in base.items() if key not in (*FAMILIES, "head")}
     merged = _merge(base, data)
     _apply(merged, overrides)
+    if overrides.labels:
+        merged["labels"] = base["labels"]
     merged["file"] = file.name
     spec = validate_manifest(manifest, merged)
     return _with_said(inferred, spec, manifest, data, overrides)
@@ -121,8 +127,31 @@ def overridden(manifest: Path, data: dict[str, Any], overrides: Overrides) -> Mo
     merged = _merge({}, data)
     _apply(merged, overrides)
     if overrides.labels:
-        merged["labels"] = list(asked_labels(manifest, overrides.labels).names)
+        merged["labels"] = _asked(manifest, overrides.labels, merged.get("labels"))
     return validate_manifest(manifest, merged)
+
+
+def _asked(manifest: Path, wanted: str, known: Any) -> list[str]:
+    """The list that the user names, with as many entries as that of the manifest.
+
+    A background before the first object is added or left out, as the manifest has it; classes
+    that the list does not reach get numbers. A longer list is refused later, or does no harm.
+    """
+    labels = asked_labels(manifest, wanted)
+    names = labels.names
+    if not isinstance(known, list) or not known:
+        return list(names)
+    begins = len(known) > 1 and is_background(str(known[0]))
+    objects = len(known) - begins
+    if begins and not is_background(names[0]):
+        names = (str(known[0]), *names)
+    elif not begins and is_background(names[0]) and (labels.implied or len(names) > objects):
+        names = names[1:]
+    count = len(names) - begins
+    if count != objects:
+        said = f"{wanted}: {counted(count)} for {objects} classes of {manifest.name}"
+        _log.warning(said)
+    return list(reaching(names, len(known)))
 
 
 def _with_manifest(overrides: Overrides, data: dict[str, Any]) -> Overrides:

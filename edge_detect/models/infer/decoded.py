@@ -243,7 +243,11 @@ def _fill_all_labels(draft: Draft) -> None:
     """Labels of a model whose tensors do not tell how many classes there are."""
     evidence = draft.evidence
     own = [each for each in evidence.labels if each.own] or evidence.labels
-    draft.set_labels(own[0] if own else evidence.guess_labels(80))
+    labels = own[0] if own else evidence.guess_labels(_COCO_CLASSES)
+    draft.set_labels(labels)
+    if labels.implied:
+        shown = "class 0 is the first of the list"
+        draft.guess(".label_offset", 1, "the ids of the list begin at 1", shown)
 
 
 def infer_indexed(evidence: Evidence) -> Draft | None:
@@ -352,6 +356,12 @@ def _fill_detr_classes(draft: Draft, scores: FileTensor, columns: int) -> None:
     """Sigmoids, one per class; the first DETRs have a softmax with "no object" at the end."""
     evidence = draft.evidence
     told = evidence.told_classes(columns, columns - 1)
+    if any(each.implied and len(each.names) == columns for each in evidence.labels):
+        draft.set(".first", 1, "labels file", "the ids of the list are columns, and begin at 1")
+        draft.set(".label_offset", -1, "labels file", "the labels begin with the first object")
+        fill_scores(draft, scores, "sigmoid", "sigmoid")
+        fill_labels(draft, columns - 1)
+        return
     no_object = told == columns - 1 or (told is None and columns in (81, 92))
     if no_object:
         draft.set(".last", 1, "tensors", f"{columns} scores for {columns - 1} labels")

@@ -116,6 +116,8 @@ class Draft:
             names: The list itself, where it is not as in `labels`.
         """
         names = labels.names if names is None else names
+        if labels.note:
+            self.remark(f"{labels.where}: {labels.note}")
         count = sum(name != "n/a" for name in names)
         shown = f"{count} label{'s' if count != 1 else ''}"
         if labels.source == "rule":

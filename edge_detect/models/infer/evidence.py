@@ -8,7 +8,7 @@ from edge_detect.core import ModelError, Size
 from edge_detect.models.file.archive import MAX_ENTRY_BYTES, Archive, read_archive
 from edge_detect.models.file.foreign import check_is_tflite
 from edge_detect.models.file.graph import FileGraph, FileTensor, read_graph
-from edge_detect.models.file.labels import PLACEHOLDER, is_background, parse_labels
+from edge_detect.models.file.labels import PLACEHOLDER, is_background, read_labels
 from edge_detect.models.file.metadata import ENTRY, TfliteMetadata, read_metadata
 from edge_detect.models.file.vendors import (
     EdgeImpulseNotes,
@@ -23,6 +23,8 @@ from edge_detect.models.infer.overrides import Overrides
 __all__ = ["Evidence", "Labels", "asked_labels", "gather", "guessed_labels", "names_beside"]
 
 _LABEL_SUFFIXES = (".txt", ".names", ".labels", ".pbtxt", ".json", ".yaml", ".yml")
+# Files that can be nothing else.
+_PLAIN_SUFFIXES = (".txt", ".names", ".labels", ".pbtxt")
 # Beside the model, under its own name or under a common one.
 _OWN = (
     "{}.txt",
@@ -64,17 +66,23 @@ class Labels:
         source: Where it came from.
         where: The file, for people.
         own: Whether it certainly belongs to this model.
+        implied: Whether its ids begin at 1, so that entry 0 is not in the file.
+        note: What was not taken as it stands in the file.
     """
 
     names: tuple[str, ...]
     source: Source
     where: str
     own: bool
+    implied: bool = False
+    note: str = ""
 
     @property
     def counts(self) -> tuple[int, ...]:
         """Of how many classes it may be: a background before or behind them is none."""
         count = len(self.names)
+        if self.implied:
+            return (count - 1,)
         bare = count > 1 and (is_background(self.names[0]) or is_background(self.names[-1]))
         return (count, count - 1) if bare else (count,)
 
@@ -150,13 +158,6 @@ class Evidence:
                     return count
         return None
 
-    def pick_labels(self, *counts: int) -> Labels | None:
-        """The best list that has one of these lengths."""
-        for each in self.labels:
-            if len(each.names) in counts:
-                return each
-        return None
-
     def guess_labels(self, count: int) -> Labels:
         """Labels where none are given."""
         names, why = guessed_labels(count)
@@ -220,15 +221,18 @@ def _label_lists(found: Evidence, archive: Archive, beside: dict[str, bytes]) ->
             yield from _parsed(content, name, "metadata", f"{name} in the file")
     own = {pattern.format(found.path.stem) for pattern in _OWN}
     for name, content in beside.items():
-        yield from _parsed(content, name, "labels file", name, own=name in own)
+        lists = list(_parsed(content, name, "labels file", name, own=name in own))
+        if name in own and not lists and name.endswith(_PLAIN_SUFFIXES):
+            found.remarks.append(f"{name} is no list of labels")
+        yield from lists
 
 
 def _parsed(
     content: bytes, name: str, source: Source, where: str, *, own: bool = True
 ) -> Iterator[Labels]:
-    names = parse_labels(content, name)
-    if names and any(each != PLACEHOLDER for each in names):
-        yield Labels(tuple(names), source, where, own)
+    found = read_labels(content, name)
+    if any(each != PLACEHOLDER for each in found.names):
+        yield Labels(found.names, source, where, own, found.implied, found.note)
 
 
 def asked_labels(path: Path, wanted: str) -> Labels:
@@ -240,12 +244,14 @@ def asked_labels(path: Path, wanted: str) -> Labels:
     for file in (path.parent / wanted, Path(wanted)):
         if file.is_file():
             content = _read_small(file)
-            names = parse_labels(content, file.name) if content else []
-            if not names:
+            found = read_labels(content, file.name)
+            if not found.names:
                 raise ModelError(
                     f"{file} is no list of labels", "write one name a line, in the order of the ids"
                 )
-            return Labels(tuple(names), "query", wanted, own=True)
+            return Labels(
+                found.names, "query", wanted, own=True, implied=found.implied, note=found.note
+            )
     raise ModelError(
         f"there is no file of labels {wanted!r}",
         f"give its path, from {path.parent.resolve()} or from the working directory",

@@ -5,7 +5,15 @@ from edge_detect.models.file.graph import FileOperator, FileTensor
 from edge_detect.models.file.operators import read_options
 from edge_detect.models.infer.anchors import KnownAnchors, find_anchors
 from edge_detect.models.infer.coco import COCO_80, COCO_90
-from edge_detect.models.infer.common import dims, fill_labels, fill_nms, fill_scores, is_background
+from edge_detect.models.infer.common import (
+    counted,
+    dims,
+    fill_labels,
+    fill_nms,
+    fill_scores,
+    is_background,
+    reaching,
+)
 from edge_detect.models.infer.decoded import fill_unit
 from edge_detect.models.infer.draft import Draft
 from edge_detect.models.infer.evidence import Evidence, Labels
@@ -92,19 +100,21 @@ def _fill_ids(draft: Draft, classes: int) -> None:
     names, offset, why = labels.names, 0, "class 0 of the operator is the first object"
     if len(names) > 1 and is_background(names[0]):
         offset, why = 1, f"the list of labels begins with {names[0]!r}"
-    elif classes == len(COCO_90) and len(names) == len(COCO_80):
+    objects = names[offset:]
+    if classes == len(COCO_90) and len(objects) == len(COCO_80):
         # Names without the gaps of the ids that the model was trained for.
-        taken = iter(names)
-        names = tuple(each if each == "n/a" else next(taken) for each in COCO_90)
-        why = "80 names for the 90 ids of COCO"
-    elif classes and len(names) not in (classes, classes + 1):
-        draft.remark(f"{labels.where}: {len(names)} labels for {classes} classes")
+        taken = iter(objects)
+        spread = tuple(each if each == "n/a" else next(taken) for each in COCO_90)
+        names, why = names[:offset] + spread, "80 names for the 90 ids of COCO"
+    elif classes and len(objects) not in (classes, classes + 1 - offset):
+        draft.remark(f"{labels.where}: {counted(len(objects))} for {classes} classes")
     draft.set_labels(labels, _reaching(names, classes + offset))
     draft.set(".label_offset", offset, labels.source, why, certain=offset > 0 or bool(classes))
 
 
 def _fits(labels: Labels, classes: int) -> bool:
-    return not classes or len(labels.names) in (classes, classes + 1, len(COCO_80))
+    count = len(labels.names) - labels.implied
+    return not classes or count in (classes, classes + 1 - labels.implied, len(COCO_80))
 
 
 def _reaching(names: tuple[str, ...], count: int) -> tuple[str, ...]:
@@ -114,8 +124,7 @@ def _reaching(names: tuple[str, ...], count: int) -> tuple[str, ...]:
     coco = ("n/a", *COCO_90)
     same = sum(mine == theirs for mine, theirs in zip(names, coco, strict=False))
     more = coco if same > 0.8 * len(names) and len(coco) >= count else ()
-    missing = range(len(names), count)
-    return names + tuple(more[index] if more else f"class {index}" for index in missing)
+    return names + tuple(more[len(names) : count]) if more else reaching(names, count)
 
 
 def infer_raw(evidence: Evidence) -> Draft | None:
