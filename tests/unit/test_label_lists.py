@@ -29,6 +29,10 @@ from edge_detect.models.infer.overrides import parse_overrides
         (json.dumps({"names": {"0": "cat", "1": "dog"}}), ["cat", "dog"]),
         (json.dumps([{"id": 1, "name": "cat"}]), ["n/a", "cat"]),
         ("path: x\nnames: [cat, 'dog']\n", ["cat", "dog"]),
+        (
+            "names: [cat, 'dog, small', \"it's\" ,hot dog ]\n",
+            ["cat", "dog, small", "it's", "hot dog"],
+        ),
         ("names:\n  0: cat\n  1: dog\nnc: 2\n", ["cat", "dog"]),
         ("names:\n- cat\n- dog\n", ["cat", "dog"]),
         ("[not json", []),

@@ -24,10 +24,11 @@ _MOST_CHARACTERS = 1_000_000
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _NUMBERED = re.compile(r"^\s*(\d{1,5})(?:\s*[:=,]\s*|\s+)(\S.*?)\s*$")
 _COMMENT = re.compile(r"^#+(?:\s|$)")
-# Strings in quotes, comments, braces, and what is between them.
-_PARTS = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|#[^\n]*|[{}]|[^\"'#{}]+|[\"']")
+# Strings in quotes, at most to the end of the line; comments, braces, and what is between them.
+_PARTS = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"?|'(?:[^'\\\n]|\\.)*'?|#[^\n]*|[{}]|[^\"'#{}]+")
 _ENTRY = re.compile(r"(\w+)\s*:\s*(\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|\S+)")
 _NAMES_LINE = re.compile(r"^names\s*:\s*(.*)$")
+_YAML_ENTRY = re.compile(r"\s*(\"[^\"]*\"|'[^']*'|[^\s,][^,]*)")
 _YAML_ITEM = re.compile(r"^\s*(?:-\s+|['\"]?(\d{1,5})['\"]?\s*:\s+)(.+?)\s*$")
 
 
@@ -231,7 +232,7 @@ def _parse_yaml(text: str) -> LabelList:
         rest = match[1].partition(" #")[0].strip() if match else ""
     if rest.startswith("["):
         joined = " ".join([rest, *lines[begin + 1 :]]).partition("]")[0].lstrip("[")
-        return LabelList(tuple(_unquoted(each) for each in joined.split(",") if each.strip()))
+        return LabelList(tuple(map(_unquoted, _YAML_ENTRY.findall(joined))))
     numbered: dict[int, str] = {}
     for line in lines[begin + 1 :]:
         match = _YAML_ITEM.match(line)
