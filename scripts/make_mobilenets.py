@@ -22,7 +22,7 @@ from edge_detect.tools.convert.drop_background import drop_background
 from edge_detect.tools.convert.flatbuffer import Graph
 from edge_detect.tools.convert.float16 import fold_float16, store_float16
 from edge_detect.tools.convert.float_model import FloatModel, load_tensorflow
-from edge_detect.tools.convert.quantize import Progress, to_real
+from edge_detect.tools.convert.quantize import Progress, QuantizerOptions, to_real
 from edge_detect.tools.convert.ssd_graph import UNUSED
 from edge_detect.tools.convert.tfjs import convert_ssd_tfjs, read_tfjs_graph
 
@@ -89,6 +89,7 @@ class Workshop:
         out: Where bundled files go.
         calibration: Pictures.
         every: Of a calibration video, each so many-th frame.
+        options: Of the quantizer, for the network of COCO.
         finish: Writes a model with its figures: path, content, manifest, scratch folder, and
             the name of the float twin in there less `-float32`.
         progress: See `convert_to_tflite`.
@@ -98,6 +99,7 @@ class Workshop:
     out: Path
     calibration: list[Path]
     every: int
+    options: QuantizerOptions
     finish: Callable[[Path, bytes, dict[str, Any], Path, str], None]
     progress: Progress
 
@@ -129,6 +131,7 @@ def make_coco(workshop: Workshop) -> None:
         workshop.calibration,
         workshop.scratch / f"{COCO_NAME}.tflite",
         every=workshop.every,
+        options=workshop.options,
         float_out=float_out,
         progress=workshop.progress,
     )

@@ -31,7 +31,7 @@ _Pixels = NDArray[np.uint8]
 CANDIDATES = tuple(
     QuantizerOptions(equalization=limit, clip_weight=weight)
     for limit in (16, 0)
-    for weight in (1.0, 2.0, 4.0, 8.0, 16.0)
+    for weight in (2.0, 4.0, 8.0, 16.0)
 )
 
 
