@@ -126,6 +126,19 @@ def test_a_trial_run_tells_distributions_from_as_many_classes(make, order):
     assert inferred.find("dfl.levels").source == "probe"
 
 
+@pytest.mark.parametrize(("low", "scores"), [(-9.0, "sigmoid"), (0.01, "probability")])
+def test_a_trial_run_tells_what_the_scores_of_few_classes_beside_distributions_are(
+    make, low, scores
+):
+    outputs = []
+    for side in (8, 4, 2):
+        pair = np.zeros((1, side, side, 32)), np.full((1, side, side, 3), low)
+        outputs += outputs_of(pair, 1, (f"{side}a", f"{side}b"))
+    entry = settle(find_model(make(outputs)))
+    assert (entry.spec.dfl.bins, entry.spec.dfl.scores) == (8, scores)
+    assert entry.inferred.find("dfl.scores").source == "probe"
+
+
 FACE = ([5, -8], [-8, 4])
 
 

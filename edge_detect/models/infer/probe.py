@@ -248,7 +248,8 @@ def _scores(key: str, section: Any, outputs: dict[str, NDArray[np.float64]]) -> 
     if values is None:
         return None
     if hasattr(section, "levels"):
-        values = values[:, : -4 * section.bins]
+        names = section.outputs or section.levels[0].outputs
+        values = values if "classes" in names else values[:, : -4 * section.bins]
     elif "joined" in section.outputs:
         values = values[:, 4:]
     if not values.size or not np.isfinite(values).all():
