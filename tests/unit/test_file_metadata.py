@@ -219,8 +219,8 @@ def test_metadata_whose_labels_do_not_fit_is_named(tmp_path):
     files = {"metadata.json": json.dumps({**ULTRALYTICS, "names": {0: "cat"}})}
     output = tensor("output", (1, 9, 2100), values=0)
     entry = find_model(write_made(tmp_path / "best.tflite", [IMAGE], [output], files=files))
-    assert "1 labels do not fit 5 classes" in entry.inferred.remarks[0]
-    assert "1 labels do not fit 5 classes" in entry.inferred.summary()
+    assert "1 label does not fit 5 classes" in entry.inferred.remarks[0]
+    assert "1 label does not fit 5 classes" in entry.inferred.summary()
 
 
 def test_options_of_an_operator_are_read_from_its_flexbuffer():
