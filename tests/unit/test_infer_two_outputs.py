@@ -63,6 +63,52 @@ def test_a_trial_run_tells_boxes_of_a_detr_with_four_classes(make, order):
 
 
 @ANY_ORDER
+def test_the_sigmoid_that_makes_boxes_of_a_detr_does_not_make_its_logits_probabilities(make, order):
+    boxes, logits = np.full((1, 50, 4), 0.1), np.full((1, 50, 4), -6.0)
+    boxes[0, 3], logits[0, 3, 1] = CENTRE / 64, 3
+    raw = tensor("raw", boxes.shape, values=np.log(boxes / (1 - boxes)))
+    outputs = [tensor("a", boxes.shape), tensor("b", logits.shape, values=logits)][::order]
+    path = make(outputs, constants=[raw], operators=[Op(LOGISTIC, ["raw"], ["a"])])
+    inferred = check(path, "class 1")
+    assert inferred.spec.decoded.outputs == {"boxes": "a", "scores": "b"}
+    assert inferred.spec.decoded.scores == "sigmoid"
+
+
+@ANY_ORDER
+@pytest.mark.parametrize("unit", ["pixels", "relative"])
+def test_what_quantized_boxes_can_hold_tells_nothing_while_they_may_be_scores(make, order, unit):
+    """Boxes to 127 and scores to 1, or boxes to 1.2: neither range is that of the other."""
+    side, step = (1, 0.5) if unit == "pixels" else (64, 1.2 / 255)
+    boxes, scores = np.tile(CENTRE / side * 0.6, (1, 84, 1)), np.zeros((1, 84, 4))
+    boxes[0, 70], scores[0, 70, 2] = CENTRE / side, 0.9
+    outputs = [
+        tensor("a", boxes.shape, "int8", step, -128, values=boxes),
+        tensor("b", scores.shape, "int8", 1 / 255, -128, values=scores),
+    ]
+    inferred = check(make(outputs[::order]), "class 2")
+    assert inferred.spec.decoded.outputs == {"boxes": "a", "scores": "b"}
+    assert (inferred.spec.decoded.unit, inferred.spec.decoded.scores) == (unit, "probability")
+
+
+@ANY_ORDER
+@pytest.mark.parametrize(("low", "scores"), [(-9.0, "sigmoid"), (0.01, "probability")])
+def test_quantized_distributions_do_not_make_scores_logits(make, order, low, scores):
+    """32 classes, and 4 x 8 logits of distances."""
+    outputs = []
+    for side in (8, 4, 2):
+        boxes = np.zeros((1, side, side, 32))
+        boxes[..., 1::8] = 4
+        pair = [
+            tensor(f"{side}a", boxes.shape, "int8", 1 / 8, values=boxes),
+            tensor(f"{side}b", boxes.shape, values=np.full(boxes.shape, low)),
+        ]
+        outputs += pair[::order]
+    entry = settle(find_model(make(outputs)))
+    assert entry.spec.dfl.levels[0].outputs == {"boxes": "8a", "classes": "8b"}
+    assert entry.spec.dfl.scores == scores
+
+
+@ANY_ORDER
 @pytest.mark.parametrize("unit", [1, 64])
 @pytest.mark.parametrize("layout", ["rows", "columns"])
 def test_a_trial_run_tells_boxes_of_a_yolov8_with_four_classes(make, order, unit, layout):

@@ -129,7 +129,9 @@ def scores_are(evidence: Evidence, tensor: FileTensor) -> tuple[str, str]:
     return "", ""
 
 
-def fill_scores(draft: Draft, tensor: FileTensor, logits: str, guess: str) -> None:
+def fill_scores(
+    draft: Draft, tensor: FileTensor, logits: str, guess: str, *, sure: bool = True
+) -> None:
     """Key `scores` of the section.
 
     Args:
@@ -137,9 +139,10 @@ def fill_scores(draft: Draft, tensor: FileTensor, logits: str, guess: str) -> No
         tensor: With the scores.
         logits: What logits are in this family: `sigmoid` or `softmax`.
         guess: Where nothing tells; one inference will.
+        sure: Whether the tensor certainly holds the scores: another one tells nothing.
     """
     kind, why = scores_are(draft.evidence, tensor)
-    if kind:
+    if kind and sure:
         value = "probability" if kind == "probability" else logits
         draft.set(".scores", value, "constants" if "makes" in why else "tensors", why)
         return

@@ -167,13 +167,16 @@ def _fill(
     return draft
 
 
-def fill_unit(draft: Draft, boxes: FileTensor, *, numbered: bool = False) -> None:
+def fill_unit(
+    draft: Draft, boxes: FileTensor, *, numbered: bool = False, sure: bool = True
+) -> None:
     """Whether boxes are in pixels or in parts of the input.
 
     Args:
         draft: The manifest.
         boxes: With the boxes.
         numbered: Whether class numbers stand in the same tensor: they need as much room as pixels.
+        sure: Whether the tensor certainly holds the boxes: another one tells nothing.
     """
     notes = draft.evidence.metadata.outputs if draft.evidence.metadata else ()
     said = next((each.unit for each in notes if each.unit and each.box), "")
@@ -181,9 +184,9 @@ def fill_unit(draft: Draft, boxes: FileTensor, *, numbered: bool = False) -> Non
     fact = f"{boxes.name} can be {boxes.limits[0]:.3g} to {high:.3g}"
     if said:
         draft.set(".unit", said, "metadata", "coordinates of the boxes")
-    elif boxes.quantized and high <= _RELATIVE_REACH:
+    elif boxes.quantized and sure and high <= _RELATIVE_REACH:
         draft.set(".unit", "relative", "tensors", fact)
-    elif boxes.quantized and high > side / 2 and not numbered:
+    elif boxes.quantized and sure and high > side / 2 and not numbered:
         draft.set(".unit", "pixels", "tensors", fact)
     elif boxes.quantized:
         unit = "pixels" if high > side / (2 if numbered else 8) else "relative"
@@ -320,8 +323,8 @@ def infer_split(evidence: Evidence) -> Draft | None:
     fill_pair(draft, boxes, scores, order)
     draft.set(".layout", layout, "tensors", why)
     draft.set(".box", "cxcywh", "rule", f"as all of {draft.kind}")
-    fill_scores(draft, scores, "sigmoid", "probability")
-    fill_unit(draft, boxes)
+    fill_scores(draft, scores, "sigmoid", "probability", sure=order.certain)
+    fill_unit(draft, boxes, sure=order.certain)
     fill_labels(draft, scores.count // count)
     fill_input(draft, YOLO)
     fill_nms(draft, 0.25, 0.6)
@@ -346,29 +349,29 @@ def infer_detr(evidence: Evidence) -> Draft | None:
     draft.set(".layout", layout, "tensors", why)
     draft.set(".box", "cxcywh", "rule", "as all of DETR")
     draft.set(".unit", "relative", "rule", "as all of DETR")
-    _fill_detr_classes(draft, scores, columns)
+    _fill_detr_classes(draft, scores, columns, sure=order.certain)
     fill_input(draft, DETR)
     fill_nms(draft, 0.4, 0.6, "none")
     return draft
 
 
-def _fill_detr_classes(draft: Draft, scores: FileTensor, columns: int) -> None:
+def _fill_detr_classes(draft: Draft, scores: FileTensor, columns: int, *, sure: bool) -> None:
     """Sigmoids, one per class; the first DETRs have a softmax with "no object" at the end."""
     evidence = draft.evidence
     told = evidence.told_classes(columns, columns - 1)
     if any(each.implied and len(each.names) == columns for each in evidence.labels):
         draft.set(".first", 1, "labels file", "the ids of the list are columns, and begin at 1")
         draft.set(".label_offset", -1, "labels file", "the labels begin with the first object")
-        fill_scores(draft, scores, "sigmoid", "sigmoid")
+        fill_scores(draft, scores, "sigmoid", "sigmoid", sure=sure)
         fill_labels(draft, columns - 1)
         return
     no_object = told == columns - 1 or (told is None and columns in (81, 92))
     if no_object:
         draft.set(".last", 1, "tensors", f"{columns} scores for {columns - 1} labels")
-        fill_scores(draft, scores, "softmax", "softmax")
+        fill_scores(draft, scores, "softmax", "softmax", sure=sure)
         columns -= 1
     else:
-        fill_scores(draft, scores, "sigmoid", "sigmoid")
+        fill_scores(draft, scores, "sigmoid", "sigmoid", sure=sure)
     if columns == 91 and told != 91:
         # Category ids of COCO as they are, from 1.
         draft.set(".first", 1, "tensors", "91 scores: ids of COCO from 1")

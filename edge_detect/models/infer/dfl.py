@@ -120,7 +120,8 @@ def _split(evidence: Evidence, levels: dict[int, list[Level]]) -> Draft | None:
     why = f"{4 * bins} and {classes} channels: {order.why}"
     draft.set(".levels", rows, order.source, why, certain=order.certain, shown=order.shown)
     draft.ask(".levels")
-    fill_scores(draft, scores[0].tensor, "sigmoid", "sigmoid" if bins == 16 else "probability")
+    guess = "sigmoid" if bins == 16 else "probability"
+    fill_scores(draft, scores[0].tensor, "sigmoid", guess, sure=order.certain)
     return _finish(draft, bins, classes)
 
 

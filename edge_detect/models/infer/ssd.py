@@ -148,7 +148,7 @@ def infer_raw(evidence: Evidence) -> Draft | None:
     if known.scores:
         draft.set(".scores", known.scores, known.source, known.why)
     else:
-        fill_scores(draft, scores, "sigmoid", "sigmoid")
+        fill_scores(draft, scores, "sigmoid", "sigmoid", sure=order.certain)
     _fill_background(draft, columns, known)
     fill_input(draft, known.rule)
     fill_nms(draft, known.score, known.iou)
@@ -168,8 +168,8 @@ def _decoded(
     fill_pair(draft, boxes, scores, which)
     order = "yxyx" if known.keys.get("box", "yxhw") == "yxhw" else "xyxy"
     draft.guess(".box", order, f"the usual one of {known.kind}", f"boxes are {order}")
-    fill_unit(draft, boxes)
-    fill_scores(draft, scores, "sigmoid", "probability")
+    fill_unit(draft, boxes, sure=which.certain)
+    fill_scores(draft, scores, "sigmoid", "probability", sure=which.certain)
     _fill_background(draft, columns, known)
     fill_input(draft, known.rule)
     fill_nms(draft, known.score, known.iou)
