@@ -11,7 +11,7 @@ from support.made_models import Op, tensor, write_made
 from edge_detect.core import ModelError
 from edge_detect.models import find_model, load_model
 
-LEAKY_RELU, CONCATENATION = 98, 2
+LEAKY_RELU, CONCATENATION, CONV_2D = 98, 2, 3
 
 
 @pytest.fixture
@@ -78,14 +78,43 @@ def test_a_list_of_labels_tells_anchors_from_distributions(make, name):
     check(found_in(make(anchored(75, 4), beside={name: of_anchors}), ANCHORS), "name 4")
 
 
-def test_an_activation_of_darknet_tells_anchors_from_distributions(make):
+@pytest.mark.parametrize("channels", [75, 144])
+def test_an_activation_of_darknet_tells_anchors_from_distributions(make, channels):
     leaky = {
         "operators": [Op(LEAKY_RELU, ["image"], ["aside"])],
         "constants": [tensor("aside", (1, 64, 64, 3))],
     }
     with pytest.raises(ModelError, match="the anchors are not in the file") as error:
-        find_model(make(anchored(75, 4), **leaky))
+        find_model(make(anchored(channels, 4), **leaky))
     assert "family=dfl" not in error.value.hint
+
+
+def convolved(outputs):
+    """The same outputs, each made by a convolution: 1 x 1, of the same tensor."""
+    channels = outputs[0].shape[-1]
+    kernel = np.eye(channels).reshape(channels, 1, 1, channels)
+    constants = [tensor("kernel", kernel.shape, values=kernel)]
+    constants += [tensor(f"{each.name}x", each.shape, values=each.values) for each in outputs]
+    constants.append(tensor("bias", (channels,), values=0))
+    strides = {1: Scalar("i", 1), 2: Scalar("i", 1)}
+    operators = [
+        Op(CONV_2D, [f"{each.name}x", "kernel", "bias"], [each.name], 1, strides)
+        for each in outputs
+    ]
+    made = [tensor(each.name, each.shape) for each in outputs]
+    return {"outputs": made, "constants": constants, "operators": operators}
+
+
+def test_a_convolution_tells_anchors_of_43_classes_from_distributions_of_80(make):
+    """144 channels are 3 x (5 + 43), and 64 + 80: those of YOLOv8 for COCO, joined."""
+    with pytest.raises(ModelError, match="the anchors are not in the file") as error:
+        find_model(make(**convolved(anchored(144, 4))))
+    assert "family=dfl" not in error.value.hint
+    check(found_in(make(**convolved(anchored(144, 4))), ANCHORS), "class 4")
+
+
+def test_144_channels_whose_maker_tells_nothing_are_a_yolov8_for_coco(make):
+    check(found_in(make(raw_yolov8(80, 16))), "dog", (8, 8, 24, 24))
 
 
 @pytest.mark.parametrize("count", [3, 79])

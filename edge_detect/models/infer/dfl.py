@@ -77,11 +77,13 @@ def _holds_distances(evidence: Evidence, found: list[Level], classes: int) -> bo
         return told == classes
     makers = [evidence.graph.producer(each.tensor.index) for each in found]
     names = {each.name for each in makers if each is not None}
-    if names == {"CONCATENATION"} or classes == _COCO_CLASSES:
+    if names == {"CONCATENATION"}:
         return True
     activated = evidence.has_operator("LEAKY_RELU", "PRELU", "TANH")
     if names == {"CONV_2D"} or activated or of_anchors == _COCO_CLASSES:
         return False
+    if classes == _COCO_CLASSES:
+        return True
     raise ModelError(
         f"{evidence.path}: grids of {channels} channels are 3 x (5 + {of_anchors}) of YOLOv3 to"
         f" YOLOv7, whose anchors are not in the file, or 64 + {classes} of YOLOv8",
