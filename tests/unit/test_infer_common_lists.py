@@ -74,12 +74,26 @@ def test_transposed_yolov8_of_three_classes(make):
     check(make(values, LABELS), "dog")
 
 
-def test_detr_with_no_object_behind_three_classes(make, tmp_path):
-    boxes, scores = np.full((1, 50, 4), 0.1), np.tile([-6.0, -6, -6, 6], (1, 50, 1))
-    boxes[0, 3], scores[0, 3] = CENTRE / 64, [-6, 3, -6, -6]
-    outputs = [tensor("box", boxes.shape, values=boxes), tensor("s", scores.shape, values=scores)]
+@pytest.mark.parametrize("scale", [0, 1 / 8])
+@pytest.mark.parametrize(
+    ("last", "kind", "score"), [(6, "softmax", 1 - 1e-4), (-7, "sigmoid", 1 / (1 + np.exp(-3)))]
+)
+def test_detr_with_no_object_behind_three_classes(make, tmp_path, last, kind, score, scale):
+    """Of a softmax, "no object" is the greatest nearly everywhere; of sigmoids, it is unused."""
+    boxes, scores = np.full((1, 50, 4), 0.1), np.tile([-6.0, -6, -6, last], (1, 50, 1))
+    boxes[0, 3], scores[0, 3] = CENTRE / 64, [-6, 3, -6, -7]
+    dtype = "int8" if scale else "float32"
+    outputs = [
+        tensor("box", boxes.shape, values=boxes),
+        tensor("s", scores.shape, dtype, scale, values=scores),
+    ]
     (tmp_path / "labels.txt").write_text(LABELS["labels.txt"])
-    check(write_made(tmp_path / "m.tflite", [tensor("image", (1, 64, 64, 3))], outputs), "dog")
+    path = write_made(tmp_path / "m.tflite", [tensor("image", (1, 64, 64, 3))], outputs)
+    assert check(path, "dog").spec.decoded.scores == kind
+    with load_model(path, accelerator="cpu") as detector:
+        found = detector(np.zeros((64, 64, 3), np.uint8))
+        assert (detector.spec.decoded.last, found.names) == (1, ["dog"])
+        assert found.scores[0] == pytest.approx(score, abs=0.005)
 
 
 def test_one_grid_with_anchors_is_no_fomo(make):

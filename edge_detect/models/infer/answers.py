@@ -14,7 +14,7 @@ from edge_detect.models.infer.evidence import guessed_labels
 from edge_detect.models.infer.inference import Finding, Inference
 from edge_detect.models.spec import validate_manifest
 
-__all__ = ["answer_outputs"]
+__all__ = ["answer_outputs", "leading_column"]
 
 Values = NDArray[np.float64]
 
@@ -114,7 +114,7 @@ def _offsets_first(one: Values, other: Values) -> tuple[bool | None, str]:
     negative = [float((each < 0).mean()) >= _MOST for each in sides]
     if negative[0] != negative[1]:
         return negative[1], "nearly all scores are negative"
-    leading = [_leading(each) is not None for each in sides]
+    leading = [leading_column(each) is not None for each in sides]
     if leading[0] != leading[1]:
         return leading[1], "one score leads in nearly all rows"
     within = [_within(each) for each in sides]
@@ -146,7 +146,7 @@ def _within(values: Values) -> bool:
     return bool(values.min() >= -_SLACK and values.max() <= 1 + _SLACK)
 
 
-def _leading(values: Values) -> int | None:
+def leading_column(values: Values) -> int | None:
     """The column that is the greatest in nearly all rows; None where there is none."""
     if values.shape[1] < 2:
         return None
@@ -165,7 +165,7 @@ def _background(key: str, inferred: Inference, outputs: Mapping[str, Values]) ->
     if scores is None or scores.shape[1] < 2:
         return []
     columns = scores.shape[1]
-    leading = _leading(scores)
+    leading = leading_column(scores)
     if leading is None or leading not in (0, columns - 1):
         why = "no score leads in nearly all rows"
         return [Finding(key, "none" if family == "ssd" else 0, "probe", certain=True, why=why)]

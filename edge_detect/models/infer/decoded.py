@@ -368,6 +368,8 @@ def _fill_detr_classes(draft: Draft, scores: FileTensor, columns: int, *, sure: 
     no_object = told == columns - 1 or (told is None and columns in (81, 92))
     if no_object:
         draft.set(".last", 1, "tensors", f"{columns} scores for {columns - 1} labels")
+        # Logits may also be sigmoids beside a column that is never used.
+        sure = sure and scores_are(evidence, scores)[0] == "probability"
         fill_scores(draft, scores, "softmax", "softmax", sure=sure)
         columns -= 1
     else:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge_detect.core import EdgeDetectError, ModelError
 from edge_detect.models.catalogue import CatalogueEntry
-from edge_detect.models.infer.answers import answer_outputs
+from edge_detect.models.infer.answers import answer_outputs, leading_column
 from edge_detect.models.infer.inference import Finding, Inference
 from edge_detect.models.preprocess import pixel_table
 from edge_detect.models.runtime import open_session
@@ -256,8 +256,24 @@ def _scores(key: str, section: Any, outputs: dict[str, NDArray[np.float64]]) -> 
         return None
     low, high = float(values.min()), float(values.max())
     # Probabilities may be above 1 by a fault, which is counted in use; none is far below 0.
-    logits = low < -_SLACK
-    guessed = section.scores
+    why = f"scores are {low:.3g} to {high:.3g}"
+    if low >= -_SLACK:
+        return Finding(key, "probability", "probe", certain=True, why=why)
+    value, fact = _logits(section, values)
+    return Finding(key, value, "probe", certain=True, why=f"{why}{fact}")
+
+
+def _logits(section: Any, values: NDArray[np.float64]) -> tuple[str, str]:
+    """What logits are, `sigmoid` or `softmax`; and the fact that tells it, if there is one.
+
+    Args:
+        section: Of the family, with what was guessed.
+        values: (candidates, columns) logits.
+    """
+    if section.scores == "softmax" and getattr(section, "last", 0):
+        # Nearly all queries find nothing: of a softmax, "no object" is the greatest then.
+        if leading_column(values) == values.shape[1] - 1:
+            return "softmax", ", and the last one leads in nearly all rows"
+        return "sigmoid", ", and the last one does not lead in nearly all rows"
     usual = "softmax" if "grid" in section.outputs else "sigmoid"
-    value = "probability" if not logits else (usual if guessed == "probability" else guessed)
-    return Finding(key, value, "probe", certain=True, why=f"scores are {low:.3g} to {high:.3g}")
+    return (usual if section.scores == "probability" else str(section.scores)), ""
