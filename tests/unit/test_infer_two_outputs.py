@@ -210,6 +210,26 @@ def test_a_trial_run_tells_a_background_that_comes_first(make, probabilities):
     assert inferred.find("ssd.background").source == "probe"
 
 
+@pytest.mark.parametrize("said", ["query", "manifest"])
+@pytest.mark.parametrize(
+    ("offset", "labels", "name"),
+    [
+        (0, ["class 0", "class 1", "class 2"], "class 2"),
+        (1, ["class 0", "class 1", "class 2", "class 3"], "class 3"),
+    ],
+)
+def test_a_label_offset_that_is_said_stays_where_a_trial_run_finds_a_background(
+    make, said, offset, labels, name
+):
+    beside = {"m.toml": f"[ssd]\nlabel_offset = {offset}\n"} if said == "manifest" else {}
+    path = make(outputs_of(ssd(([5, -8, -8], [-8, -8, 4])), 1), 300, beside)
+    query = f"?label_offset={offset}" if said == "query" else ""
+    inferred = check(f"{path}{query}", name, SSD_BOX)
+    assert (inferred.spec.ssd.background, inferred.spec.ssd.label_offset) == ("first", offset)
+    assert inferred.spec.labels == labels
+    assert inferred.find("ssd.label_offset").source == said
+
+
 def test_a_trial_run_tells_a_background_that_comes_last(make):
     rows = ([-8, -8, 5], [-8, 4, -8])
     check(make(outputs_of(ssd(rows), 1), 300), "class 1", SSD_BOX)

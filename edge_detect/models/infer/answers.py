@@ -24,6 +24,8 @@ _SLACK = 0.01
 _LARGEST_RELATIVE = 4.0
 # "Nearly all" candidates, or values.
 _MOST = 0.9
+# What a person says is not replaced.
+_SAID = ("query", "manifest")
 _ORDER = ("outputs.boxes", "levels", "background", "first")
 
 
@@ -172,7 +174,11 @@ def _background(key: str, inferred: Inference, outputs: Mapping[str, Values]) ->
     if np.median(scores[:, leading]) <= (0.5 if _within(scores) else 0.0):
         return []
     why = f"score {leading} leads in nearly all rows"
-    findings = [_labels(inferred, columns - 1)]
+    said = inferred.find(f"{family}.label_offset")
+    fixed = said is not None and said.source in _SAID
+    offset = section.label_offset if fixed else -int(leading == 0)
+    # The last column that is an object has the last label.
+    findings = [_labels(inferred, max(1, columns - int(leading > 0) + offset))]
     if family == "ssd":
         position = "first" if leading == 0 else "last"
         findings.append(Finding(key, position, "probe", certain=True, why=why))
@@ -180,7 +186,7 @@ def _background(key: str, inferred: Inference, outputs: Mapping[str, Values]) ->
         for name, value in (("first", int(leading == 0)), ("last", int(leading > 0))):
             key = f"{family}.{name}"
             findings.append(Finding(key, value, "probe", certain=True, why=why))
-    if leading == 0:
+    if leading == 0 and not fixed:
         findings.append(Finding(f"{family}.label_offset", -1, "probe", certain=True, why=why))
     return findings
 
