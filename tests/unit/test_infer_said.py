@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support.made_models import tensor, write_made
+from support.made_models import postprocess, tensor, write_made
 
 from edge_detect.core import ConfigError, ModelError
 from edge_detect.models import find_model, load_model
@@ -49,6 +49,21 @@ def test_a_key_that_changes_nothing_is_named_in_the_line_at_start(make, query, r
 def test_keys_that_change_something_are_not_remarked_on(make):
     said = f"{make()}?pad=3&mean=0&std=1&iou_threshold=0.4&nms=soft"
     assert find(said).inferred.remarks == ()
+
+
+@pytest.mark.parametrize(
+    ("query", "remark"),
+    [
+        ("iou_threshold=0.4", "TFLite_Detection_PostProcess suppresses in the graph"),
+        ("nms=soft", "TFLite_Detection_PostProcess suppresses in the graph"),
+        ("scores=sigmoid", "those of TFLite_Detection_PostProcess are taken as they are"),
+    ],
+)
+def test_a_key_for_what_the_graph_does_itself_changes_nothing(tmp_path, query, remark):
+    path = write_made(tmp_path / "ssd.tflite", **postprocess())
+    key = query.partition("=")[0]
+    assert find(f"{path}?{query}").inferred.remarks == (f"{key} changes nothing: {remark}",)
+    assert find(f"{path}?score_threshold=0.2").inferred.remarks == ()
 
 
 def test_a_scale_for_pixels_that_are_taken_as_they_are_changes_nothing(make):

@@ -137,15 +137,21 @@ def useless(overrides: Overrides, spec: ModelSpec, *, float_input: bool) -> list
     """
     heads = spec.yolo.heads if spec.yolo is not None else []
     as_pixels = not float_input and spec.input.encoding == "pixels"
-    suppressed = spec.family != "fomo" and spec.nms.method != "none"
+    in_graph = spec.head == "postprocess"
+    suppressed = spec.family != "fomo" and spec.nms.method != "none" and not in_graph
+    where = "TFLite_Detection_PostProcess suppresses in the graph"
     applies = {
         "anchors": (any(head.anchors for head in heads), "the model has no raw YOLO grids"),
         "encoding": (not float_input, "the input is floating point"),
         "mean": (not as_pixels, "the input takes pixels as they are"),
         "std": (not as_pixels, "the input takes pixels as they are"),
         "pad": (spec.input.resize == "letterbox", "resize is stretch"),
-        "iou_threshold": (suppressed, "the model has no suppression"),
-        "nms": (spec.family != "fomo", "a FOMO has no suppression"),
+        "iou_threshold": (suppressed, where if in_graph else "the model has no suppression"),
+        "nms": (
+            spec.family != "fomo" and not in_graph,
+            where if in_graph else "a FOMO has no suppression",
+        ),
+        "scores": (not in_graph, "those of TFLite_Detection_PostProcess are taken as they are"),
     }
     return [
         f"{key} changes nothing: {why}"
