@@ -292,4 +292,8 @@ def _entry(manifest: Path, overrides: Overrides, path: Path | None = None) -> Ca
     if not path.exists() and spec.origin.url:
         pulled = [folder / spec.file for folder in models_paths()]
         path = next((each for each in pulled if each.exists()), user_models_path() / spec.file)
+    if overrides and inferred is None:
+        from edge_detect.models.infer.completion import warn_of_useless
+
+        warn_of_useless(path, spec, overrides)
     return CatalogueEntry(spec, manifest, path, path.exists(), inferred, overrides)

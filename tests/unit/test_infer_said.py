@@ -6,7 +6,9 @@ from support.made_models import postprocess, tensor, write_made
 
 from edge_detect.core import ConfigError, ModelError
 from edge_detect.models import find_model, load_model
+from edge_detect.models.infer.manifest import manifest_of
 from edge_detect.models.options import LoadOptions, find_with_options
+from edge_detect.tools.convert.write_manifest import manifest_text
 
 
 def find(said):
@@ -70,6 +72,39 @@ def test_a_scale_for_pixels_that_are_taken_as_they_are_changes_nothing(make):
     path = make(dtype="uint8", scale=1 / 255)
     remarks = find(f"{path}?mean=3&encoding=pixels").inferred.remarks
     assert remarks == ("mean changes nothing: the input takes pixels as they are",)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "query", "remarks"),
+    [
+        ('resize = "stretch"', "pad=3", ("pad changes nothing: resize is stretch",)),
+        ('resize = "letterbox"', "pad=3", ()),
+        ('resize = "stretch"', "pad=3&resize=letterbox", ()),
+    ],
+)
+def test_what_changes_nothing_is_told_by_the_manifest_too(make, manifest, query, remarks):
+    path = make()
+    path.with_suffix(".toml").write_text(f"[input]\n{manifest}\n")
+    assert find(f"{path}?{query}").inferred.remarks == remarks
+
+
+def test_what_a_manifest_makes_useful_is_not_remarked_on(tmp_path):
+    """An SSD alone is stretched."""
+    path = write_made(tmp_path / "ssd.tflite", **postprocess())
+    assert find(f"{path}?pad=3").inferred.remarks == ("pad changes nothing: resize is stretch",)
+    path.with_suffix(".toml").write_text('[input]\nresize = "letterbox"\n')
+    assert find(f"{path}?pad=3").inferred.remarks == ()
+
+
+def test_what_changes_nothing_beside_a_complete_manifest_is_a_warning(make, caplog):
+    path = make()
+    path.with_suffix(".toml").write_text(manifest_text(manifest_of(find(path).inferred)))
+    entry = find(f"{path}?encoding=pixels&pad=3&resize=stretch&score_threshold=0.1")
+    assert entry.inferred is None
+    assert caplog.messages == [
+        "m.tflite: encoding changes nothing: the input is floating point",
+        "m.tflite: pad changes nothing: resize is stretch",
+    ]
 
 
 def test_a_key_that_is_given_twice_is_refused(make):

@@ -4,6 +4,7 @@ The picture is synthetic, so that nearly all candidates are background.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def answer_outputs(inferred: Inference, outputs: Mapping[str, Values]) -> Infere
     for key in sorted(mine, key=lambda each: _ORDER.index(_last(each))):
         inferred = _apply(inferred, _ANSWERS[_last(key)](key, inferred, outputs))
     left = tuple(key for key in inferred.questions if key not in mine)
-    return Inference(inferred.spec, inferred.findings, left, inferred.remarks)
+    return replace(inferred, questions=left)
 
 
 def _last(key: str) -> str:

@@ -1,15 +1,17 @@
 """Manifests that leave out what the model file itself tells."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from edge_detect.core import ConfigError, ModelError
+from edge_detect.models.file.graph import read_graph
 from edge_detect.models.infer.choose import infer
 from edge_detect.models.infer.common import counted, is_background, reaching
 from edge_detect.models.infer.evidence import asked_labels
 from edge_detect.models.infer.inference import Finding, Inference
-from edge_detect.models.infer.overrides import Overrides, places
+from edge_detect.models.infer.overrides import Overrides, places, useless
 from edge_detect.models.spec import (
     FAMILIES,
     IncompleteManifestError,
@@ -18,7 +20,7 @@ from edge_detect.models.spec import (
     validate_manifest,
 )
 
-__all__ = ["complete", "infer_again", "overridden"]
+__all__ = ["complete", "infer_again", "overridden", "warn_of_useless"]
 
 # What no model file tells of itself.
 _KEPT = ("name", "description", "edgetpu", "cpu_twin", "float_twin", "origin")
@@ -109,7 +111,12 @@ def _with_said(
         # The manifest's own size, which was handed on.
         or (key == "input.size" and overrides.size is None)
     ]
-    return inferred.with_findings(spec, said)
+    # What a query says may change nothing with what the manifest says, and the other way round.
+    before, now = (
+        useless(overrides, each, float_input=inferred.float_input) for each in (inferred.spec, spec)
+    )
+    remarks = (*now, *(each for each in inferred.remarks if each not in before))
+    return replace(inferred.with_findings(spec, said), remarks=remarks)
 
 
 def overridden(manifest: Path, data: dict[str, Any], overrides: Overrides) -> ModelSpec:
@@ -129,6 +136,26 @@ def overridden(manifest: Path, data: dict[str, Any], overrides: Overrides) -> Mo
     if overrides.labels:
         merged["labels"] = _asked(manifest, overrides.labels, merged.get("labels"))
     return validate_manifest(manifest, merged)
+
+
+def warn_of_useless(file: Path, spec: ModelSpec, overrides: Overrides) -> None:
+    """Log what was said that changes nothing, for a model whose manifest is complete.
+
+    Args:
+        file: The model file, which may be missing.
+        spec: The manifest, with what was said.
+        overrides: What was said.
+    """
+    for said in useless(overrides, spec, float_input=_takes_float(file)):
+        _log.warning("%s: %s", file.name, said)
+
+
+def _takes_float(file: Path) -> bool | None:
+    """Whether a model takes floating point; None where it cannot be read: loading it says why."""
+    try:
+        return read_graph(file, file.read_bytes()).inputs[0].dtype == "float32"
+    except (OSError, ModelError, IndexError):
+        return None
 
 
 def _asked(manifest: Path, wanted: str, known: Any) -> list[str]:

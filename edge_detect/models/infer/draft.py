@@ -150,7 +150,9 @@ class Draft:
         float_input = self.evidence.image.dtype == "float32"
         idle = useless(self.evidence.overrides, spec, float_input=float_input)
         remarks = (*idle, *self._remarks, *self.evidence.remarks)
-        return Inference(spec, tuple(self._findings.values()), open_keys, remarks)
+        return Inference(
+            spec, tuple(self._findings.values()), open_keys, remarks, float_input=float_input
+        )
 
     def manifest(self) -> dict[str, Any]:
         """Sections and values as `ModelSpec` has them."""

@@ -1,7 +1,7 @@
 """What was found out about a model file, and how certain it is."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from edge_detect.models.spec import ModelSpec
@@ -64,12 +64,14 @@ class Inference:
         findings: Its values with their sources, the most important ones first.
         questions: What one inference would answer: keys of findings.
         remarks: What was ignored, and why.
+        float_input: Whether the model takes floating point.
     """
 
     spec: ModelSpec
     findings: tuple[Finding, ...]
     questions: tuple[str, ...] = ()
     remarks: tuple[str, ...] = field(default=())
+    float_input: bool = False
 
     @property
     def guesses(self) -> list[Finding]:
@@ -98,7 +100,7 @@ class Inference:
         questions = tuple(
             key for key in self.questions if key not in {each.key for each in changed}
         )
-        return Inference(spec, (*findings, *new.values()), questions, self.remarks)
+        return replace(self, spec=spec, findings=(*findings, *new.values()), questions=questions)
 
 
 def _said(finding: Finding) -> str:

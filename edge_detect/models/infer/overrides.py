@@ -127,16 +127,16 @@ def places(overrides: Overrides, family: str) -> dict[str, Any]:
     return found
 
 
-def useless(overrides: Overrides, spec: ModelSpec, *, float_input: bool) -> list[str]:
+def useless(overrides: Overrides, spec: ModelSpec, *, float_input: bool | None) -> list[str]:
     """What was said that changes nothing, in words.
 
     Args:
         overrides: What was said.
         spec: The manifest, with what was said.
-        float_input: Whether the model takes floating point.
+        float_input: Whether the model takes floating point; None where that is not known.
     """
     heads = spec.yolo.heads if spec.yolo is not None else []
-    as_pixels = not float_input and spec.input.encoding == "pixels"
+    as_pixels = float_input is False and spec.input.encoding == "pixels"
     in_graph = spec.head == "postprocess"
     suppressed = spec.family != "fomo" and spec.nms.method != "none" and not in_graph
     where = "TFLite_Detection_PostProcess suppresses in the graph"
