@@ -1,5 +1,7 @@
 """Which family a file is told to be, from its tensors and its graph alone."""
 
+import json
+
 import numpy as np
 import pytest
 from support.made_models import FROM_INPUT, Op, tensor, write_made
@@ -53,6 +55,19 @@ def test_one_value_row_per_cell_is_a_yolov8(made, shape, layout, classes):
     assert (spec.family, spec.decoded.layout, spec.decoded.objectness) == ("decoded", layout, False)
     assert len(spec.labels) == classes
     assert spec.decoded.outputs == {"joined": "output"}
+
+
+@pytest.mark.parametrize("said", ["Ultralytics YOLO11n model", "YOLOv9c, one class", "a model", ""])
+def test_the_iou_threshold_does_not_depend_on_a_description(made, said):
+    notes = {"description": said, "task": "detect", "names": {0: "cat", 1: "dog"}}
+    files = {"metadata.json": json.dumps(notes)}
+    spec = made((640, 640), tensor("output", (1, 6, 8400)), files=files).spec
+    assert (spec.nms.score_threshold, spec.nms.iou_threshold) == (0.25, 0.6)
+
+
+def test_an_objectness_makes_the_iou_threshold_lower(made):
+    spec = made((640, 640), tensor("output", (1, 25200, 7))).spec
+    assert (spec.decoded.objectness, spec.nms.iou_threshold) == (True, 0.5)
 
 
 def test_a_transposed_yolov8_is_told_by_its_number_of_labels(made, tmp_path):

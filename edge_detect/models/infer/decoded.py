@@ -163,7 +163,7 @@ def _fill(
     _fill_joined_scores(draft, output)
     fill_labels(draft, classes, (classes - 1,) if not objectness else (classes + 1,))
     fill_input(draft, rule)
-    fill_nms(draft, 0.25, 0.6 if draft.kind.startswith("YOLOv8") else 0.5)
+    fill_nms(draft, 0.25, 0.5 if objectness else 0.6)
     return draft
 
 
