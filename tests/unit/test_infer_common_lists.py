@@ -96,6 +96,32 @@ def test_detr_with_no_object_behind_three_classes(make, tmp_path, last, kind, sc
         assert found.scores[0] == pytest.approx(score, abs=0.005)
 
 
+LABEL_MAP = "".join(
+    f'item {{ id: {number} name: "{name}" }}\n' for number, name in enumerate("ab", 1)
+)
+
+
+@pytest.mark.parametrize(
+    ("beside", "first", "last", "names"),
+    [
+        ({"m.txt": "cat\ndog\nfish\n", "label_map.pbtxt": LABEL_MAP}, 0, 0, ["cat", "dog", "fish"]),
+        ({"m.txt": "cat\ndog\n", "label_map.pbtxt": LABEL_MAP}, 0, 1, ["cat", "dog"]),
+        ({"m.pbtxt": LABEL_MAP, "labels.txt": "cat\ndog\nfish\n"}, 1, 0, ["a", "b"]),
+    ],
+)
+def test_the_own_list_of_a_detr_decides_what_its_columns_are(
+    make, tmp_path, beside, first, last, names
+):
+    """Three scores: of three classes, of two and no object, or of ids from 1."""
+    for name, text in beside.items():
+        (tmp_path / name).write_text(text)
+    outputs = [tensor("box", (1, 50, 4), values=0.1), tensor("s", (1, 50, 3), values=0)]
+    path = write_made(tmp_path / "m.tflite", [tensor("image", (1, 64, 64, 3))], outputs)
+    spec = find_model(path).spec
+    assert (spec.decoded.first, spec.decoded.last, spec.labels) == (first, last, names)
+    assert spec.decoded.label_offset == -first
+
+
 def test_one_grid_with_anchors_is_no_fomo(make):
     """18 channels are 3 x (5 + 1), and a background with 17 classes."""
     with pytest.raises(ModelError, match="the anchors are not in the file"):

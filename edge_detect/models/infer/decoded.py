@@ -359,7 +359,9 @@ def _fill_detr_classes(draft: Draft, scores: FileTensor, columns: int, *, sure: 
     """Sigmoids, one per class; the first DETRs have a softmax with "no object" at the end."""
     evidence = draft.evidence
     told = evidence.told_classes(columns, columns - 1)
-    if any(each.implied and len(each.names) == columns for each in evidence.labels):
+    lists = sorted(evidence.labels, key=lambda labels: not labels.own)
+    fitting = next((each for each in lists if {columns, columns - 1} & {*each.counts}), None)
+    if fitting is not None and fitting.implied and len(fitting.names) == columns:
         draft.set(".first", 1, "labels file", "the ids of the list are columns, and begin at 1")
         draft.set(".label_offset", -1, "labels file", "the labels begin with the first object")
         fill_scores(draft, scores, "sigmoid", "sigmoid", sure=sure)
