@@ -152,6 +152,27 @@ def test_distributions_of_69_channels_are_told_by_labels_or_the_family(make, bes
     check(found, "c" if beside else "class 2", (8, 8, 24, 24))
 
 
+@pytest.mark.parametrize(
+    ("classes", "bins", "kind"),
+    [(64, 8, "PicoDet"), (32, 16, "YOLOv8 with raw grids"), (0, 16, "YOLOv8 with raw grids")],
+)
+@pytest.mark.parametrize("order", [1, -1])
+def test_labels_tell_64_classes_of_a_picodet_from_32_of_a_yolov8(make, classes, bins, kind, order):
+    outputs = [
+        tensor(f"{side}{values}", (1, side, side, values), values=0)
+        for side in (8, 4, 2)
+        for values in (64, 32)[::order]
+    ]
+    labels = "\n".join(f"name {number}" for number in range(classes))
+    entry = find_model(make(outputs, beside={"labels.txt": labels} if classes else None))
+    assert (entry.spec.dfl.bins, len(entry.spec.labels)) == (bins, classes or 32)
+    names = {"boxes": f"8{4 * bins}", "classes": f"8{classes or 32}"}
+    assert entry.spec.dfl.levels[0].outputs == names
+    found = entry.inferred.find("kind")
+    assert (found.value, found.certain) == (kind, bool(classes))
+    assert ("guessed: YOLOv8 with raw grids" in entry.inferred.summary()) == (not classes)
+
+
 def test_a_graph_that_joins_distances_and_classes_tells_distributions(make):
     parts, outputs, operators = [], [], []
     for each in raw_yolov8(5, 2):

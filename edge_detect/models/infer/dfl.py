@@ -8,6 +8,7 @@ from edge_detect.models.infer.common import dims, fill_labels, fill_nms, fill_sc
 from edge_detect.models.infer.draft import Draft
 from edge_detect.models.infer.evidence import Evidence
 from edge_detect.models.infer.grids import cells
+from edge_detect.models.infer.inference import Source
 from edge_detect.models.infer.inputs import NANODET, PICODET, YOLO, InputRule, fill_input
 from edge_detect.models.infer.levels import Level, levels_of
 from edge_detect.models.infer.pairs import Order, boxes_first
@@ -93,14 +94,7 @@ def _holds_distances(evidence: Evidence, found: list[Level], classes: int) -> bo
 
 
 def _split(evidence: Evidence, levels: dict[int, list[Level]]) -> Draft | None:
-    bins = next(
-        (
-            each
-            for each in _BINS
-            if all(any(one.channels == 4 * each for one in level) for level in levels.values())
-        ),
-        0,
-    )
+    bins, certain = _bins_of(evidence, levels)
     if not bins:
         return None
     both = all(one.channels == 4 * bins for level in levels.values() for one in level)
@@ -118,7 +112,8 @@ def _split(evidence: Evidence, levels: dict[int, list[Level]]) -> Draft | None:
     if len({each.channels for each in scores}) != 1:
         return None
     classes = scores[0].channels
-    draft = _begin(evidence, bins, scores[0], f"{4 * bins} and {classes} channels")
+    why = f"{4 * bins} and {classes} channels"
+    draft = _begin(evidence, bins, scores[0], why, certain=certain)
     why = f"{4 * bins} and {classes} channels: {order.why}"
     draft.set(".levels", rows, order.source, why, certain=order.certain, shown=order.shown)
     draft.ask(".levels")
@@ -127,9 +122,24 @@ def _split(evidence: Evidence, levels: dict[int, list[Level]]) -> Draft | None:
     return _finish(draft, bins, classes)
 
 
-def _begin(evidence: Evidence, bins: int, level: Level, why: str) -> Draft:
-    draft = Draft(evidence, "dfl", _BINS[bins], "tensors", why)
-    draft.set(".bins", bins, "tensors", why)
+def _bins_of(evidence: Evidence, levels: dict[int, list[Level]]) -> tuple[int, bool]:
+    """Logits per side, 0 where there are none; and whether they are read rather than guessed."""
+    fits = [
+        each
+        for each in _BINS
+        if all(any(one.channels == 4 * each for one in level) for level in levels.values())
+    ]
+    if len(fits) < 2:
+        return (fits[0] if fits else 0), True
+    # 64 and 32 channels: each may be the distances, and the other one the classes.
+    told = evidence.told_classes(*(4 * each for each in fits))
+    return (fits[1] if told == 4 * fits[0] else fits[0]), told is not None
+
+
+def _begin(evidence: Evidence, bins: int, level: Level, why: str, *, certain: bool = True) -> Draft:
+    source: Source = "tensors" if certain else "rule"
+    draft = Draft(evidence, "dfl", _BINS[bins], source, why, certain=certain)
+    draft.set(".bins", bins, source, why, certain=certain)
     if level.layout == "columns":
         draft.set(".layout", "columns", "tensors", str(level.tensor))
     return draft
