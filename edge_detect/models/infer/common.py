@@ -13,6 +13,7 @@ __all__ = [
     "fill_labels",
     "fill_nms",
     "fill_scores",
+    "fill_unit",
     "is_background",
     "reaching",
     "scores_are",
@@ -21,6 +22,8 @@ __all__ = [
 
 # A symmetric range up to here may be that of probabilities as well as that of small logits.
 _SYMMETRIC_REACH = 1.5
+# Quantized boxes that cannot reach farther are in parts of the input.
+_RELATIVE_REACH = 2.0
 
 
 def dims(tensor: FileTensor) -> tuple[int, ...]:
@@ -148,3 +151,41 @@ def fill_scores(
         return
     draft.guess(".scores", guess, f"the usual one of {draft.kind}", f"scores are {guess}")
     draft.ask(".scores")
+
+
+def fill_unit(
+    draft: Draft, boxes: FileTensor, *, numbered: bool = False, sure: bool = True
+) -> None:
+    """Whether boxes are in pixels or in parts of the input.
+
+    Args:
+        draft: The manifest.
+        boxes: With the boxes.
+        numbered: Whether class numbers stand in the same tensor: they need as much room as pixels.
+        sure: Whether the tensor certainly holds the boxes: another one tells nothing.
+    """
+    notes = draft.evidence.metadata.outputs if draft.evidence.metadata else ()
+    said = next((each.unit for each in notes if each.unit and each.box), "")
+    high, side = boxes.limits[1], max(draft.evidence.size)
+    fact = f"{boxes.name} can be {boxes.limits[0]:.3g} to {high:.3g}"
+    if said:
+        draft.set(".unit", said, "metadata", "coordinates of the boxes")
+    elif boxes.quantized and sure and high <= _RELATIVE_REACH:
+        draft.set(".unit", "relative", "tensors", fact)
+    elif boxes.quantized and sure and high > side / 2 and not numbered:
+        draft.set(".unit", "pixels", "tensors", fact)
+    elif boxes.quantized:
+        unit = "pixels" if high > side / (2 if numbered else 8) else "relative"
+        draft.guess(".unit", unit, fact, f"boxes in {_unit_words(unit)}")
+        draft.ask(".unit")
+    else:
+        vendor = draft.evidence.ultralytics is not None
+        unit = "relative" if vendor else "pixels"
+        why = "exports of Ultralytics to TFLite" if vendor else "what most exporters write"
+        # Old exports of Ultralytics differ: one inference tells more than the name of the maker.
+        draft.guess(".unit", unit, why, f"boxes in {_unit_words(unit)}")
+        draft.ask(".unit")
+
+
+def _unit_words(unit: str) -> str:
+    return "pixels" if unit == "pixels" else "parts of the input"

@@ -1,7 +1,14 @@
 """Models whose graph decodes its boxes: YOLOv8, YOLOv5, YOLOX, end-to-end models and DETR."""
 
 from edge_detect.models.file.graph import FileTensor
-from edge_detect.models.infer.common import dims, fill_labels, fill_nms, fill_scores, scores_are
+from edge_detect.models.infer.common import (
+    dims,
+    fill_labels,
+    fill_nms,
+    fill_scores,
+    fill_unit,
+    scores_are,
+)
 from edge_detect.models.infer.draft import Draft
 from edge_detect.models.infer.evidence import Evidence
 from edge_detect.models.infer.grids import Grids, find_grids
@@ -10,7 +17,6 @@ from edge_detect.models.infer.inputs import DETR, YOLO, YOLOX, InputRule, fill_i
 from edge_detect.models.infer.pairs import Order, boxes_first, fill_pair
 
 __all__ = [
-    "fill_unit",
     "infer_detr",
     "infer_end_to_end",
     "infer_indexed",
@@ -26,8 +32,6 @@ _USUAL_STRIDES = (8, 16, 32)
 _COCO_CLASSES = 80
 # Logits of YOLOv8 for the distances to the four sides.
 _DISTANCES = 64
-# Quantized boxes that cannot reach farther are in parts of the input.
-_RELATIVE_REACH = 2.0
 
 
 def infer_joined(evidence: Evidence) -> Draft | None:
@@ -165,44 +169,6 @@ def _fill(
     fill_input(draft, rule)
     fill_nms(draft, 0.25, 0.5 if objectness else 0.6)
     return draft
-
-
-def fill_unit(
-    draft: Draft, boxes: FileTensor, *, numbered: bool = False, sure: bool = True
-) -> None:
-    """Whether boxes are in pixels or in parts of the input.
-
-    Args:
-        draft: The manifest.
-        boxes: With the boxes.
-        numbered: Whether class numbers stand in the same tensor: they need as much room as pixels.
-        sure: Whether the tensor certainly holds the boxes: another one tells nothing.
-    """
-    notes = draft.evidence.metadata.outputs if draft.evidence.metadata else ()
-    said = next((each.unit for each in notes if each.unit and each.box), "")
-    high, side = boxes.limits[1], max(draft.evidence.size)
-    fact = f"{boxes.name} can be {boxes.limits[0]:.3g} to {high:.3g}"
-    if said:
-        draft.set(".unit", said, "metadata", "coordinates of the boxes")
-    elif boxes.quantized and sure and high <= _RELATIVE_REACH:
-        draft.set(".unit", "relative", "tensors", fact)
-    elif boxes.quantized and sure and high > side / 2 and not numbered:
-        draft.set(".unit", "pixels", "tensors", fact)
-    elif boxes.quantized:
-        unit = "pixels" if high > side / (2 if numbered else 8) else "relative"
-        draft.guess(".unit", unit, fact, f"boxes in {_unit_words(unit)}")
-        draft.ask(".unit")
-    else:
-        vendor = draft.evidence.ultralytics is not None
-        unit = "relative" if vendor else "pixels"
-        why = "exports of Ultralytics to TFLite" if vendor else "what most exporters write"
-        # Old exports of Ultralytics differ: one inference tells more than the name of the maker.
-        draft.guess(".unit", unit, why, f"boxes in {_unit_words(unit)}")
-        draft.ask(".unit")
-
-
-def _unit_words(unit: str) -> str:
-    return "pixels" if unit == "pixels" else "parts of the input"
 
 
 def _fill_joined_scores(draft: Draft, output: FileTensor) -> None:

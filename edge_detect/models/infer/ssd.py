@@ -11,10 +11,10 @@ from edge_detect.models.infer.common import (
     fill_labels,
     fill_nms,
     fill_scores,
+    fill_unit,
     is_background,
     reaching,
 )
-from edge_detect.models.infer.decoded import fill_unit
 from edge_detect.models.infer.draft import Draft
 from edge_detect.models.infer.evidence import Evidence, Labels
 from edge_detect.models.infer.inference import Source
