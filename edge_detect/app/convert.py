@@ -114,11 +114,7 @@ def _find_file(file: str) -> tuple[Path, ModelSpec | None]:
         if not path.is_file() or path.with_suffix(".toml").exists():
             raise
         return path, None
-    if not entry.present:
-        raise ModelError(
-            f"the file of model {entry.name!r} is not here: {entry.path}",
-            f"fetch it with: edge-detect models pull {entry.name}",
-        )
+    entry.check_present()
     if entry.inferred is not None:
         print(f"{entry.title}: {entry.inferred.summary()}", file=sys.stderr)
     return entry.path, entry.spec

@@ -37,6 +37,7 @@ def inspect(arguments: argparse.Namespace) -> int:
     photos: list[Image] = []
     try:
         entry, options = find_with_options(arguments.file, LoadOptions())
+        entry.check_present()
         if arguments.photos:
             photos = _read_photos(arguments.photos)
         if arguments.write and arguments.force:

@@ -96,6 +96,21 @@ class CatalogueEntry:
         """As stated by its origin."""
         return self.spec.origin.licence
 
+    def check_present(self) -> None:
+        """Refuse a model whose file is not here.
+
+        Raises:
+            ModelError: It has not been pulled, or its manifest lies alone.
+        """
+        if self.path.exists():
+            return
+        hint = (
+            f"fetch it with: edge-detect models pull {self.name}"
+            if self.spec.origin.url
+            else f"put the file beside its manifest {self.manifest}"
+        )
+        raise ModelError(f"the file of model {self.name!r} is not here: {self.path}", hint)
+
 
 class Verification(Enum):
     """What `verify` says about a model file."""

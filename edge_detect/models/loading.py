@@ -271,16 +271,9 @@ def _open_on_cpu(entry: CatalogueEntry, options: LoadOptions) -> Engine:
 
 
 def _check_file(entry: CatalogueEntry) -> None:
-    spec = entry.spec
-    if not entry.path.exists():
-        hint = (
-            f"fetch it with: edge-detect models pull {spec.name}"
-            if spec.origin.url
-            else f"put the file beside its manifest {entry.manifest}"
-        )
-        raise ModelError(f"the file of model {spec.name!r} is not here: {entry.path}", hint)
+    entry.check_present()
     check_header(entry.path)
-    check_content(entry.path, spec)
+    check_content(entry.path, entry.spec)
 
 
 def _twin(entry: CatalogueEntry, named: str) -> CatalogueEntry:

@@ -232,6 +232,14 @@ def test_inspect_of_a_damaged_file_shows_nothing(make, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_inspect_of_a_model_that_was_not_pulled_says_how_to_fetch_it(capsys):
+    assert main(["models", "inspect", "efficientdet_lite0_320_ptq"]) == 65
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "the file of model 'efficientdet_lite0_320_ptq' is not here" in shown.err
+    assert "edge-detect models pull efficientdet_lite0_320_ptq" in shown.err
+
+
 def test_inspect_without_arguments_misses_the_file_alone(capsys):
     with pytest.raises(SystemExit):
         main(["models", "inspect"])
