@@ -4,6 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.made_models import Op, postprocess, tensor, write_made
 
@@ -11,6 +12,7 @@ import edge_detect
 from edge_detect.core import ConfigError, ModelError, bundled_path
 from edge_detect.models import find_model, list_models, load_model, model_names, read_manifest
 from edge_detect.models.infer.overrides import parse_overrides
+from edge_detect.models.infer.probe import settle
 from edge_detect.models.options import LoadOptions, find_with_options
 from edge_detect.service.config.checks import find_problems
 from edge_detect.service.config.settings import CameraSettings, Settings
@@ -105,8 +107,26 @@ def test_a_manifest_that_names_a_family_and_its_section_goes_before_the_shapes(t
         '[input]\nresize = "stretch"\n'
     )
     path = write_manifest(make(tmp_path / "x.tflite", shape=(1, 84, 6)), text)
-    spec = find_model(path).spec
-    assert (spec.family, spec.decoded) == ("fomo", None)
+    entry = find_model(path)
+    assert (entry.spec.family, entry.spec.decoded) == ("fomo", None)
+    assert entry.inferred.summary().startswith("fomo (from its manifest), 1 label from its")
+
+
+def test_a_manifest_of_another_family_leaves_no_question_about_the_first(tmp_path):
+    """The file alone is a YOLOv8, whose unit and scores one inference would tell."""
+    values = np.zeros((1, 84, 6))
+    values[0, 0, 5] = 0.9
+    text = (
+        'family = "ssd"\nhead = "postprocess"\nlabels = ["cat"]\n[ssd.outputs]\n'
+        'boxes = "output"\nclasses = "output"\nscores = "output"\n'
+    )
+    path = write_manifest(make(tmp_path / "x.tflite", values, (1, 84, 6)), text)
+    entry = find_model(path)
+    assert entry.inferred.questions == ()
+    assert settle(entry) is entry
+    keys = {each.key for each in entry.inferred.findings}
+    assert "ssd.outputs.boxes" in keys
+    assert not [key for key in keys if key.startswith("decoded.")]
 
 
 def test_a_complete_manifest_is_not_compared_with_guesses(own_folder):

@@ -103,6 +103,8 @@ def _with_said(
     overrides: Overrides,
 ) -> Inference:
     """What was found out, with the values that a manifest states marked as its own."""
+    if spec.family != inferred.spec.family:
+        inferred = _of_family(inferred, spec.family, manifest)
     said = [
         Finding(key, value, "manifest", certain=True, why=manifest.name, shown=_shown(key, value))
         for key, value in _flat(data)
@@ -117,6 +119,16 @@ def _with_said(
     )
     remarks = (*now, *(each for each in inferred.remarks if each not in before))
     return replace(inferred.with_findings(spec, said), remarks=remarks)
+
+
+def _of_family(inferred: Inference, family: str, manifest: Path) -> Inference:
+    """The inference without the values and questions of other families."""
+    others = tuple(f"{each}." for each in FAMILIES if each != family)
+    kept = [each for each in inferred.findings if not each.key.startswith(others)]
+    questions = tuple(key for key in inferred.questions if not key.startswith(others))
+    kind = Finding("kind", family, "manifest", certain=True, why=manifest.name, shown=family)
+    found = replace(inferred, findings=tuple(kept), questions=questions)
+    return found.with_findings(inferred.spec, [kind])
 
 
 def overridden(manifest: Path, data: dict[str, Any], overrides: Overrides) -> ModelSpec:
@@ -226,4 +238,4 @@ def _flat(table: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 
 def _shown(key: str, value: Any) -> str:
-    return f"{len(value)} labels" if key == "labels" and isinstance(value, list) else ""
+    return counted(len(value)) if key == "labels" and isinstance(value, list) else ""
