@@ -244,6 +244,48 @@ def test_a_family_that_is_asked_for_tells_how_raw_grids_are_coded(made):
         assert "coding" not in entry.inferred.summary()
 
 
+V3 = [(10, 13), (30, 61), (116, 90)]
+V4 = [(12, 16), (36, 75), (142, 110)]
+
+
+@pytest.mark.parametrize(
+    ("family", "code", "first", "summary"),
+    [
+        ("yolov7", LOGISTIC, V4, "YOLOv7 with raw grids (as asked); guessed: anchors of YOLOv7, "),
+        ("yolov7", LEAKY_RELU, V3, "YOLOv7 with raw grids (as asked); guessed: anchors of YOLOv7"),
+        ("yolov5", LOGISTIC, V3, "YOLOv5 with raw grids (as asked); guessed: anchors of YOLOv5"),
+        ("yolov4", LEAKY_RELU, V4, "YOLOv3 with raw grids (as asked); guessed: anchors of COCO"),
+    ],
+)
+def test_a_yolov7_has_the_anchors_of_yolov4_unless_it_is_tiny(made, family, code, first, summary):
+    outputs = [tensor(f"grid{side}", (1, side, side, 255)) for side in (20, 40, 80)]
+    entry = made((640, 640), *outputs, query={"family": family}, **operator(code))
+    assert [head.anchors[0] for head in entry.spec.yolo.heads] == first
+    assert entry.inferred.summary().startswith(summary)
+
+
+def test_five_dimensional_grids_with_a_leaky_relu_may_be_a_yolov7_tiny(made):
+    outputs = [tensor(f"grid{side}", (1, 3, side, side, 85)) for side in (20, 40, 80)]
+    entry = made((640, 640), *outputs, **operator(LEAKY_RELU))
+    assert entry.spec.yolo.coding == "squared"
+    assert not entry.inferred.find("yolo.coding").certain
+    assert "coding of YOLOv5" in entry.inferred.summary()
+    flat = [tensor(f"grid{side}", (1, side, side, 255)) for side in (20, 40, 80)]
+    entry = made((640, 640), *flat, **operator(LEAKY_RELU))
+    assert entry.spec.yolo.coding == "exponential"
+    assert entry.inferred.find("yolo.coding").certain
+
+
+@pytest.mark.parametrize("shape", [(1, 25200, 85), (1, 85, 25200)])
+def test_a_decoded_yolov7_that_is_asked_for_is_called_so(made, shape):
+    query = {"family": "yolov7"}
+    if shape[1] == 85:
+        query["layout"] = "columns"
+    entry = made((640, 640), tensor("output", shape), query=query)
+    assert entry.inferred.find("kind").value == "YOLOv7"
+    assert entry.spec.decoded.objectness
+
+
 def test_grids_of_two_scales_for_coco_are_a_tiny_yolo(made):
     outputs = [tensor(f"grid{side}", (1, side, side, 255)) for side in (13, 26)]
     heads = made((416, 416), *outputs).spec.yolo.heads

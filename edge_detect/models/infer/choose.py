@@ -35,13 +35,13 @@ _RULES: tuple[tuple[_Rule, tuple[str, ...]], ...] = (
     (infer_nanodet, ("nanodet",)),
     (infer_flat_dfl, ("dfl",)),
     (infer_raw_yolox, ("yolox-raw",)),
-    (infer_joined, ("yolov8", "yolov5", "yolox")),
+    (infer_joined, ("yolov8", "yolov7", "yolov5", "yolox")),
     (infer_indexed, ("indexed",)),
     (infer_split, ("yolov8",)),
     (infer_detr, ("detr",)),
     (infer_dfl, ("yolov8", "dfl", "nanodet")),
     (infer_fomo, ("fomo",)),
-    (infer_grids, ("yolov3", "yolov4", "yolov5")),
+    (infer_grids, ("yolov3", "yolov4", "yolov5", "yolov7")),
 )
 
 

@@ -56,7 +56,7 @@ def infer_joined(evidence: Evidence) -> Draft | None:
         return _columns(evidence, output, columns, one)
     if rows is not None and by_rows:
         return _rows(evidence, output, rows, other)
-    if wanted in ("yolov8", "yolov5", "yolox") and min(one, other) >= 5:
+    if wanted in ("yolov8", "yolov7", "yolov5", "yolox") and min(one, other) >= 5:
         grids = Grids((), 1)
         if said == "columns" or (said is None and one < other):
             return _columns(evidence, output, grids, one)
@@ -78,7 +78,8 @@ def _square(evidence: Evidence, output: FileTensor, grids: Grids, side: int) -> 
 
 def _columns(evidence: Evidence, output: FileTensor, grids: Grids, values: int) -> Draft:
     """1 x values x candidates."""
-    asked = {"yolov5": "YOLOv5", "yolox": "YOLOX"}.get(evidence.overrides.family, "")
+    named = {"yolov5": "YOLOv5", "yolov7": "YOLOv7", "yolox": "YOLOX"}
+    asked = named.get(evidence.overrides.family, "")
     objectness = bool(asked) and _has_objectness(evidence, values)
     why = f"{output}: {values - 4} classes, {grids}"
     # Without a SOFTMAX, 64 of many values may be distances: a list of labels tells.
@@ -115,7 +116,8 @@ def _rows(evidence: Evidence, output: FileTensor, grids: Grids, values: int) -> 
     """1 x candidates x values."""
     why = f"{output}: {grids}"
     if grids.per_cell == 3:
-        draft = Draft(evidence, "decoded", "YOLOv5", "tensors", why)
+        kind = "YOLOv7" if evidence.overrides.family == "yolov7" else "YOLOv5"
+        draft = Draft(evidence, "decoded", kind, "tensors", why)
         draft.set(".layout", "rows", "tensors", why)
         return _fill(draft, output, values - 5, objectness=True)
     kind, source, reason = _row_kind(evidence, values)

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 __all__ = ["FAMILY_NAMES", "canonical"]
 
 _CANONICAL = (
-    *("ssd", "yolov3", "yolov4", "yolov5", "yolov8", "yolox", "yolox-raw", "end2end", "detr"),
-    *("nanodet", "fomo", "dfl", "indexed"),
+    *("ssd", "yolov3", "yolov4", "yolov5", "yolov7", "yolov8", "yolox", "yolox-raw"),
+    *("end2end", "detr", "nanodet", "fomo", "dfl", "indexed"),
 )
 _ALIASES: Mapping[str, str] = {
-    "yolov7": "yolov5",
     "yolov9": "yolov8",
     "yolo11": "yolov8",
     "yolov11": "yolov8",

@@ -75,9 +75,11 @@ def infer_grids(evidence: Evidence) -> Draft | None:
     classes = count // per_cell - _BOX_AND_OBJECTNESS
     if len(grids) == 1 and not (evidence.told_classes(classes) or asked):
         return None
-    coding, certain, reason = _coding(evidence)
+    coding, certain, reason = _coding(evidence, layouts)
     anchors, source, why = _choose_anchors(evidence, grids, per_cell, classes, coding)
     kind = {"exponential": "YOLOv3", "squared": "YOLOv5"}[coding]
+    if evidence.overrides.family == "yolov7":
+        kind = "YOLOv7"
     fact = f"{len(grids)} grids of {per_cell} x (5 + {classes}) channels"
     draft = Draft(evidence, "yolo", f"{kind} with raw grids", "tensors", f"{fact}; {reason}")
     heads = [
@@ -89,7 +91,10 @@ def infer_grids(evidence: Evidence) -> Draft | None:
         for number, grid in enumerate(grids)
     ]
     guessed = source == "rule"
-    draft.set(".heads", heads, source, why, certain=not guessed, shown="anchors of COCO" * guessed)
+    # YOLOv7 has the same activations as YOLOv5, but other anchors.
+    whose = "COCO" if coding == "exponential" else kind
+    shown = f"anchors of {whose}" if guessed else ""
+    draft.set(".heads", heads, source, why, certain=not guessed, shown=shown)
     shown = "" if certain else f"coding of {kind}"
     told: Source = "query" if evidence.overrides.family else "constants"
     draft.set(".coding", coding, told, reason, certain=certain, shown=shown)
@@ -101,12 +106,15 @@ def infer_grids(evidence: Evidence) -> Draft | None:
     return draft
 
 
-def _coding(evidence: Evidence) -> tuple[str, bool, str]:
+def _coding(evidence: Evidence, layouts: set[str]) -> tuple[str, bool, str]:
     """How boxes are coded: the activation tells Darknet's networks from later ones."""
     asked = evidence.overrides.family
     if asked:
-        return "squared" if asked == "yolov5" else "exponential", True, f"family {asked}"
+        squared = asked in ("yolov5", "yolov7")
+        return "squared" if squared else "exponential", True, f"family {asked}"
     found = evidence.graph.count_operators()
+    if found["LEAKY_RELU"] and layouts == {"anchors"}:
+        return "squared", False, "LEAKY_RELU, and anchors before rows, as YOLOv7-tiny"
     if found["LEAKY_RELU"] or found["PRELU"]:
         return "exponential", True, "the graph has LEAKY_RELU, as YOLOv3 and YOLOv4-tiny"
     if found["TANH"]:
@@ -132,8 +140,7 @@ def _choose_anchors(
     strides = tuple(grid.stride for grid in grids)
     if classes == _COCO_CLASSES and per_cell == 3:
         if strides == (8, 16, 32):
-            mish = coding == "exponential" and evidence.has_operator("TANH")
-            flat = _YOLO_V4 if mish else _YOLO_V3
+            flat = _YOLO_V4 if _has_anchors_of_v4(evidence, coding) else _YOLO_V3
             return _pairs(flat), "rule", "three grids and 80 classes: anchors for COCO"
         if strides == (16, 32):
             # The finer grid has the anchors 1, 2, 3: so have the weights for COCO.
@@ -145,6 +152,15 @@ def _choose_anchors(
         f"give them, from small to large, as in the network's configuration: "
         f"'{evidence.path.name}?anchors=W,H,W,H,…' ({needed} pairs)",
     )
+
+
+def _has_anchors_of_v4(evidence: Evidence, coding: str) -> bool:
+    """Whether a network for COCO has YOLOv4's anchors: so has YOLOv7, but for its tiny one."""
+    asked = evidence.overrides.family
+    if asked == "yolov7":
+        return not evidence.has_operator("LEAKY_RELU")
+    mish = coding == "exponential" and evidence.has_operator("TANH")
+    return asked == "yolov4" or (mish and not asked)
 
 
 def _pairs(flat: Sequence[int]) -> list[tuple[float, float]]:
