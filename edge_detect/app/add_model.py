@@ -46,7 +46,7 @@ def add(arguments: argparse.Namespace) -> int:
 def _add_fetched(said: str, wanted: str | None, *, force: bool) -> Path:
     address, _, query = said.partition("?")
     # Queries of the server itself stay with the address.
-    described = query if query and "/" not in query and _describes(query) else ""
+    described = query if query and _describes(query) else ""
     with tempfile.TemporaryDirectory() as folder:
         fetched = Path(folder) / "fetched"
         stated = fetch(address if described else said, fetched)

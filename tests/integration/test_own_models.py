@@ -103,6 +103,17 @@ def test_a_model_is_added_from_an_address_under_a_name(site, photo, capsys):
     assert main(["models", "verify", "my-dogs-2"]) == 0
 
 
+def test_labels_behind_an_address_may_lie_in_a_folder(site, tmp_path, monkeypatch, capsys):
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "mine.txt").write_text("one\ntwo\nthree\n")
+    monkeypatch.chdir(tmp_path)
+    said = f"{site}/My%20dogs%20(2).tflite?labels=lists/mine.txt"
+    assert main(["models", "add", said, "--name", "mine"]) == 0
+    capsys.readouterr()
+    assert find_model("mine").spec.labels == ["one", "two", "three"]
+    assert find_model("mine").spec.origin.notes == [f"added from {said}"]
+
+
 def test_what_the_address_gives_must_be_a_model(site, capsys):
     assert main(["models", "add", f"{site}/"]) == 65
     assert "is a web page, not a model" in capsys.readouterr().err
