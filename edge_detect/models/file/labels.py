@@ -19,6 +19,7 @@ PLACEHOLDER = "n/a"
 
 _BACKGROUND = ("background", "__background__", "_background_", "bg", "unlabeled", "unlabelled")
 _MOST_LABELS = 10_000
+_ID_DIGITS = 5
 _LEAST_DENSITY = 0.6
 _MOST_CHARACTERS = 1_000_000
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -28,7 +29,13 @@ _COMMENT = re.compile(r"^#+(?:\s|$)")
 _PARTS = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"?|'(?:[^'\\\n]|\\.)*'?|#[^\n]*|[{}]|[^\"'#{}]+")
 _ENTRY = re.compile(r"(\w+)\s*:\s*(\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|\S+)")
 _NAMES_LINE = re.compile(r"^names\s*:\s*(.*)$")
-_YAML_ENTRY = re.compile(r"\s*(\"[^\"]*\"|'[^']*'|[^\s,][^,]*)")
+# What YAML has between brackets: comments, separators, strings in quotes, and plain words, which
+# end before a separator, a comment or the end of the line.
+_YAML_FLOW = re.compile(
+    r"(?P<comment>(?<!\S)#[^\n]*)|(?P<mark>[\[\]{},]|:(?=\s))"
+    r"|(?P<quoted>(?:\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\n]|'')*')(?P<key>:)?)"
+    r"|(?P<plain>[^\s\[\]{},](?:[^\s\[\]{},:]|:(?!\s)|[ \t]+(?![\s\[\]{},#]))*)"
+)
 _YAML_ITEM = re.compile(r"^\s*(?:-\s+|['\"]?(\d{1,5})['\"]?\s*:\s+)(.+?)\s*$")
 
 
@@ -121,10 +128,15 @@ def _numbered(said: Any) -> dict[int, str]:
         return {number: _printable(str(name).strip()) for name, number in said.items()}
     numbered = {}
     for key, value in said.items():
-        if not str(key).isdecimal() or not isinstance(value, str) or int(key) >= _MOST_LABELS:
+        if not _is_id(str(key)) or not isinstance(value, str):
             return {}
         numbered[int(key)] = _printable(value.strip())
     return numbered
+
+
+def _is_id(text: str) -> bool:
+    """Whether text is a class number; Python refuses numbers of thousands of digits."""
+    return text.isdecimal() and len(text) <= _ID_DIGITS and int(text) < _MOST_LABELS
 
 
 def is_placeholder(label: str) -> bool:
@@ -175,7 +187,7 @@ def _parse_pbtxt(text: str) -> dict[int, str]:
     for item in _items(text)[:_MOST_LABELS]:
         entries = {key: _unescaped(value) for key, value in _ENTRY.findall(item)}
         number = entries.get("id", "")
-        if number.isdecimal() and int(number) < _MOST_LABELS:
+        if _is_id(number):
             name = entries.get("display_name") or entries.get("name") or PLACEHOLDER
             numbered[int(number)] = name
     return numbered
@@ -223,27 +235,58 @@ def _from_json(said: Any) -> LabelList:
 
 
 def _parse_yaml(text: str) -> LabelList:
-    """The part of YAML that data sets use: `names: [a, b]`, a list, or a table by id."""
+    """The part of YAML that data sets use: `names` with a list or a table by id, in any form."""
     lines = text.splitlines()
     begin = next((index for index, line in enumerate(lines) if _NAMES_LINE.match(line)), -1)
-    rest = ""
     if begin >= 0:
         match = _NAMES_LINE.match(lines[begin])
-        rest = match[1].partition(" #")[0].strip() if match else ""
-    if rest.startswith("["):
-        joined = " ".join([rest, *lines[begin + 1 :]]).partition("]")[0].lstrip("[")
-        return LabelList(tuple(map(_unquoted, _YAML_ENTRY.findall(joined))))
+        lines = [match[1] if match else "", *lines[begin + 1 :]]
+        while lines and (not lines[0].strip() or lines[0].lstrip().startswith("#")):
+            del lines[0]
+        if lines and lines[0].lstrip()[:1] in ("[", "{"):
+            return _parse_flow("\n".join(lines))
     numbered: dict[int, str] = {}
-    for line in lines[begin + 1 :]:
+    for line in lines:
         match = _YAML_ITEM.match(line)
         if match is None:
-            if line.strip() and not line.lstrip().startswith("#") and numbered:
+            # Without `names`, what is before the first item is passed over.
+            if line.strip() and not line.lstrip().startswith("#") and (numbered or begin >= 0):
                 break
             continue
         number = int(match[1]) if match[1] else len(numbered)
         if number < _MOST_LABELS:
             numbered[number] = _unquoted(match[2].partition(" #")[0])
     return _by_id(numbered)
+
+
+def _parse_flow(text: str) -> LabelList:
+    """`[a, b]` or `{0: a, 1: b}` at the beginning of a text; nothing where the end is missing."""
+    opening = text.lstrip()[0]
+    rows: list[list[list[str]]] = [[[]]]
+    for part in _YAML_FLOW.finditer(text.lstrip()[1:]):
+        mark = part["mark"]
+        if mark in ("]", "}"):
+            break
+        if mark == ",":
+            rows.append([[]])
+        elif mark == ":":
+            rows[-1].append([])
+        elif mark is None and part["comment"] is None:
+            word = part["quoted"] or part["plain"]
+            rows[-1][-1].append(_unquoted(word.removesuffix(":") if part["key"] else word))
+            if part["key"]:
+                rows[-1].append([])
+    else:
+        return LabelList()
+    entries = [[" ".join(words) for words in row] for row in rows if row != [[]]][:_MOST_LABELS]
+    if opening == "[":
+        return LabelList(tuple(": ".join(entry) for entry in entries))
+    said = {entry[0]: ": ".join(entry[1:]) for entry in entries}
+    if not all(_is_id(key) for key in said):
+        # Ids by name.
+        by_name = {key: int(value) for key, value in said.items() if _is_id(value)}
+        return _by_id(_numbered(by_name)) if len(by_name) == len(said) else LabelList()
+    return _by_id(_numbered(said))
 
 
 def _printable(name: str) -> str:
