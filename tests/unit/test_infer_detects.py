@@ -5,9 +5,15 @@ The input is 64 x 64 pixels, and the object is the dog from 24, 24 to 40, 40.
 
 import numpy as np
 import pytest
-from support.made_models import postprocess, tensor, write_made
+from support.flatbuffer_writer import Scalar
+from support.made_models import Op, postprocess, tensor, write_made
 
-from edge_detect.models import load_model
+from edge_detect.models import find_model, load_model
+from edge_detect.models.accelerator import Accelerator
+from edge_detect.models.infer.probe import settle
+from edge_detect.models.infer.trial import try_choices
+from edge_detect.models.opening import open_entry
+from edge_detect.models.options import LoadOptions
 
 LABELS = "cat\ndog\n"
 BOX = [24, 24, 40, 40]
@@ -165,26 +171,81 @@ def test_raw_grids_with_anchors_of_a_query(tmp_path):
 
 
 def test_raw_yolox(find):
-    from support.made_models import Op
-
     values = np.zeros((1, 84, 7))
     values[0, 64 + 4 * CELL[1] + CELL[0]] = [0, 0, 0, 0, 0.95, 0, 0.95]
-    found = find(
-        [tensor("o", values.shape, values=values)],
-        constants=[
+    check(find([tensor("o", values.shape, values=values)], **convolution()))
+
+
+def convolution():
+    """A layer, so that the graph is not of shapes alone."""
+    return {
+        "constants": [
             tensor("k", (1, 1, 1, 3), values=0),
             tensor("bias", (1,), values=0),
             tensor("aside", (1, 64, 64, 1)),
         ],
-        operators=[Op(3, ["image", "k", "bias"], ["aside"], 1, _convolution())],
-    )
-    check(found)
+        "operators": [
+            Op(3, ["image", "k", "bias"], ["aside"], 1, {1: Scalar("i", 1), 2: Scalar("i", 1)})
+        ],
+    }
 
 
-def _convolution():
-    from support.flatbuffer_writer import Scalar
+def open_rows(tmp_path, values, query=""):
+    """A model of 2 classes with rows of boxes, objectness and classes."""
+    output = tensor("o", values.shape, values=values)
+    image = tensor("image", (1, 64, 64, 3))
+    path = write_made(tmp_path / "m.tflite", [image], [output], **convolution())
+    path.with_suffix(".txt").write_text(LABELS)
+    return load_model(f"{path}{query}", accelerator="cpu")
 
-    return {1: Scalar("i", 1), 2: Scalar("i", 1)}
+
+def decoded_rows(objectness):
+    values = np.zeros((1, 84, 7))
+    values[0, :, :5] = [30, 30, 20, 20, objectness]
+    values[0, 9] = [*CENTRE, 1, 0.01, 0.9]
+    return values
+
+
+@pytest.mark.parametrize(
+    ("objectness", "line"),
+    [
+        (1, "YOLOv6 (from a trial run), 2 labels from m.txt; guessed: rgb, 0 to 1"),
+        (0, "YOLOX (from a trial run), 2 labels from m.txt; guessed: bgr, 0 to 255"),
+    ],
+)
+def test_rows_of_decoded_boxes_without_an_exponential_are_no_raw_yolox(tmp_path, objectness, line):
+    with open_rows(tmp_path, decoded_rows(objectness)) as detector:
+        check(detector(np.zeros((64, 64, 3), np.uint8)))
+        assert detector.inferred.summary() == line
+        assert detector.spec.yolo is None
+        assert detector.inferred.questions == ()
+
+
+def test_logarithms_of_sizes_make_a_raw_yolox_certain(tmp_path):
+    values = np.zeros((1, 84, 7))
+    values[0, :, 2:4] = -0.5
+    with open_rows(tmp_path, values) as detector:
+        assert detector.spec.yolo.coding == "linear"
+        assert detector.inferred.summary().startswith("YOLOX with raw boxes (from a trial run)")
+    values[:] = 0
+    with open_rows(tmp_path, values) as detector:
+        assert detector.inferred.summary().startswith("2 labels from m.txt; guessed: YOLOX with")
+
+
+def test_photos_try_the_input_of_a_guessed_raw_yolox_but_no_coding_with_anchors(tmp_path):
+    with open_rows(tmp_path, np.zeros((1, 84, 7))):
+        entry = settle(find_model(tmp_path / "m.tflite"))
+    cpu = LoadOptions(accelerator=Accelerator("cpu"))
+    photos = [np.zeros((64, 64, 3), np.uint8)]
+    trial = try_choices(entry, photos, lambda each: open_entry(each, cpu))
+    tried = {key for attempt in trial.attempts for key in attempt.values}
+    assert tried == {"input.mean", "input.std", "input.color", "input.resize"}
+
+
+def test_a_raw_yolox_that_is_asked_for_is_not_looked_into(tmp_path):
+    with open_rows(tmp_path, decoded_rows(1), "?family=yolox-raw") as detector:
+        assert detector.spec.yolo.coding == "linear"
+        assert detector.inferred.summary().startswith("YOLOX with raw boxes (as asked)")
 
 
 def test_raw_ssd(find):

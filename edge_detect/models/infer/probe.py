@@ -15,6 +15,7 @@ from edge_detect.core import EdgeDetectError, ModelError
 from edge_detect.models.catalogue import CatalogueEntry
 from edge_detect.models.infer.answers import answer_outputs, leading_column
 from edge_detect.models.infer.inference import Finding, Inference
+from edge_detect.models.infer.raw_boxes import answer_raw_boxes
 from edge_detect.models.preprocess import pixel_table
 from edge_detect.models.runtime import open_session
 from edge_detect.models.spec import validate_manifest
@@ -114,7 +115,7 @@ def _answer(inferred: Inference, outputs: dict[str, NDArray[np.float64]]) -> Inf
         inferred: With questions.
         outputs: Real values by tensor name.
     """
-    inferred = answer_outputs(inferred, outputs)
+    inferred = answer_outputs(answer_raw_boxes(inferred, outputs), outputs)
     for key in inferred.questions:
         family, _, last = key.partition(".")
         section = getattr(inferred.spec, family)

@@ -161,7 +161,8 @@ def _axes(inferred: Inference) -> Iterator[list[dict[str, tuple[str, Any]]]]:
         "coding": ("exponential", "squared"),
     }
     for key, values in choices.items():
-        if f"{family}.{key}" in open_keys:
+        # A linear coding has no anchors, which the others need.
+        if f"{family}.{key}" in open_keys and getattr(section, key) != "linear":
             yield _axis(f"{family}.{key}", getattr(section, key), values)
     if "input.resize" in open_keys:
         yield _axis("input.resize", spec.input.resize, ("letterbox", "stretch"))

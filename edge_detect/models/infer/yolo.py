@@ -41,10 +41,12 @@ def infer_raw_yolox(evidence: Evidence) -> Draft | None:
     if not asked and not (likely and silent and by_maker and real):
         return None
     why = f"{output}: strides 8, 16, 32; the graph has no EXP, which decodes sizes"
-    draft = Draft(evidence, "yolo", "YOLOX with raw boxes", "constants", why)
+    # YOLOv6 has the same rows, of decoded boxes: one inference tells.
+    draft = Draft(evidence, "yolo", "YOLOX with raw boxes", "constants", why, certain=asked)
     heads = [{"stride": each, "outputs": {"joined": output.name}} for each in strides]
     draft.set(".heads", heads, "tensors", why)
-    draft.set(".coding", "linear", "rule", "as all of YOLOX")
+    draft.set(".coding", "linear", "rule", "as all of YOLOX", certain=asked)
+    draft.ask(".coding")
     draft.set(".activated", True, "rule", "exports of YOLOX apply the sigmoid")
     fill_labels(draft, classes, (values - 4,))
     fill_input(draft, YOLOX)
