@@ -214,6 +214,21 @@ def test_the_usual_strides_tell_rows_from_columns(load):
         assert "YOLOX" in detector.inferred.summary()
 
 
+def test_a_trial_run_is_kept_for_one_list_of_labels_and_one_manifest_alone(tmp_path):
+    values = np.zeros((1, 6, 84))
+    values[0, :4] = np.reshape([0.5, 0.5, 0.25, 0.25], (4, 1))
+    outputs = [tensor("o", values.shape, values=values)]
+    path = write_made(tmp_path / "m.tflite", [IMAGE], outputs)
+    for names in (["cat", "dog"], ["fish", "bird"]):
+        path.with_suffix(".txt").write_text("\n".join(names))
+        with load_model(path, accelerator="cpu") as detector:
+            assert (detector.spec.labels, detector.spec.decoded.unit) == (names, "relative")
+    for color in ("bgr", "rgb"):
+        path.with_suffix(".toml").write_text(f'[input]\ncolor = "{color}"\n')
+        with load_model(path, accelerator="cpu") as detector:
+            assert (detector.spec.input.color, detector.spec.decoded.unit) == (color, "relative")
+
+
 def test_many_boxes_of_three_pixels_are_still_in_pixels(load):
     small = [[1, 1, 3, 3, 0.01, 0]] * 299
     with load([joined([*BOX, 0.9, 3], *small)]) as detector:

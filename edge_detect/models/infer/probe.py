@@ -33,7 +33,7 @@ _FEWEST_BOXES = 3
 _SLACK = 0.01
 # Class numbers of float tensors, as the decoder takes them.
 _WHOLE = 0.01
-_settled: dict[tuple[str, int, int, int], Inference] = {}
+_settled: dict[tuple[str, int, int, str], Inference] = {}
 
 
 def settle(entry: CatalogueEntry, runtime: str | None = None) -> CatalogueEntry:
@@ -53,7 +53,8 @@ def settle(entry: CatalogueEntry, runtime: str | None = None) -> CatalogueEntry:
     if inferred is None or not inferred.questions or entry.spec.cpu_twin or not entry.present:
         return entry
     status = entry.path.stat()
-    key = (str(entry.path.resolve()), status.st_mtime_ns, status.st_size, hash(entry.overrides))
+    # What was found out depends on the query, the manifest and the labels beside the file, too.
+    key = (str(entry.path.resolve()), status.st_mtime_ns, status.st_size, repr(inferred))
     if key not in _settled:
         check_by_trial(entry.path, entry.spec.input.tensor_shape, runtime)
         try:
