@@ -60,7 +60,7 @@ def inspect(arguments: argparse.Namespace) -> int:
     if trial is not None:
         _print_trial(trial)
     elif photos:
-        print("\nnothing is uncertain: the manifest says everything", file=sys.stderr)
+        print("\nnothing to try: the manifest is complete", file=sys.stderr)
     if written is not None:
         print(f"\nwritten: {written}")
     return 0
@@ -79,7 +79,7 @@ def _read_photos(patterns: Sequence[str]) -> list[Image]:
 
 
 def _without_manifest(entry: CatalogueEntry) -> CatalogueEntry:
-    """A model of the user whose manifest says everything, from its file once more."""
+    """A model of the user with a complete manifest, inferred from its file again."""
     beside = entry.manifest == entry.path.with_suffix(".toml")
     if entry.inferred is not None or not beside or _comes_with_the_package(entry):
         return entry
@@ -99,7 +99,7 @@ def _write(entry: CatalogueEntry, inferred: Inference | None, *, force: bool) ->
         )
     if inferred is None:
         raise ModelError(
-            f"{manifest} says everything already",
+            f"{manifest} is complete",
             "change it by hand, or replace it by what the file tells with --force",
         )
     if manifest.exists() and not force:

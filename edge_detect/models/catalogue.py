@@ -55,7 +55,7 @@ class CatalogueEntry:
         manifest: Where the manifest lies; the model file itself where there is none.
         path: Where the model file lies, or will lie once it is pulled.
         present: Whether it is there.
-        inferred: What the model file itself told; None where the manifest says everything.
+        inferred: What the model file itself told; None where the manifest is complete.
         overrides: What the user said instead.
     """
 

@@ -59,7 +59,7 @@ class Detector:
         name: What users call the model.
         labels: By class id.
         input_size: Width and height of the model's input in pixels.
-        inferred: What the model file itself told; None where a manifest says everything.
+        inferred: What the model file itself told; None where the manifest is complete.
         title: What the line at start calls it: its file, where that alone is known.
         lanes: What it runs on.
         thresholds: What is reported unless a call says otherwise.

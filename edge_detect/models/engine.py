@@ -172,7 +172,7 @@ class Engine:
             try:
                 found, decode_ns = self._decode(slot, None, buffer, thresholds, selection)
             except BaseException as error:
-                # An error that somebody keeps must not keep the views.
+                # A stored error would keep the views alive.
                 clear_frames(error.__traceback__)
                 raise
             return found, Durations(write_ns, invoke_ns, decode_ns)

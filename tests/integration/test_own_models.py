@@ -160,7 +160,7 @@ def test_an_empty_name_is_refused_before_anything_else(file, capsys):
 def test_photos_of_inspect_are_read_even_where_nothing_is_uncertain(model, photo, tmp_path, capsys):
     assert main(["models", "inspect", str(model), "--write"]) == 0
     assert main(["models", "inspect", str(model), str(photo)]) == 0
-    assert "nothing is uncertain" in capsys.readouterr().err
+    assert "nothing to try: the manifest is complete" in capsys.readouterr().err
     assert main(["models", "inspect", str(model), str(tmp_path / "none.png")]) == 66
     assert "none.png" in capsys.readouterr().err
     assert main(["models", "inspect", str(model), str(model)]) == 66

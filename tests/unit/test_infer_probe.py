@@ -269,7 +269,7 @@ def test_inspect_writes_a_manifest_that_says_what_was_found(make, capsys):
     assert after.inferred is None
     assert after.spec == before
     assert "# guess: the usual one of YOLOv8\ncolor" in path.with_suffix(".toml").read_text()
-    with pytest.raises(ModelError, match="says everything already"):
+    with pytest.raises(ModelError, match="is complete"):
         inspect(arguments(path, write=True))
 
 

@@ -127,7 +127,7 @@ def test_scores_of_a_fomo_that_are_not_what_was_said_are_reported(load, caplog, 
 def test_a_grid_of_quantized_logits_names_the_query_that_reads_it(load):
     values = grid(logits=True)
     outputs = [tensor("o", values.shape, "int8", 1 / 16, values=values)]
-    with pytest.raises(ModelError, match="8x8x3 int8 of quantized logits") as error:
+    with pytest.raises(ModelError, match="int8 cannot be identified: quantized logits") as error:
         load(outputs)
     assert error.value.hint.endswith("name it: m.tflite?family=fomo")
     with load(outputs, "?family=fomo") as detector:

@@ -75,7 +75,7 @@ def complete(
 
 
 def infer_again(manifest: Path, file: Path, overrides: Overrides) -> Inference:
-    """Find out what a model file is whose manifest says everything.
+    """Find out what a model file with a complete manifest is.
 
     Of the manifest, what no file tells is kept: labels, names, twins and origin; and the size,
     where the file leaves it open.

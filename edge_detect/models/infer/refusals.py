@@ -99,8 +99,7 @@ def refuse_rest(evidence: Evidence) -> ModelError:
             return _no_detector(evidence, _TASKS["segment"], f"one output {outputs[0]}")
     if holds_fomo_logits(evidence):
         return ModelError(
-            f"{evidence.path}: one grid {outputs[0]} of quantized logits is no known kind of"
-            " detector for certain",
+            f"{evidence.path}: one grid {outputs[0]} cannot be identified: quantized logits",
             f"if it is a FOMO without its softmax, name it: {evidence.path.name}?family=fomo",
         )
     said = "; ".join(f"{each.name!r} {each}" for each in outputs)
