@@ -17,7 +17,8 @@ __all__ = ["Footprint", "check_memory", "least_footprint"]
 # Bytes of an element by the type's number: float32, float16, int32, uint8, int64, string, bool,
 # int16, complex64, int8, float64, complex128, uint64, resource, variant, uint32, uint16.
 _ELEMENT_BYTES = (4, 2, 4, 1, 8, 0, 1, 2, 8, 1, 8, 16, 8, 0, 0, 4, 2)
-# A pipeline decodes one copy of the outputs while the next one is made.
+# At least: a pipeline decodes one copy of the outputs while the next one is made. Where results are
+# read slowly, there are up to four.
 _COPIES = 2
 # Characters of a tensor's name in a message.
 _NAME = 60

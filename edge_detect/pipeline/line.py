@@ -168,7 +168,8 @@ class Line:
         # `detect` waits while it is full: no frame that was inferred is dropped for a newer one.
         box = self._boxes["decode"] = Mailbox(under_way, lossy=False)
         self.crew.add_box(box)
-        for _ in range(under_way):
+        # Those that wait in the box, and one that is decoded.
+        for _ in range(under_way + 1):
             free.put(detector.new_buffer())
         underway = stages.Underway(detector)
 

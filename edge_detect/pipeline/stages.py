@@ -74,8 +74,9 @@ def prepare(
         detector: Whose input it is.
         inbox: Frames.
         out: Frames with their input.
-        free: Buffers that no frame is in. There are enough for one that is filled here, those that
-            wait in `out`, and those that are inferred and decoded: this never waits for long.
+        free: Buffers that no frame is in: one that is filled here, those that wait in `out`, and
+            those that are inferred, wait for their decoding or are decoded. With all of them, this
+            never waits.
         controls: Whether and how often frames are detected.
         undetected: Gets frames while detection is switched off.
         statistics: Gets the drops.

@@ -231,6 +231,16 @@ def test_stuck_reader_of_an_output_does_not_block_the_stop(detector, tmp_path):
     os.close(reader)
 
 
+def test_every_frame_from_preparing_to_decoding_has_a_buffer(detector, monkeypatch):
+    """One is filled, one waits, one is inferred, two wait for their decoding, one is decoded."""
+    made, kind = [], type(detector)
+    original = kind.new_buffer
+    monkeypatch.setattr(kind, "new_buffer", lambda self: made.append(self) or original(self))
+    with ed.Pipeline(f"file://{CLIP}?loop=true", model=detector, mode="live") as pipeline:
+        assert len(next(iter(pipeline)).frame.image)
+    assert len(made) == (6 if len(os.sched_getaffinity(0)) > 1 else 3)
+
+
 def test_results_stay_valid_when_kept(detector):
     kept = []
     with ed.Pipeline(CLIP, model=detector, mode="every") as pipeline:
