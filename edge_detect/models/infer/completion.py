@@ -10,7 +10,7 @@ from edge_detect.models.file.graph import read_graph
 from edge_detect.models.infer.choose import infer
 from edge_detect.models.infer.common import counted, is_background, reaching
 from edge_detect.models.infer.evidence import asked_labels
-from edge_detect.models.infer.inference import Finding, Inference
+from edge_detect.models.infer.inference import Finding, Inference, put_values
 from edge_detect.models.infer.overrides import Overrides, places, useless
 from edge_detect.models.spec import (
     FAMILIES,
@@ -219,12 +219,7 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def _apply(manifest: dict[str, Any], overrides: Overrides) -> None:
-    for key, value in places(overrides, manifest["family"]).items():
-        *tables, last = key.split(".")
-        table = manifest
-        for name in tables:
-            table = table.setdefault(name, {})
-        table[last] = value
+    put_values(manifest, places(overrides, manifest["family"]))
 
 
 def _flat(table: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

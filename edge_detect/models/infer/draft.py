@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from edge_detect.core import ModelError
 from edge_detect.models.infer.evidence import Evidence, Labels
-from edge_detect.models.infer.inference import Finding, Inference, Source
+from edge_detect.models.infer.inference import Finding, Inference, Source, put_values
 from edge_detect.models.infer.overrides import places, useless
 from edge_detect.models.names import name_from, name_from_content
 from edge_detect.models.spec import ModelSpec, describe_faults
@@ -157,14 +157,8 @@ class Draft:
     def manifest(self) -> dict[str, Any]:
         """Sections and values as `ModelSpec` has them."""
         made: dict[str, Any] = {self.family: {}}
-        for key, finding in self._findings.items():
-            if key == "kind":
-                continue
-            *tables, last = key.split(".")
-            table = made
-            for name in tables:
-                table = table.setdefault(name, {})
-            table[last] = finding.value
+        values = {key: each.value for key, each in self._findings.items() if key != "kind"}
+        put_values(made, values)
         return made
 
     def _override(self) -> None:

@@ -1,12 +1,13 @@
 """What was found out about a model file, and how certain it is."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
-from edge_detect.models.spec import ModelSpec
+from edge_detect.models.spec import ModelSpec, validate_manifest
 
-__all__ = ["Finding", "Inference", "Source"]
+__all__ = ["Finding", "Inference", "Source", "put_values", "with_values"]
 
 # In the order in which they are believed.
 Source = Literal[
@@ -101,6 +102,36 @@ class Inference:
             key for key in self.questions if key not in {each.key for each in changed}
         )
         return replace(self, spec=spec, findings=(*findings, *new.values()), questions=questions)
+
+
+def put_values(manifest: dict[str, Any], values: Mapping[str, Any]) -> None:
+    """Give keys of a manifest their values.
+
+    Args:
+        manifest: Tables and values as in the file; overwritten.
+        values: By key with dots.
+    """
+    for key, value in values.items():
+        *tables, last = key.split(".")
+        table = manifest
+        for name in tables:
+            table = table.setdefault(name, {})
+        table[last] = value
+
+
+def with_values(spec: ModelSpec, values: Mapping[str, Any]) -> ModelSpec:
+    """The manifest with other values.
+
+    Args:
+        spec: The manifest.
+        values: By key with dots.
+
+    Raises:
+        ModelError: They make no valid manifest.
+    """
+    data = spec.model_dump(exclude_none=True, exclude_unset=True)
+    put_values(data, values)
+    return validate_manifest(Path(spec.file), data)
 
 
 def _said(finding: Finding) -> str:

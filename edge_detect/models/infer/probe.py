@@ -5,7 +5,6 @@ The picture is made here, so that the answer is the same everywhere: shades, squ
 
 import logging
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,10 @@ from numpy.typing import NDArray
 from edge_detect.core import EdgeDetectError, ModelError
 from edge_detect.models.catalogue import CatalogueEntry
 from edge_detect.models.infer.answers import answer_outputs, leading_column
-from edge_detect.models.infer.inference import Finding, Inference
+from edge_detect.models.infer.inference import Finding, Inference, with_values
 from edge_detect.models.infer.raw_boxes import answer_raw_boxes
 from edge_detect.models.preprocess import pixel_table
 from edge_detect.models.runtime import open_session
-from edge_detect.models.spec import validate_manifest
 from edge_detect.models.trial import check_by_trial
 
 __all__ = ["run_once", "settle", "test_picture"]
@@ -131,14 +129,8 @@ def _answer(inferred: Inference, outputs: dict[str, NDArray[np.float64]]) -> Inf
 
 
 def _told(inferred: Inference, answers: list[Finding]) -> Inference:
-    data = inferred.spec.model_dump(exclude_none=True, exclude_unset=True)
-    for finding in answers:
-        *tables, last = finding.key.split(".")
-        table = data
-        for name in tables:
-            table = table[name]
-        table[last] = finding.value
-    return inferred.with_findings(validate_manifest(Path(inferred.spec.file), data), answers)
+    spec = with_values(inferred.spec, {each.key: each.value for each in answers})
+    return inferred.with_findings(spec, answers)
 
 
 def _layout(key: str, section: Any, outputs: dict[str, NDArray[np.float64]]) -> Finding | None:

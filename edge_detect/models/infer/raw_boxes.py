@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_detect.models.infer.draft import range_words
-from edge_detect.models.infer.inference import Finding, Inference
+from edge_detect.models.infer.inference import Finding, Inference, put_values
 from edge_detect.models.infer.inputs import YOLO
 from edge_detect.models.spec import validate_manifest
 
@@ -91,13 +91,7 @@ def _decoded(inferred: Inference, output: str, why: str, constant: bool) -> Infe
         new += _input_of_yolov6(inferred)
     kept = tuple(each for each in inferred.findings if not _is_yolo(each))
     data = inferred.spec.model_dump(exclude_none=True, exclude_unset=True, exclude={"yolo"})
-    for finding in new:
-        *tables, last = finding.key.split(".")
-        table = data
-        for each in tables:
-            table = table.setdefault(each, {})
-        if last != "kind":
-            table[last] = finding.value
+    put_values(data, {each.key: each.value for each in new if each.key != "kind"})
     spec = validate_manifest(Path(inferred.spec.file), data)
     base = replace(inferred, findings=kept).with_findings(spec, new)
     return replace(base, questions=(*base.questions, "decoded.scores"))

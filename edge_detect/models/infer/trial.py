@@ -9,7 +9,6 @@ order or unit of the box values puts boxes where the mirrored photo has none.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,8 @@ from numpy.typing import NDArray
 
 from edge_detect.core import Detections, EdgeDetectError, Image, Size
 from edge_detect.models.catalogue import CatalogueEntry
-from edge_detect.models.infer.inference import Finding, Inference
-from edge_detect.models.spec import ModelSpec, validate_manifest
+from edge_detect.models.infer.inference import Finding, Inference, with_values
+from edge_detect.models.spec import ModelSpec
 
 __all__ = ["Attempt", "Trial", "detection_score", "try_choices"]
 
@@ -102,7 +101,7 @@ def try_choices(
     for number, choice in enumerate(_combinations(inferred)):
         values = {key: value for key, (_, value) in choice.items()}
         words = {key: word for key, (word, _) in choice.items() if word}
-        spec = _with_values(inferred.spec, values)
+        spec = with_values(inferred.spec, values)
         try:
             with open_detector(replace(entry, spec=spec, inferred=None)) as detector:
                 score, count = _score_all(_finder(detector), photos)
@@ -198,17 +197,6 @@ def _key(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _with_values(spec: ModelSpec, values: dict[str, Any]) -> ModelSpec:
-    data = spec.model_dump(exclude_none=True, exclude_unset=True)
-    for key, value in values.items():
-        *tables, last = key.split(".")
-        table = data
-        for name in tables:
-            table = table.setdefault(name, {})
-        table[last] = value
-    return validate_manifest(Path(spec.file), data)
-
-
 def _score_all(find: Find, photos: Sequence[Image]) -> tuple[float, int]:
     total, count = 0.0, 0
     for photo in photos:
@@ -259,7 +247,7 @@ def _conclude(inferred: Inference, best: Attempt, ruled: Attempt, *, changed: bo
     """The inference with what the photos told."""
     if not changed:
         return inferred
-    spec = _with_values(inferred.spec, best.values)
+    spec = with_values(inferred.spec, best.values)
     why = f"photos: {best.score:.3g} against {ruled.score:.3g}"
     findings = [
         Finding(key, value, "probe", certain=True, why=why, shown=best.words.get(key, ""))
