@@ -5,15 +5,13 @@ The picture is synthetic, so that nearly all candidates are background.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_detect.models.infer.evidence import guessed_labels
-from edge_detect.models.infer.inference import Finding, Inference
-from edge_detect.models.spec import validate_manifest
+from edge_detect.models.infer.inference import Finding, Inference, with_values
 
 __all__ = ["answer_outputs", "leading_column"]
 
@@ -52,14 +50,8 @@ def _last(key: str) -> str:
 
 
 def _apply(inferred: Inference, findings: list[Finding]) -> Inference:
-    data = inferred.spec.model_dump(exclude_none=True, exclude_unset=True)
-    for finding in findings:
-        *tables, last = finding.key.split(".")
-        table = data
-        for name in tables:
-            table = table.setdefault(name, {})
-        table[last] = finding.value
-    return inferred.with_findings(validate_manifest(Path(inferred.spec.file), data), findings)
+    spec = with_values(inferred.spec, {each.key: each.value for each in findings})
+    return inferred.with_findings(spec, findings)
 
 
 def _rows(section: Any, outputs: Mapping[str, Values], name: Any) -> Values | None:
