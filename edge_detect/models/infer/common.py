@@ -6,6 +6,7 @@ from edge_detect.models.file.graph import FileTensor
 from edge_detect.models.file.labels import is_background
 from edge_detect.models.infer.draft import Draft
 from edge_detect.models.infer.evidence import Evidence, Labels
+from edge_detect.models.infer.inference import Source
 
 __all__ = [
     "counted",
@@ -112,24 +113,28 @@ def fill_nms(draft: Draft, score: float, iou: float, method: str = "greedy") -> 
         draft.set("nms.method", method, "rule", f"{draft.kind} needs no suppression")
 
 
-def scores_are(evidence: Evidence, tensor: FileTensor) -> tuple[str, str]:
-    """What scores are: `probability`, or `logits` or empty where it is not known; and why."""
+def scores_are(evidence: Evidence, tensor: FileTensor) -> tuple[str, Source, str]:
+    """What scores are: `probability`, or `logits` or empty where it is not known.
+
+    Returns:
+        That, what tells it, and the fact.
+    """
     maker = evidence.graph.producer(tensor.index)
     if maker is not None and maker.name in ("LOGISTIC", "SOFTMAX"):
-        return "probability", f"{maker.name} makes {tensor.name}"
+        return "probability", "constants", f"{maker.name} makes {tensor.name}"
     if maker is not None and maker.name == "CONCATENATION":
         makers = [evidence.graph.producer(number) for number in maker.inputs if number >= 0]
         if makers and all(each and each.name in ("LOGISTIC", "SOFTMAX") for each in makers):
-            return "probability", f"LOGISTIC or SOFTMAX makes all parts of {tensor.name}"
+            why = f"LOGISTIC or SOFTMAX makes all parts of {tensor.name}"
+            return "probability", "constants", why
     low, high = tensor.limits
-    if tensor.quantized:
-        if high <= _SYMMETRIC_REACH and low + high <= 2 * tensor.scale and low < -0.5:
-            # int16, and int8 with the zero point 0, hold probabilities in their upper half.
-            return "", ""
-        if low < -0.5 or high > 1.5:
-            return "logits", f"{tensor.name} can be {low:.3g} to {high:.3g}"
-        return "probability", f"{tensor.name} can be {low:.3g} to {high:.3g}"
-    return "", ""
+    if not tensor.quantized:
+        return "", "rule", ""
+    if high <= _SYMMETRIC_REACH and low + high <= 2 * tensor.scale and low < -0.5:
+        # int16, and int8 with the zero point 0, hold probabilities in their upper half.
+        return "", "rule", ""
+    kind = "logits" if low < -0.5 or high > 1.5 else "probability"
+    return kind, "tensors", f"{tensor.name} can be {low:.3g} to {high:.3g}"
 
 
 def fill_scores(
@@ -144,10 +149,9 @@ def fill_scores(
         guess: Where nothing tells; one inference will.
         sure: Whether the tensor certainly holds the scores: another one tells nothing.
     """
-    kind, why = scores_are(draft.evidence, tensor)
+    kind, source, why = scores_are(draft.evidence, tensor)
     if kind and sure:
-        value = "probability" if kind == "probability" else logits
-        draft.set(".scores", value, "constants" if "makes" in why else "tensors", why)
+        draft.set(".scores", "probability" if kind == "probability" else logits, source, why)
         return
     draft.guess(".scores", guess, f"the usual one of {draft.kind}", f"scores are {guess}")
     draft.ask(".scores")

@@ -175,7 +175,7 @@ def _fill(
 
 def _fill_joined_scores(draft: Draft, output: FileTensor) -> None:
     """Scores beside boxes in one tensor: only an inference tells what they are."""
-    kind, _ = scores_are(draft.evidence, output)
+    kind, _, _ = scores_are(draft.evidence, output)
     if output.quantized or kind == "probability":
         draft.set(".scores", "probability", "rule", f"as all of {draft.kind}")
         return

@@ -40,7 +40,7 @@ def infer_fomo(evidence: Evidence) -> Draft | None:
     grid = grids[0]
     named = (evidence.edge_impulse.head if evidence.edge_impulse else "") == "fomo"
     asked = evidence.overrides.family == "fomo"
-    kind, why = scores_are(evidence, grid.tensor)
+    kind, _, _ = scores_are(evidence, grid.tensor)
     if not (named or asked or (_plausible(evidence, grid) and kind != "logits")):
         return None
     source: Source = "edge impulse" if named else "tensors"
@@ -48,11 +48,7 @@ def infer_fomo(evidence: Evidence) -> Draft | None:
     draft = Draft(evidence, "fomo", "FOMO", source, fact)
     draft.set(".outputs.grid", grid.tensor.name, "tensors", fact)
     draft.set(".background", True, "rule", "as all of FOMO")
-    if kind:
-        value = "probability" if kind == "probability" else "softmax"
-        draft.set(".scores", value, "tensors", why)
-    else:
-        fill_scores(draft, grid.tensor, "softmax", "probability")
+    fill_scores(draft, grid.tensor, "softmax", "probability")
     fill_labels(draft, grid.channels - 1)
     fill_input(draft, FOMO)
     fill_nms(draft, 0.5, 0.5)
