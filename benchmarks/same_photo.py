@@ -1,4 +1,4 @@
-"""One picture through every bundled model, side by side, for docs/models.png.
+"""One picture through every bundled model, side by side, for docs/models.jpg.
 
     python benchmarks/same_photo.py [PICTURE] [--frame N] [--model NAME …] [--out FILE]
 
@@ -58,7 +58,7 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--score", type=float, help="minimum score (default: each model's)")
     parser.add_argument("--width", type=int, default=640, help="of a tile (default: %(default)s)")
     parser.add_argument("--columns", type=int, default=2, help="of the grid (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("docs/models.png"))
+    parser.add_argument("--out", type=Path, default=Path("docs/models.jpg"))
     return parser.parse_args(words)  # fmt: skip
 
 
