@@ -3,10 +3,14 @@
 The input is 64 x 64 pixels, and the object is from 24, 24 to 40, 40 unless said.
 """
 
+from functools import partial
+
 import numpy as np
 import pytest
+from support import lone_models
 from support.flatbuffer_writer import Scalar
-from support.made_models import Op, tensor, write_made
+from support.lone_models import check_found, write_lone
+from support.made_models import Op, tensor
 
 from edge_detect.core import ModelError
 from edge_detect.models import find_model, load_model
@@ -17,25 +21,11 @@ LEAKY_RELU, CONCATENATION, CONV_2D = 98, 2, 3
 @pytest.fixture
 def make(tmp_path):
     """Write a model and the files beside it; returns its path."""
-
-    def write(outputs, size=64, beside=None, **others):
-        for name, text in (beside or {}).items():
-            (tmp_path / name).write_text(text)
-        image = tensor("image", (1, size, size, 3))
-        return write_made(tmp_path / "m.tflite", [image], outputs, **others)
-
-    return write
+    return partial(write_lone, tmp_path)
 
 
 def found_in(path, query=""):
-    with load_model(f"{path}{query}", accelerator="cpu") as detector:
-        size = detector.input_size
-        return detector(np.zeros((size.height, size.width, 3), np.uint8))
-
-
-def check(found, name, box=(24, 24, 40, 40)):
-    assert found.names == [name]
-    assert found.boxes[0] == pytest.approx(box, abs=0.6)
+    return lone_models.found_in(path, query)[0]
 
 
 def anchored(channels, class_id, shape=None):
@@ -60,7 +50,7 @@ ANCHORS = "?anchors=4,4,5,5,6,6,16,16,20,20,24,24,30,30,40,40,50,50"
 @pytest.mark.parametrize("shape", [None, "anchors"])
 def test_anchors_in_a_query_tell_raw_grids_from_distributions(make, shape):
     """75 channels are 3 x (5 + 20), as of VOC, and 64 + 11."""
-    check(found_in(make(anchored(75, 4, shape)), ANCHORS), "class 4")
+    check_found(found_in(make(anchored(75, 4, shape)), ANCHORS), "class 4")
 
 
 def test_grids_that_may_have_anchors_or_distributions_are_refused_with_both_keys(make):
@@ -75,7 +65,7 @@ def test_a_list_of_labels_tells_anchors_from_distributions(make, name):
     of_anchors = "\n".join(f"name {number}" for number in range(20))
     with pytest.raises(ModelError, match="the anchors are not in the file"):
         find_model(make(anchored(75, 4), beside={name: of_anchors}))
-    check(found_in(make(anchored(75, 4), beside={name: of_anchors}), ANCHORS), "name 4")
+    check_found(found_in(make(anchored(75, 4), beside={name: of_anchors}), ANCHORS), "name 4")
 
 
 @pytest.mark.parametrize("channels", [75, 144])
@@ -110,11 +100,11 @@ def test_a_convolution_tells_anchors_of_43_classes_from_distributions_of_80(make
     with pytest.raises(ModelError, match="the anchors are not in the file") as error:
         find_model(make(**convolved(anchored(144, 4))))
     assert "family=dfl" not in error.value.hint
-    check(found_in(make(**convolved(anchored(144, 4))), ANCHORS), "class 4")
+    check_found(found_in(make(**convolved(anchored(144, 4))), ANCHORS), "class 4")
 
 
 def test_144_channels_whose_maker_tells_nothing_are_a_yolov8_for_coco(make):
-    check(found_in(make(raw_yolov8(80, 16))), "dog", (8, 8, 24, 24))
+    check_found(found_in(make(raw_yolov8(80, 16))), "dog", (8, 8, 24, 24))
 
 
 @pytest.mark.parametrize("count", [3, 79])
@@ -149,7 +139,7 @@ def raw_yolov8(classes, class_id):
 def test_distributions_of_69_channels_are_told_by_labels_or_the_family(make, beside):
     """69 channels are 64 + 5, and 3 x (5 + 18)."""
     found = found_in(make(raw_yolov8(5, 2), beside=beside), "" if beside else "?family=dfl")
-    check(found, "c" if beside else "class 2", (8, 8, 24, 24))
+    check_found(found, "c" if beside else "class 2", (8, 8, 24, 24))
 
 
 @pytest.mark.parametrize(
@@ -184,4 +174,4 @@ def test_a_graph_that_joins_distances_and_classes_tells_distributions(make):
         outputs.append(tensor(each.name, each.shape))
         operators.append(Op(CONCATENATION, names, [each.name], 10, {0: Scalar("i", 3)}))
     found = found_in(make(outputs, constants=parts, operators=operators))
-    check(found, "class 2", (8, 8, 24, 24))
+    check_found(found, "class 2", (8, 8, 24, 24))

@@ -5,7 +5,8 @@ The input is 64 x 64 pixels, and the object is from 24, 24 to 40, 40 unless said
 
 import numpy as np
 import pytest
-from support.made_models import Op, tensor, write_made
+from support.lone_models import check_found, found_in, write_lone
+from support.made_models import Op, tensor
 
 from edge_detect.core import ModelError
 from edge_detect.models import find_model, load_model
@@ -20,21 +21,16 @@ def make(tmp_path):
     """Write a model of one output and the files beside it; returns its path."""
 
     def write(values, beside=None, **others):
-        for name, text in (beside or {}).items():
-            (tmp_path / name).write_text(text)
-        image = tensor("image", (1, 64, 64, 3))
         output = tensor("o", values.shape, values=values)
-        return write_made(tmp_path / "m.tflite", [image], [output], **others)
+        return write_lone(tmp_path, [output], beside=beside, **others)
 
     return write
 
 
 def check(path, name, box=(24, 24, 40, 40)):
-    with load_model(path, accelerator="cpu") as detector:
-        found = detector(np.zeros((64, 64, 3), np.uint8))
-        assert found.names == [name]
-        assert found.boxes[0] == pytest.approx(box, abs=0.6)
-        return detector.inferred
+    found, inferred = found_in(path)
+    check_found(found, name, box)
+    return inferred
 
 
 def distances(bins, near):
@@ -88,7 +84,7 @@ def test_detr_with_no_object_behind_three_classes(make, tmp_path, last, kind, sc
         tensor("s", scores.shape, dtype, scale, values=scores),
     ]
     (tmp_path / "labels.txt").write_text(LABELS["labels.txt"])
-    path = write_made(tmp_path / "m.tflite", [tensor("image", (1, 64, 64, 3))], outputs)
+    path = write_lone(tmp_path, outputs)
     assert check(path, "dog").spec.decoded.scores == kind
     with load_model(path, accelerator="cpu") as detector:
         found = detector(np.zeros((64, 64, 3), np.uint8))
@@ -116,7 +112,7 @@ def test_the_own_list_of_a_detr_decides_what_its_columns_are(
     for name, text in beside.items():
         (tmp_path / name).write_text(text)
     outputs = [tensor("box", (1, 50, 4), values=0.1), tensor("s", (1, 50, 3), values=0)]
-    path = write_made(tmp_path / "m.tflite", [tensor("image", (1, 64, 64, 3))], outputs)
+    path = write_lone(tmp_path, outputs)
     spec = find_model(path).spec
     assert (spec.decoded.first, spec.decoded.last, spec.labels) == (first, last, names)
     assert spec.decoded.label_offset == -first

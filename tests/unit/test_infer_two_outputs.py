@@ -3,11 +3,14 @@
 The input is 64 x 64 pixels, and the object is from 24, 24 to 40, 40 unless said.
 """
 
+from functools import partial
+
 import numpy as np
 import pytest
-from support.made_models import Op, tensor, write_made
+from support.lone_models import check_found, found_in, write_lone
+from support.made_models import Op, tensor
 
-from edge_detect.models import find_model, load_model
+from edge_detect.models import find_model
 from edge_detect.models.infer.probe import settle
 
 LOGISTIC = 14
@@ -17,23 +20,13 @@ CENTRE = np.array([32, 32, 16, 16.0])
 @pytest.fixture
 def make(tmp_path):
     """Write a model and the files beside it; returns its path."""
-
-    def write(outputs, size=64, beside=None, **others):
-        for name, text in (beside or {}).items():
-            (tmp_path / name).write_text(text)
-        image = tensor("image", (1, size, size, 3))
-        return write_made(tmp_path / "m.tflite", [image], outputs, **others)
-
-    return write
+    return partial(write_lone, tmp_path)
 
 
 def check(path, name, box=(24, 24, 40, 40)):
-    with load_model(path, accelerator="cpu") as detector:
-        size = detector.input_size
-        found = detector(np.zeros((size.height, size.width, 3), np.uint8))
-        assert found.names == [name]
-        assert found.boxes[0] == pytest.approx(box, abs=0.6)
-        return detector.inferred
+    found, inferred = found_in(path)
+    check_found(found, name, box)
+    return inferred
 
 
 def outputs_of(pair, order, names=("a", "b")):
