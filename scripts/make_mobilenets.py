@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from edge_detect.core import ModelError
 from edge_detect.models.spec import InputSpec
-from edge_detect.tools.convert.build import convert_to_tflite, quantize_float_file, save_model
+from edge_detect.tools.convert.build import convert_to_tflite, quantize_float_file
 from edge_detect.tools.convert.calibration import calibration_pixels, read_pictures
 from edge_detect.tools.convert.drop_background import drop_background
 from edge_detect.tools.convert.flatbuffer import Graph
 from edge_detect.tools.convert.float16 import fold_float16, store_float16
 from edge_detect.tools.convert.float_model import FloatModel, load_tensorflow
 from edge_detect.tools.convert.quantize import Progress, QuantizerOptions, to_real
+from edge_detect.tools.convert.save import save_model
 from edge_detect.tools.convert.ssd_graph import UNUSED
 from edge_detect.tools.convert.tfjs import convert_ssd_tfjs, read_tfjs_graph
 

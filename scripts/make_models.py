@@ -21,12 +21,13 @@ from make_mobilenets import Workshop, make_coco, make_openimages
 from edge_detect.models.opening import load_model
 from edge_detect.models.spec import read_manifest
 from edge_detect.tools.agreement import compare
-from edge_detect.tools.convert.build import convert_to_tflite, save_model
+from edge_detect.tools.convert.build import convert_to_tflite
 from edge_detect.tools.convert.calibration import read_pictures
 from edge_detect.tools.convert.cut_postprocess import cut_postprocess, raw_manifest
 from edge_detect.tools.convert.darknet import convert_darknet
 from edge_detect.tools.convert.float_model import FloatModel
 from edge_detect.tools.convert.quantize import QuantizerOptions
+from edge_detect.tools.convert.save import save_model
 from edge_detect.tools.convert.ssd_graph import convert_ssd_frozen_graph
 from edge_detect.tools.convert.write_manifest import write_manifest
 

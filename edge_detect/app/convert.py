@@ -22,10 +22,11 @@ from edge_detect.models.catalogue import find_model
 from edge_detect.models.checksum import sha256_of
 from edge_detect.models.names import name_from, name_from_content
 from edge_detect.models.spec import ModelSpec
-from edge_detect.tools.convert.build import convert_to_tflite, save_model
+from edge_detect.tools.convert.build import convert_to_tflite
 from edge_detect.tools.convert.calibration import check_calibration
 from edge_detect.tools.convert.darknet import convert_darknet, read_names
 from edge_detect.tools.convert.float_model import FloatModel
+from edge_detect.tools.convert.save import save_model
 
 __all__ = ["cut_postprocess", "darknet", "ssd_frozen_graph", "tfjs_ssd"]
 

@@ -39,7 +39,6 @@ __all__ = [
     "quantize_float_file",
     "quantize_network",
     "save_float",
-    "save_model",
     "shrunk_pictures",
 ]
 

@@ -59,8 +59,9 @@ def output_heads(manifest: dict[str, Any]) -> list[OutputHead]:
     """What the outputs of a network mean, from its manifest.
 
     Returns:
-        None for outputs that no error is defined for: FOMO's, joined raw heads, SSDs with
-        another coding than that of the Object Detection API, boxes after suppression.
+        One per grid; empty for outputs that no error is defined for: FOMO's, joined raw heads,
+        SSDs with another coding than that of the Object Detection API or of BlazeFace, boxes after
+        suppression.
     """
     family, head = manifest["family"], manifest.get("head", "raw")
     if family == "ssd" and head == "raw":
