@@ -65,8 +65,9 @@ def is_overlapped(kept, ids, count, box, class_id, any_class, threshold):
             top = tops[k] if tops[k] > y_min else y_min
             right = rights[k] if rights[k] < x_max else x_max
             bottom = bottoms[k] if bottoms[k] < y_max else y_max
-            width, height = right - left, bottom - top
-            shared = (width if width > none else none) * (height if height > none else none)
+            width = right - left
+            # Of two boxes one below the other it is negative, and so above no threshold.
+            shared = (width if width > none else none) * (bottom - top)
             covered = np.int32(shared > threshold * (areas[k] + area - shared))
             hits = np.int32(hits | (covered & (any_class | np.int32(ids[k] == class_id))))
         if hits:
@@ -85,7 +86,8 @@ def is_near(kept, ids, count, box, class_id, any_class, threshold):
     """
     x_min, y_min, x_max, y_max, area = box
     lefts, tops, rights, bottoms, areas = kept[0], kept[1], kept[2], kept[3], kept[4]
-    none = np.float32(0)
+    none, quarter = np.float32(0), np.float32(0.25)
+    twice_x, twice_y = x_min + x_max, y_min + y_max
     for start in range(0, count, _BLOCK):
         hits = np.int32(0)
         for k in range(np.uint64(start), np.uint64(min(start + _BLOCK, count))):
@@ -93,20 +95,23 @@ def is_near(kept, ids, count, box, class_id, any_class, threshold):
             top = tops[k] if tops[k] > y_min else y_min
             right = rights[k] if rights[k] < x_max else x_max
             bottom = bottoms[k] if bottoms[k] < y_max else y_max
-            width, height = right - left, bottom - top
-            shared = (width if width > none else none) * (height if height > none else none)
+            width = right - left
+            # Of two boxes one below the other it is negative, and so above no threshold.
+            shared = (width if width > none else none) * (bottom - top)
             around_x = (x_max if x_max > rights[k] else rights[k]) - (
                 x_min if x_min < lefts[k] else lefts[k]
             )
             around_y = (y_max if y_max > bottoms[k] else bottoms[k]) - (
                 y_min if y_min < tops[k] else tops[k]
             )
-            apart_x = (lefts[k] + rights[k] - x_min - x_max) * np.float32(0.5)
-            apart_y = (tops[k] + bottoms[k] - y_min - y_max) * np.float32(0.5)
-            penalty = (apart_x * apart_x + apart_y * apart_y) / (
-                around_x * around_x + around_y * around_y
-            )
-            near = np.int32(shared / (areas[k] + area - shared) - penalty > threshold)
+            # Twice as far apart as the centres, whose squared distance is a quarter of it.
+            apart_x = lefts[k] + rights[k] - twice_x
+            apart_y = tops[k] + bottoms[k] - twice_y
+            apart = quarter * (apart_x * apart_x + apart_y * apart_y)
+            around = around_x * around_x + around_y * around_y
+            # Multiplied by union and diagonal: two divisions cost as much as all the rest.
+            least = (areas[k] + area - shared) * (threshold * around + apart)
+            near = np.int32(shared * around > least)
             hits = np.int32(hits | (near & (any_class | np.int32(ids[k] == class_id))))
         if hits:
             return True
