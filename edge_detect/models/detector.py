@@ -65,7 +65,7 @@ class Detector:
         thresholds: What is reported unless a call says otherwise.
         selection: Which of it is, unless a call says otherwise.
         reason: Why it is this model, where none was named; else empty.
-        turns: Taken by pipelines that share the detector, before they choose a frame for it.
+        turns: Where pipelines that share the detector take turns, before each chooses a frame.
     """
 
     def __init__(

@@ -66,7 +66,7 @@ class Mailbox(Generic[T]):
             Closed: The box was aborted or finished.
         """
         with self._changed:
-            while not self._lossy and len(self._items) >= self.capacity and not self._aborted:
+            while not self.has_room:
                 self._changed.wait(_WAIT_S)
             if self._aborted or not self._unfinished:
                 raise Closed
@@ -97,6 +97,33 @@ class Mailbox(Generic[T]):
         """
         with self._changed:
             self._wait(None)
+
+    def wait_for_room(self) -> None:
+        """Wait until the only writer can put an item without waiting.
+
+        Raises:
+            Closed: The box was aborted.
+        """
+        with self._changed:
+            while not self.has_room:
+                self._changed.wait(_WAIT_S)
+            if self._aborted:
+                raise Closed
+
+    @property
+    def ready(self) -> bool:
+        """Whether `get` would not wait; also when it would raise `Closed`."""
+        return bool(self._items) or self._aborted or not self._unfinished
+
+    @property
+    def has_room(self) -> bool:
+        """Whether `put` would not wait; also when it would raise `Closed`."""
+        room = self._lossy or len(self._items) < self.capacity
+        return room or self._aborted or not self._unfinished
+
+    def rest(self) -> None:
+        """Say that the reader has done with what it took, and does not wait here yet."""
+        self._taken_ns = None
 
     def busy_ns(self, now_ns: int) -> int:
         """For how long the reader has been at work on what it took; 0 while it waits here."""

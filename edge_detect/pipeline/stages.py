@@ -16,6 +16,7 @@ from edge_detect.core import (
     monotonic_ns,
 )
 from edge_detect.core.buffers import ImagePool
+from edge_detect.core.turns import Turn
 from edge_detect.models import Detector, InputBuffer
 from edge_detect.models.detector import Ticket
 from edge_detect.pipeline.controls import Controls
@@ -130,15 +131,20 @@ def detect(
         statistics: Gets rate and durations.
         stopping: Whether to wait for no more turn.
     """
+    done: list[tuple[Prepared, tuple[Detections, Timings]]] = []
+
+    def step() -> None:
+        prepared = inbox.get()
+        done.append(
+            (prepared, detector.run(prepared.buffer, controls.thresholds, controls.selection))
+        )
+
+    turn = Turn(step, lambda: not done and inbox.ready)
     while True:
         inbox.wait()
-        if not detector.turns.take(stopping):
+        if not detector.turns.take(turn, stopping):
             raise Closed
-        try:
-            prepared = inbox.get()
-            found = detector.run(prepared.buffer, controls.thresholds, controls.selection)
-        finally:
-            detector.turns.give_back()
+        prepared, found = done.pop()
         free.put(prepared.buffer)
         _publish(prepared.frame, *found, publish, statistics)
         del prepared, found
@@ -180,8 +186,10 @@ def submit(
 ) -> None:
     """Have prepared frames inferred, while `collect` decodes those before them in another thread.
 
-    On the CPU, turn and place are held during the inference alone: a reader of results that is
-    slow, or calls the detector itself, holds up this pipeline and no other one.
+    A frame is chosen when there is room for its ticket. On the CPU, turn and place are held during
+    the inference alone: a reader of results that is slow, or calls the detector itself, holds up
+    this pipeline and no other one. Whichever pipeline's thread is at work infers the frames of the
+    others, too, while they have some.
 
     Args:
         detector: The model, perhaps of other pipelines too.
@@ -191,16 +199,12 @@ def submit(
         away: Gets frames that no device takes.
         stopping: Whether to wait for no more turn.
     """
-    while True:
-        inbox.wait()
-        if not detector.turns.take(stopping):
-            raise Closed
-        try:
-            submitted = _submit_newest(detector, inbox, away, stopping)
-        finally:
-            detector.turns.give_back()
+
+    def step() -> None:
+        submitted = _submit_newest(detector, inbox, away, stopping)
+        inbox.rest()
         if submitted is None:
-            continue
+            return
         ticket = submitted[1]
         underway.add(ticket)
         try:
@@ -209,7 +213,13 @@ def submit(
             if underway.remove(ticket):
                 detector.abandon(ticket)
             raise
-        del submitted, ticket
+
+    turn = Turn(step, lambda: inbox.ready and out.has_room)
+    while True:
+        inbox.wait()
+        out.wait_for_room()
+        if not detector.turns.take(turn, stopping):
+            raise Closed
 
 
 def _submit_newest(

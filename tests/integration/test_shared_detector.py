@@ -140,3 +140,19 @@ def test_two_pipelines_of_one_detector_can_be_read_in_turn(echo):
         pairs = pool.submit(lambda: list(zip(one, other, strict=True))).result(HANG_S)
     assert len(pairs) == FRAMES
     assert all(mine.frame.sequence == yours.frame.sequence for mine, yours in pairs)
+
+
+def test_a_camera_that_ends_is_done_although_others_go_on(echo):
+    """Its thread may be the one that infers for all of them."""
+    endless = BATCH.replace(f"&frames={FRAMES}", "")
+    with (
+        ThreadPoolExecutor(1) as pool,
+        ed.Pipeline(endless, model=echo, mode="every") as other,
+        ed.Pipeline(BATCH, model=echo, mode="every") as one,
+    ):
+        other.start()
+        detected = other.statistics.rates["detected"]
+        assert len(pool.submit(list, one).result(HANG_S)) == FRAMES
+        wait_for(lambda: not one.running)
+        before = detected.count
+        wait_for(lambda: detected.count >= before + FRAMES)

@@ -116,6 +116,54 @@ def test_a_reader_is_at_work_from_taking_an_item_to_asking_for_the_next():
     assert box.busy_ns(7_000) == 7_000
 
 
+def test_a_reader_that_rests_is_not_at_work_although_it_asks_for_nothing():
+    clock = iter([5, 9])
+    box = Mailbox(2, lossy=False, clock=lambda: next(clock))
+    box.put("one")
+    box.put("two")
+    box.get()
+    assert box.busy_ns(7) == 2
+    box.rest()
+    assert box.busy_ns(8) == 0
+    box.get()
+    assert box.busy_ns(10) == 1
+
+
+def test_ready_and_room_tell_whether_get_and_put_would_wait():
+    box = Mailbox(1, lossy=False)
+    assert (box.ready, box.has_room) == (False, True)
+    box.put(1)
+    assert (box.ready, box.has_room) == (True, False)
+    box.get()
+    box.finish()
+    # Both would raise `Closed`, and neither would wait.
+    assert (box.ready, box.has_room) == (True, True)
+    assert Mailbox(1, lossy=True).has_room
+
+
+def test_waiting_for_room_ends_when_the_reader_takes_something_or_everything_stops():
+    box = Mailbox(1, lossy=False)
+    box.put(1)
+    outcomes = []
+
+    def wait():
+        try:
+            box.wait_for_room()
+        except Closed:
+            outcomes.append("closed")
+        else:
+            outcomes.append("room")
+
+    waiting = in_thread(wait)
+    assert box.get() == 1
+    waiting.join(HANG_S)
+    box.put(2)
+    waiting = in_thread(wait)
+    box.abort()
+    waiting.join(HANG_S)
+    assert outcomes == ["room", "closed"]
+
+
 def test_a_box_without_room_is_a_programmers_mistake():
     with pytest.raises(ValueError, match="at least 1, got 0"):
         Mailbox(0, lossy=True)
