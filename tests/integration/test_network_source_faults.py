@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import socket
 import threading
 import time
 import traceback
@@ -212,6 +213,49 @@ def check_silence(error: SourceError, caplog, capfd) -> None:
     text = "".join([*shown, caplog.text, *capfd.readouterr()])
     assert "geheim" not in text
     assert "gardener" not in text
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+def test_a_camera_that_sends_a_byte_now_and_then_holds_a_few_connections_and_no_more(
+    scheme,
+) -> None:
+    stop = threading.Event()
+
+    def dribble(client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError):
+            while not stop.wait(0.05):
+                client.sendall(b"x")
+
+    with dribbling_server(dribble) as port:
+        url = f"rtsp://127.0.0.1:{port}/live?open_timeout=0.2&read_timeout=0.2"
+        messages = []
+        while not messages or "still holds" not in messages[-1]:
+            with open_source(url) as source:
+                messages.append(read_to_the_end(source)[0].message)
+        assert len(messages) == 9
+        assert stream_threads() == 8
+        stop.set()
+        wait_for(lambda: not stream_threads())
+        with open_source(url) as source:
+            assert "still holds" not in read_to_the_end(source)[0].message
+
+
+@contextlib.contextmanager
+def dribbling_server(answer):
+    """A server that answers each client in a thread of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    client, _ = listener.accept()
+                    threading.Thread(target=answer, args=(client,), daemon=True).start()
+
+        accepting = threading.Thread(target=serve, daemon=True)
+        accepting.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+    accepting.join(HANG_S)
 
 
 def test_a_reader_that_gives_up_waiting_leaves_no_thread_behind() -> None:

@@ -71,13 +71,14 @@ def parse_address(url: Url) -> StreamAddress:
     if not user:
         user = os.environ.get(USER_VARIABLE, "")
         password = os.environ.get(PASSWORD_VARIABLE, "")
+    open_s, read_s = url.number("open_timeout", _OPEN_S), url.number("read_timeout", _READ_S)
     return StreamAddress(
         url.name,
         _compose(url, user, password),
-        _ffmpeg_options(url),
+        _ffmpeg_options(url, max(open_s, read_s)),
         bool(user),
-        url.number("open_timeout", _OPEN_S),
-        url.number("read_timeout", _READ_S),
+        open_s,
+        read_s,
     )
 
 
@@ -95,7 +96,7 @@ def _compose(url: Url, user: str, password: str) -> str:
     return f"{url.scheme}://{login}{host}{parts.path}{query}"
 
 
-def _ffmpeg_options(url: Url) -> dict[str, str]:
+def _ffmpeg_options(url: Url, silence_s: float) -> dict[str, str]:
     transport = url.options.get("transport", "tcp")
     if transport not in _TRANSPORTS:
         raise ConfigError(
@@ -110,13 +111,17 @@ def _ffmpeg_options(url: Url) -> dict[str, str]:
         "probesize": "65536",
         "fpsprobesize": "0",
     }
+    silence_us = str(round(silence_s * 1_000_000))
     if url.scheme in ("rtsp", "rtsps"):
         options |= {
+            "timeout": silence_us,
             "rtsp_transport": transport,
             "allowed_media_types": "video",
             # Over UDP: how long packets that come early wait for one that may be lost.
             "max_delay": "100000",
         }
+    else:
+        options["rw_timeout"] = silence_us
     return options | _tls_options(url)
 
 

@@ -7,7 +7,7 @@ import av.error
 from edge_detect.core import SourceError
 from edge_detect.sources.network.address import PASSWORD_VARIABLE, USER_VARIABLE, StreamAddress
 
-__all__ = ["disconnected", "explain", "no_answer", "nothing_decodable"]
+__all__ = ["disconnected", "explain", "no_answer", "not_ending", "nothing_decodable"]
 
 _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN}
 
@@ -47,6 +47,15 @@ def explain(
         )
     reason = getattr(error, "strerror", None) or type(error).__name__
     return SourceError(f"cannot open {name}: {reason}", _hint(error, address), transient=True)
+
+
+def not_ending(address: StreamAddress, count: int) -> SourceError:
+    """The error for a server that neither answers nor hangs up, again and again."""
+    return SourceError(
+        f"{address.name} still holds the last {count} connections open, none of which it answered",
+        "restart the camera",
+        transient=True,
+    )
 
 
 def no_answer(address: StreamAddress, *, connected: bool) -> SourceError:

@@ -1,7 +1,8 @@
 """The thread that receives a network stream, and the one picture that it keeps."""
 
+from collections import Counter
 from contextlib import closing
-from threading import Condition, Thread
+from threading import Condition, Lock, Thread
 
 import av
 import av.container
@@ -11,7 +12,7 @@ import av.logging
 from edge_detect.core import NS_PER_S, SourceError, monotonic_ns
 from edge_detect.sources.network.address import StreamAddress
 from edge_detect.sources.network.decoder import ReceivedPicture, StreamDecoder
-from edge_detect.sources.network.errors import explain, no_answer
+from edge_detect.sources.network.errors import explain, no_answer, not_ending
 from edge_detect.sources.pacing import Pacer
 
 __all__ = ["StreamReader"]
@@ -19,6 +20,11 @@ __all__ = ["StreamReader"]
 # Beyond FFmpeg's own timeouts, for what they do not cover: looking a name up, above all.
 _GRACE_S = 0.5
 _NEVER_NS = 1 << 63
+# A camera that was given up may keep its connection open, by sending a byte now and then.
+_MOST_CONNECTIONS = 8
+
+_lock = Lock()
+_connections: Counter[str] = Counter()
 
 
 class StreamReader:
@@ -30,6 +36,9 @@ class StreamReader:
 
     Args:
         address: Where to.
+
+    Raises:
+        SourceError: Too many connections to the same address were given up and have not ended.
     """
 
     def __init__(self, address: StreamAddress) -> None:
@@ -42,6 +51,10 @@ class StreamReader:
         self._pacer = Pacer(active=True)
         self._give_up_ns = 0
         self._expect_within(address.open_s)
+        with _lock:
+            if _connections[address.name] >= _MOST_CONNECTIONS:
+                raise not_ending(address, _MOST_CONNECTIONS)
+            _connections[address.name] += 1
         # A daemon: the end of the program must not wait for a camera that does not answer.
         Thread(target=self._run, name="edge-stream", daemon=True).start()
 
@@ -73,6 +86,15 @@ class StreamReader:
             self._end(None)
 
     def _run(self) -> None:
+        try:
+            self._read_until_stopped()
+        finally:
+            with _lock:
+                _connections[self._address.name] -= 1
+                if not _connections[self._address.name]:
+                    del _connections[self._address.name]
+
+    def _read_until_stopped(self) -> None:
         error: Exception | None = None
         give_up_ns = monotonic_ns() + round(self._address.open_s * NS_PER_S)
         try:
@@ -125,6 +147,7 @@ class StreamReader:
 def _connect(address: StreamAddress) -> av.container.InputContainer:
     # What FFmpeg would print is in our errors, or holds passwords.
     av.logging.set_level(av.logging.PANIC)
-    return av.open(
-        address.url, options=dict(address.options), timeout=(address.open_s, address.read_s)
-    )
+    # With PyAV's own timeouts FFmpeg asks Python for the time in the middle of its work, and the
+    # program crashes if it ends just then: each fiftieth one that ended beside a camera that did
+    # not answer. FFmpeg's timeouts are the same, but for each answer by itself.
+    return av.open(address.url, options=dict(address.options))
