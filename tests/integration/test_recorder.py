@@ -22,7 +22,6 @@ from support.set_clock import DAY_S, YEAR_S, SetClock
 from support.waiting import wait_for
 
 from edge_detect.core import NS_PER_S, SinkError, monotonic_ns
-from edge_detect.sinks import open_sink
 from edge_detect.sinks.access_units import access_unit
 from edge_detect.sinks.encoder import Encoder, EncoderSettings
 from edge_detect.sinks.recorder.ledger import LEDGER_NAME
@@ -42,7 +41,7 @@ def ended(root) -> bool:
 def test_pieces_hold_every_picture_once_and_play_at_the_right_speed(tmp_path) -> None:
     encoded: list[int] = []
     camera = Camera()
-    with open_sink(f"mp4://{tmp_path}/new?segment=5s") as sink:
+    with open_recorder(f"mp4://{tmp_path}/new?segment=5s") as sink:
         assert not sink.wants_picture
         sink.open(stream_info(encoded=encoded))
         assert sink.wants_picture
@@ -124,7 +123,7 @@ def test_recordings_of_others_are_left_alone_and_logged_once(tmp_path, caplog) -
     other = tmp_path / "2020-01-01" / "10-00-00.mp4"
     other.parent.mkdir()
     other.write_bytes(b"\0" * 5000)
-    with open_sink(f"mp4://{tmp_path}?keep=1kB&reserve=0MB") as sink:
+    with open_recorder(f"mp4://{tmp_path}?keep=1kB&reserve=0MB") as sink:
         for _ in range(2):
             sink.open(stream_info())
             Camera(160, 120).feed(sink, 5)
@@ -132,14 +131,14 @@ def test_recordings_of_others_are_left_alone_and_logged_once(tmp_path, caplog) -
     assert other.exists()
     (said,) = caplog.messages
     assert "not in the ledger of this recorder: 1. " in said
-    with open_sink(f"mp4://{tmp_path}") as sink:
+    with open_recorder(f"mp4://{tmp_path}") as sink:
         sink.open(stream_info())
     assert len(caplog.messages) == 1
 
 
 def test_pictures_that_were_left_out_leave_the_speed_right(tmp_path) -> None:
     camera = Camera()
-    with open_sink(f"mp4://{tmp_path}") as sink:
+    with open_recorder(f"mp4://{tmp_path}") as sink:
         sink.open(stream_info())
         camera.feed(sink, 30)
         for _ in range(30):
@@ -152,7 +151,7 @@ def test_pictures_that_were_left_out_leave_the_speed_right(tmp_path) -> None:
 
 def test_a_file_that_is_read_fast_is_recorded_at_its_own_speed(tmp_path) -> None:
     camera = Camera()
-    with open_sink(f"mp4://{tmp_path}") as sink:
+    with open_recorder(f"mp4://{tmp_path}") as sink:
         sink.open(stream_info())
         for _ in range(60):
             picture = camera.picture()
@@ -164,8 +163,8 @@ def test_a_file_that_is_read_fast_is_recorded_at_its_own_speed(tmp_path) -> None
 
 def test_a_recorder_and_another_sink_share_one_encode(tmp_path) -> None:
     stream, camera = stream_info(), Camera()
-    first = open_sink(f"mp4://{tmp_path}/a")
-    second = open_sink(f"mp4://{tmp_path}/b")
+    first = open_recorder(f"mp4://{tmp_path}/a")
+    second = open_recorder(f"mp4://{tmp_path}/b")
     with first, second:
         first.open(stream)
         second.open(stream)
@@ -197,7 +196,7 @@ def test_a_video_of_another_size_is_another_recording(tmp_path) -> None:
 
 
 def test_a_second_recorder_in_the_same_directory_is_refused(tmp_path) -> None:
-    with open_sink(f"mp4://{tmp_path}") as first, open_sink(f"mp4://{tmp_path}") as second:
+    with open_recorder(f"mp4://{tmp_path}") as first, open_recorder(f"mp4://{tmp_path}") as second:
         first.open(stream_info())
         with pytest.raises(SinkError, match="another recorder") as caught:
             second.open(stream_info())
@@ -228,7 +227,7 @@ def test_without_pictures_the_recording_is_finished_and_goes_on_in_a_new_one(tmp
 def test_nothing_stays_behind_after_many_recordings(tmp_path) -> None:
     stream, camera = stream_info(), Camera(64, 48)
     before = None
-    with open_sink(f"mp4://{tmp_path}") as sink:
+    with open_recorder(f"mp4://{tmp_path}") as sink:
         for _ in range(20):
             sink.open(stream)
             camera.feed(sink, 2)
@@ -242,7 +241,7 @@ def test_nothing_stays_behind_after_many_recordings(tmp_path) -> None:
 @pytest.mark.parametrize("path", ["/proc/recordings", "{here}/file"])
 def test_a_directory_that_cannot_be_made_is_an_error_with_a_hint(tmp_path, path) -> None:
     (tmp_path / "file").touch()
-    sink = open_sink(f"mp4://{path.format(here=tmp_path)}")
+    sink = open_recorder(f"mp4://{path.format(here=tmp_path)}")
     with pytest.raises(SinkError, match="cannot write") as caught:
         sink.open(stream_info())
     assert not caught.value.transient
@@ -251,7 +250,7 @@ def test_a_directory_that_cannot_be_made_is_an_error_with_a_hint(tmp_path, path)
 
 def test_what_does_not_come_back_at_once_is_tried_again_if_it_worked_before(tmp_path) -> None:
     root, camera = tmp_path / "disk", Camera()
-    with open_sink(f"mp4://{root}") as sink:
+    with open_recorder(f"mp4://{root}") as sink:
         sink.open(stream_info())
         camera.feed(sink, 5)
         sink.close()
@@ -274,7 +273,7 @@ def test_recordings_of_a_killed_process_play_up_to_their_last_second(tmp_path) -
     assert recorded == list(range(len(recorded)))
     # What waited in the queue is missing, and the fragment that was not whole.
     assert len(recorded) >= 2 * 5 * FRAGMENT
-    with open_sink(f"mp4://{tmp_path}?keep=1kB&reserve=0MB") as sink:
+    with open_recorder(f"mp4://{tmp_path}?keep=1kB&reserve=0MB") as sink:
         sink.open(stream_info())
         # But for one that was killed before its first second was over.
         assert sum(path.stat().st_size for path in segments(tmp_path)) <= 1000

@@ -20,7 +20,6 @@ from support.set_clock import SetClock
 from support.waiting import wait_for
 
 from edge_detect.core import SinkError
-from edge_detect.sinks import open_sink
 
 PERSON, CAR = ("person", 0.8), ("car", 0.7)
 TIMES = ("start", "end", "first_detection", "last_detection")
@@ -29,7 +28,7 @@ TIMES = ("start", "end", "first_detection", "last_detection")
 def record(root, options, *scenes, camera=None):
     """Record scenes, each a number of pictures and what is seen in them."""
     camera = camera or Camera()
-    with open_sink(f"mp4://{root}?{options}") as sink:
+    with open_recorder(f"mp4://{root}?{options}") as sink:
         sink.open(stream_info())
         for count, *seen in scenes:
             camera.feed(sink, count, *seen)
@@ -139,7 +138,7 @@ def test_nothing_is_written_without_an_event(tmp_path) -> None:
 
 def test_a_result_that_is_drawn_many_times_counts_once(tmp_path) -> None:
     camera = Camera()
-    with open_sink(f"mp4://{tmp_path}?events=person&pre=0s&post=1s") as sink:
+    with open_recorder(f"mp4://{tmp_path}?events=person&pre=0s&post=1s") as sink:
         sink.open(stream_info())
         camera.feed(sink, 30)
         old = camera.picture(PERSON)
@@ -152,7 +151,7 @@ def test_a_result_that_is_drawn_many_times_counts_once(tmp_path) -> None:
 
 
 def test_a_class_that_the_model_does_not_know_is_an_error(tmp_path) -> None:
-    with open_sink(f"mp4://{tmp_path}?events=persn") as sink:
+    with open_recorder(f"mp4://{tmp_path}?events=persn") as sink:
         sink.open(stream_info())
         with pytest.raises(SinkError, match="'persn' never happen") as caught:
             Camera().feed(sink, 1)

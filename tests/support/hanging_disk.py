@@ -72,7 +72,7 @@ def hang(disk: Path, root: Path, waits: RecorderWaits) -> dict[str, object]:
 def close_while_it_hangs(disk: Path, root: Path) -> dict[str, object]:
     """Close the sink with the disk hanging."""
     camera = Camera()
-    sink = open_recorder(f"mp4://{root}?reserve=0MB")
+    sink = open_recorder(f"mp4://{root}?reserve=0MB", waits=RecorderWaits())
     sink.open(stream_info())
     camera.feed(sink, 35)
     with frozen(disk, "close"):
@@ -87,9 +87,9 @@ def close_while_it_hangs(disk: Path, root: Path) -> dict[str, object]:
 def main() -> None:
     """Play all acts."""
     disk, out = Path(sys.argv[1]), Path(sys.argv[2])
-    impatient = RecorderWaits(queue_s=1.0, patience_s=0.01)
+    impatient = RecorderWaits(queue_s=1.0, patience_s=0.01, close_s=HANG_S)
     facts = {
-        "short": hang(disk, disk / "short", RecorderWaits()),
+        "short": hang(disk, disk / "short", RecorderWaits(close_s=HANG_S)),
         "long": hang(disk, disk / "long", impatient),
         "close": close_while_it_hangs(disk, disk / "close"),
         "stuck": STUCK,

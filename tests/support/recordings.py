@@ -29,7 +29,7 @@ from edge_detect.sinks.recorder.sink import RecorderSink, RecorderWaits, open_re
 from support.requirements import need, python_path
 from support.servers import pattern
 from support.stream_info import stream_of
-from support.waiting import wait_for
+from support.waiting import HANG_S, wait_for
 
 __all__ = [
     "LABELS",
@@ -69,8 +69,11 @@ def stream_info(fps: float | None = 30.0, encoded: list[int] | None = None) -> S
 def open_recorder(
     url: str, *, clock: Clock | None = None, waits: RecorderWaits | None = None
 ) -> RecorderSink:
-    """A recorder as `open_sink` makes it, with another clock or other waits."""
-    return open_recorder_sink(parse_url(url), waits, clock)
+    """A recorder as `open_sink` makes it, with another clock or other waits.
+
+    Closing one waits for a disk that is merely busy, unless it is told otherwise.
+    """
+    return open_recorder_sink(parse_url(url), waits or RecorderWaits(close_s=HANG_S), clock)
 
 
 @dataclass
