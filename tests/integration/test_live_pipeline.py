@@ -194,6 +194,8 @@ def test_stream_and_recording_share_one_encode(detector, tmp_path, monkeypatch):
     sinks = [url, f"mp4://{tmp_path}?segment=2s&reserve=0MB"]
     with ed.Pipeline(CAMERA, model=detector, sinks=sinks) as pipeline:
         pipeline.start()
+        # A viewer that has to wait for the first picture is sent away after some seconds.
+        wait_for(lambda: pipeline.outlets[1].encoded.count)
         with av.open(url, options={"rtsp_transport": "tcp"}, timeout=(30, 30)) as video:
             for number, _ in enumerate(video.decode(video=0)):
                 if number == 30:

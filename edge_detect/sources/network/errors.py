@@ -52,7 +52,7 @@ def explain(
 def not_ending(address: StreamAddress, count: int) -> SourceError:
     """The error for a server that neither answers nor hangs up, again and again."""
     return SourceError(
-        f"{address.name} still holds the last {count} connections open, none of which it answered",
+        f"{address.name} still holds {count} connections open that were given up",
         "restart the camera",
         transient=True,
     )

@@ -1,8 +1,8 @@
 """The thread that receives a network stream, and the one picture that it keeps."""
 
-from collections import Counter
 from contextlib import closing
 from threading import Condition, Lock, Thread
+from typing import ClassVar
 
 import av
 import av.container
@@ -21,10 +21,7 @@ __all__ = ["StreamReader"]
 _GRACE_S = 0.5
 _NEVER_NS = 1 << 63
 # A camera that was given up may keep its connection open, by sending a byte now and then.
-_MOST_CONNECTIONS = 8
-
-_lock = Lock()
-_connections: Counter[str] = Counter()
+_MOST_OVERDUE = 8
 
 
 class StreamReader:
@@ -38,8 +35,12 @@ class StreamReader:
         address: Where to.
 
     Raises:
-        SourceError: Too many connections to the same address were given up and have not ended.
+        SourceError: Too many connections to the same address were given up and have not ended
+            within the timeouts.
     """
+
+    _lock = Lock()
+    _living: ClassVar[set["StreamReader"]] = set()
 
     def __init__(self, address: StreamAddress) -> None:
         self._address = address
@@ -50,11 +51,13 @@ class StreamReader:
         self._connected = False
         self._pacer = Pacer(active=True)
         self._give_up_ns = 0
+        self._due_ns = _NEVER_NS
         self._expect_within(address.open_s)
-        with _lock:
-            if _connections[address.name] >= _MOST_CONNECTIONS:
-                raise not_ending(address, _MOST_CONNECTIONS)
-            _connections[address.name] += 1
+        with self._lock:
+            overdue = sum(reader.is_overdue(address.name) for reader in self._living)
+            if overdue >= _MOST_OVERDUE:
+                raise not_ending(address, overdue)
+            self._living.add(self)
         # A daemon: the end of the program must not wait for a camera that does not answer.
         Thread(target=self._run, name="edge-stream", daemon=True).start()
 
@@ -85,14 +88,16 @@ class StreamReader:
             self._newest, self._error = None, None
             self._end(None)
 
+    def is_overdue(self, name: str) -> bool:
+        """Whether it is a connection to an address that should have ended long ago."""
+        return self._address.name == name and monotonic_ns() > self._due_ns
+
     def _run(self) -> None:
         try:
             self._read_until_stopped()
         finally:
-            with _lock:
-                _connections[self._address.name] -= 1
-                if not _connections[self._address.name]:
-                    del _connections[self._address.name]
+            with self._lock:
+                self._living.discard(self)
 
     def _read_until_stopped(self) -> None:
         error: Exception | None = None
@@ -137,6 +142,8 @@ class StreamReader:
         """Come to an end, once; to be called with the lock held."""
         if not self._ended:
             self._ended, self._error = True, error
+            longest_s = self._address.open_s + self._address.read_s
+            self._due_ns = monotonic_ns() + round(longest_s * NS_PER_S)
         self._pacer.close()
         self._changed.notify_all()
 
