@@ -96,23 +96,26 @@ class Turns:
     def _wait(self, turn: Turn, give_up: Callable[[], bool]) -> bool:
         """Whether something came of the wait; False if it was given up."""
         while not turn.wait(self._look_s):
-            if not give_up():
-                continue
-            with self._lock:
-                if turn in self._waiting:
-                    self._waiting.remove(turn)
-                    return False
-                turn.leaving = True
-            # Its step is being done just now, or it was woken in the meantime.
-            while not turn.wait(self._look_s):
-                pass
-            turn.leaving = False
-            if not turn.leads:
-                return True
-            turn.leads = False
-            self._pass_on()
-            return False
+            if give_up():
+                return self._leave(turn)
         return True
+
+    def _leave(self, turn: Turn) -> bool:
+        """Stop waiting; whether a step was done all the same."""
+        with self._lock:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+                return False
+            turn.leaving = True
+        # Its step is being done just now, or it was woken in the meantime.
+        while not turn.wait(self._look_s):
+            pass
+        turn.leaving = False
+        if not turn.leads:
+            return True
+        turn.leads = False
+        self._pass_on()
+        return False
 
     def _lead(self, own: Turn, give_up: Callable[[], bool]) -> None:
         """Do one's own step, and then whatever is waiting."""
@@ -132,7 +135,7 @@ class Turns:
         self._pass_on(own)
 
     def _next(self, own: Turn) -> Turn | None:
-        """Whose step is next; the caller no longer leads if it is nobody's."""
+        """The turn whose step is next; where there is none, the caller no longer leads."""
         with self._lock:
             if own not in self._waiting and own.ready():
                 if not self._waiting:

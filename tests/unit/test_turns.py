@@ -18,9 +18,7 @@ class Worker:
 
     def __init__(self, turns, name, steps, notes, *, give_up=never, hold=None):
         self.left, self.error, self.results = steps, None, []
-        self._name, self._notes, self._hold = name, notes, hold or Event()
-        if hold is None:
-            self._hold.set()
+        self._name, self._notes, self._hold = name, notes, hold
         self._turns, self._give_up = turns, give_up
         self.turn = Turn(self.step, lambda: self.left > 0)
         self.thread = Thread(target=self._work, name=name, daemon=True)
@@ -34,7 +32,8 @@ class Worker:
         assert not self.thread.is_alive()
 
     def step(self):
-        assert self._hold.wait(HANG_S)
+        if self._hold is not None:
+            assert self._hold.wait(HANG_S)
         self.left -= 1
         self._notes.append((self._name, current_thread().name))
 
@@ -46,32 +45,37 @@ class Worker:
             self.error = error
 
 
-def waiting(turns, count):
-    wait_for(lambda: len(turns._waiting) == count)
+def line_up(turns, first, *others):
+    """Start workers: the first is at its step, and the others wait in this order."""
+    first.start()
+    wait_for(lambda: turns._led)
+    for count, worker in enumerate(others, 1):
+        worker.start()
+        wait_for(lambda count=count: len(turns._waiting) == count)
+
+
+def go_on(hold, *workers):
+    """Let the first step end, and all workers come to their end."""
+    hold.set()
+    for worker in workers:
+        worker.join()
 
 
 def test_steps_are_done_in_the_order_in_which_threads_asked():
     turns, notes, hold = Turns(), [], Event()
-    workers = [Worker(turns, "0", 1, notes, hold=hold).start()]
-    wait_for(lambda: turns._led)
-    for name in range(1, 5):
-        workers.append(Worker(turns, str(name), 1, notes).start())
-        waiting(turns, name)
-    hold.set()
-    for worker in workers:
-        worker.join()
+    first = Worker(turns, "0", 1, notes, hold=hold)
+    workers = [first, *(Worker(turns, name, 1, notes) for name in "1234")]
+    line_up(turns, *workers)
+    go_on(hold, *workers)
     assert [name for name, _ in notes] == ["0", "1", "2", "3", "4"]
 
 
 def test_threads_with_more_to_do_take_turns_one_step_each():
     turns, notes, hold = Turns(), [], Event()
-    first = Worker(turns, "a", 50, notes, hold=hold).start()
-    wait_for(lambda: turns._led)
-    others = [Worker(turns, name, 50, notes).start() for name in "bc"]
-    waiting(turns, 2)
-    hold.set()
-    for worker in (first, *others):
-        worker.join()
+    first = Worker(turns, "a", 50, notes, hold=hold)
+    workers = [first, *(Worker(turns, name, 50, notes) for name in "bc")]
+    line_up(turns, *workers)
+    go_on(hold, *workers)
     names = [name for name, _ in notes]
     rounds = {frozenset(names[at : at + 3]) for at in range(0, 150, 3)}
     assert rounds == {frozenset("abc")}
@@ -79,31 +83,25 @@ def test_threads_with_more_to_do_take_turns_one_step_each():
 
 def test_the_steps_of_all_stay_in_one_thread_while_there_are_any():
     turns, notes, hold = Turns(), [], Event()
-    first = Worker(turns, "a", 20, notes, hold=hold).start()
-    wait_for(lambda: turns._led)
-    second = Worker(turns, "b", 20, notes).start()
-    waiting(turns, 1)
-    hold.set()
-    first.join()
-    second.join()
+    first = Worker(turns, "a", 20, notes, hold=hold)
+    second = Worker(turns, "b", 20, notes)
+    line_up(turns, first, second)
+    go_on(hold, first, second)
     assert {thread for _, thread in notes} == {"a"}
     assert second.results == [True]
 
 
-def test_what_a_step_raises_reaches_the_thread_whose_step_it_was_and_nobody_else():
+def test_what_a_step_raises_reaches_the_thread_whose_step_it_was_alone():
     turns, notes, hold = Turns(), [], Event()
 
     class Failing(Worker):
         def step(self):
             raise ValueError(f"in {current_thread().name}")
 
-    first = Worker(turns, "a", 3, notes, hold=hold).start()
-    wait_for(lambda: turns._led)
-    failing = Failing(turns, "b", 1, notes).start()
-    waiting(turns, 1)
-    hold.set()
-    first.join()
-    failing.join()
+    first = Worker(turns, "a", 3, notes, hold=hold)
+    failing = Failing(turns, "b", 1, notes)
+    line_up(turns, first, failing)
+    go_on(hold, first, failing)
     assert str(failing.error) == "in a"
     assert first.error is None
     assert len(notes) == 3
@@ -117,28 +115,23 @@ def test_a_thread_whose_own_step_fails_has_the_next_one_go_on():
             assert hold.wait(HANG_S)
             raise ValueError("failed")
 
-    failing = Failing(turns, "a", 1, notes).start()
-    wait_for(lambda: turns._led)
-    others = [Worker(turns, name, 2, notes).start() for name in "bc"]
-    waiting(turns, 2)
-    hold.set()
-    for worker in (failing, *others):
-        worker.join()
+    failing = Failing(turns, "a", 1, notes)
+    workers = [failing, *(Worker(turns, name, 2, notes) for name in "bc")]
+    line_up(turns, *workers)
+    go_on(hold, *workers)
     assert isinstance(failing.error, ValueError)
     assert sorted(name for name, _ in notes) == ["b", "b", "c", "c"]
 
 
-def test_who_gives_up_waiting_holds_nobody_back():
+def test_who_gives_up_waiting_holds_no_other_back():
     turns, gave_up, notes, hold = Turns(0.01), Event(), [], Event()
-    first = Worker(turns, "a", 1, notes, hold=hold).start()
-    wait_for(lambda: turns._led)
-    impatient = Worker(turns, "b", 1, notes, give_up=gave_up.is_set).start()
-    waiting(turns, 1)
+    first = Worker(turns, "a", 1, notes, hold=hold)
+    impatient = Worker(turns, "b", 1, notes, give_up=gave_up.is_set)
+    line_up(turns, first, impatient)
     gave_up.set()
     impatient.join()
     assert impatient.results == [False]
-    hold.set()
-    first.join()
+    go_on(hold, first)
     assert [name for name, _ in notes] == ["a"]
     assert not turns._led
 
@@ -153,18 +146,15 @@ def test_who_gives_up_while_its_step_is_done_elsewhere_waits_for_the_end_of_it()
             assert end.wait(HANG_S)
             super().step()
 
-    first = Worker(turns, "a", 1, notes, hold=hold).start()
-    wait_for(lambda: turns._led)
-    slow = Slow(turns, "b", 5, notes, give_up=gave_up.is_set).start()
-    waiting(turns, 1)
+    first = Worker(turns, "a", 1, notes, hold=hold)
+    slow = Slow(turns, "b", 5, notes, give_up=gave_up.is_set)
+    line_up(turns, first, slow)
     hold.set()
     assert begun.wait(HANG_S)
     gave_up.set()
     wait_for(lambda: slow.turn.leaving)
     assert slow.thread.is_alive()
-    end.set()
-    slow.join()
-    first.join()
+    go_on(end, slow, first)
     assert notes == [("a", "a"), ("b", "a")]
     assert slow.results == [True]
 
@@ -177,13 +167,10 @@ def test_who_stops_while_it_does_the_steps_of_others_has_one_of_them_go_on():
             super().step()
             stop.set()
 
-    first = Stopping(turns, "a", 100, notes, give_up=stop.is_set, hold=hold).start()
-    wait_for(lambda: turns._led)
-    others = [Worker(turns, name, 3, notes).start() for name in "bc"]
-    waiting(turns, 2)
-    hold.set()
-    for worker in (first, *others):
-        worker.join()
+    first = Stopping(turns, "a", 100, notes, give_up=stop.is_set, hold=hold)
+    workers = [first, *(Worker(turns, name, 3, notes) for name in "bc")]
+    line_up(turns, *workers)
+    go_on(hold, *workers)
     assert notes[0] == ("a", "a")
     assert {thread for _, thread in notes[1:]} == {"b"}
     assert sorted(name for name, _ in notes[1:]) == list("bbbccc")
@@ -206,7 +193,7 @@ def test_a_turn_that_comes_to_one_who_has_just_given_up_goes_on_to_the_next():
 
 def test_a_step_runs_in_the_context_of_the_thread_that_asked():
     turns, hold, seen = Turns(), Event(), {}
-    camera = ContextVar("camera", default="nobody")
+    camera = ContextVar("camera", default="none")
 
     def work(name, event):
         camera.set(name)
@@ -226,7 +213,7 @@ def test_a_step_runs_in_the_context_of_the_thread_that_asked():
     first.start()
     wait_for(lambda: turns._led)
     second.start()
-    waiting(turns, 1)
+    wait_for(lambda: turns._waiting)
     hold.set()
     first.join(HANG_S)
     second.join(HANG_S)
