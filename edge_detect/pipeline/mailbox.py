@@ -66,10 +66,7 @@ class Mailbox(Generic[T]):
             Closed: The box was aborted or finished.
         """
         with self._changed:
-            while not self.has_room:
-                self._changed.wait(_WAIT_S)
-            if self._aborted or not self._unfinished:
-                raise Closed
+            self._wait_for_room()
             dropped = self._items.popleft() if len(self._items) >= self.capacity else None
             self._items.append(item)
             self._changed.notify_all()
@@ -102,24 +99,20 @@ class Mailbox(Generic[T]):
         """Wait until the only writer can put an item without waiting.
 
         Raises:
-            Closed: The box was aborted.
+            Closed: As `put`.
         """
         with self._changed:
-            while not self.has_room:
-                self._changed.wait(_WAIT_S)
-            if self._aborted:
-                raise Closed
+            self._wait_for_room()
 
     @property
     def ready(self) -> bool:
         """Whether `get` would not wait; also when it would raise `Closed`."""
-        return bool(self._items) or self._aborted or not self._unfinished
+        return bool(self._items) or self._closed
 
     @property
     def has_room(self) -> bool:
         """Whether `put` would not wait; also when it would raise `Closed`."""
-        room = self._lossy or len(self._items) < self.capacity
-        return room or self._aborted or not self._unfinished
+        return self._lossy or len(self._items) < self.capacity or self._closed
 
     def rest(self) -> None:
         """Say that the reader has done with what it took, and does not wait here yet."""
@@ -141,13 +134,23 @@ class Mailbox(Generic[T]):
         if self._aborted:
             raise Closed
 
+    def _wait_for_room(self) -> None:
+        while not self.has_room:
+            self._changed.wait(_WAIT_S)
+        self.check()
+
+    @property
+    def _closed(self) -> bool:
+        """Whether nothing more can be put."""
+        return self._aborted or not self._unfinished
+
     def check(self) -> None:
         """Find out whether the box is still worth filling.
 
         Raises:
             Closed: It was aborted or finished.
         """
-        if self._aborted or not self._unfinished:
+        if self._closed:
             raise Closed
 
     def finish(self) -> None:
