@@ -253,9 +253,11 @@ def dribbling_server(answer):
 
         accepting = threading.Thread(target=serve, daemon=True)
         accepting.start()
-        yield listener.getsockname()[1]
-        listener.shutdown(socket.SHUT_RDWR)
-    accepting.join(HANG_S)
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            accepting.join(HANG_S)
 
 
 def test_a_reader_that_gives_up_waiting_leaves_no_thread_behind() -> None:

@@ -57,7 +57,6 @@ class StreamReader:
             overdue = sum(reader.is_overdue(address.name) for reader in self._living)
             if overdue >= _MOST_OVERDUE:
                 raise not_ending(address, overdue)
-            self._living.add(self)
         # A daemon: the end of the program must not wait for a camera that does not answer.
         Thread(target=self._run, name="edge-stream", daemon=True).start()
 
@@ -93,6 +92,8 @@ class StreamReader:
         return self._address.name == name and monotonic_ns() > self._due_ns
 
     def _run(self) -> None:
+        with self._lock:
+            self._living.add(self)
         try:
             self._read_until_stopped()
         finally:
